@@ -1,0 +1,1 @@
+"""What producers and consumers share: records, wire format, aggregation core and transports."""

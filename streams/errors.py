@@ -1,0 +1,83 @@
+"""Every error that Millrace raises on purpose."""
+
+
+class StreamError(Exception):
+    """The parent of all of them; its text is one line that says what, where and what to do."""
+
+
+class UserError(StreamError):
+    """Something that the person at the command line can mend; the program ends with status 2."""
+
+
+class SettingsError(UserError):
+    """A settings key, an option or an environment variable is wrong."""
+
+
+class BrokerError(UserError):
+    """The broker cannot be reached or refuses what was asked."""
+
+
+class CorpusError(UserError):
+    """A corpus or one of its input files cannot be used."""
+
+
+class ModelError(UserError):
+    """A model, a dictionary or a clustering cannot be loaded or does not fit."""
+
+
+class RunError(UserError):
+    """A run cannot be created, joined or served."""
+
+
+class SnapshotError(UserError):
+    """A snapshot is missing, incomplete or damaged."""
+
+
+class RecordError(StreamError):
+    """A record that cannot be processed, whatever we do: it becomes a dead letter."""
+
+
+class UndecodableError(RecordError):
+    """The bytes are not one of our records."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not a readable record: {reason}")
+        self.reason = reason
+
+
+class VersionError(RecordError):
+    """The record was written by a newer version of this program."""
+
+    def __init__(self, found: int, newest: int) -> None:
+        super().__init__(f"record has schema version {found}, this program reads up to {newest}")
+        self.found = found
+        self.newest = newest
+
+
+class ShapeError(RecordError):
+    """The arrays of a record do not fit each other or the run."""
+
+
+class VocabularyError(RecordError):
+    """A token id lies outside the model's vocabulary."""
+
+    def __init__(self, found: int, size: int) -> None:
+        super().__init__(f"token id {found} lies outside the vocabulary of {size} ids")
+        self.found = found
+        self.size = size
+
+
+class NotFiniteError(RecordError):
+    """The model or a dictionary computed NaN or infinity."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"NaN or infinity computed in {where}")
+        self.where = where
+
+
+class OverflowingSumError(StreamError):
+    """A fixed-point sum or a count no longer fits 64 bits."""
+
+
+class LostInputError(StreamError):
+    """The input that a state still needs has been deleted from the log."""

@@ -1,0 +1,148 @@
+"""Hits in columns, their order, and tables of the k best.
+
+A hit says that a sample excites a cluster: its score, where it peaks, the place it stands at and
+the sparse row of each member. Hits of many tables live side by side in one set of arrays, so that
+a table update is a handful of array operations however many clusters there are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from streams.arrays import F32, I32, I64, U32, U64, AnyArray
+from streams.errors import ShapeError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits:
+    """n hits and the m entries of their rows.
+
+    table: which table each is meant for. score: activity under the table's criterion. sample_high
+    and sample_low: the 128-bit sample key, big end first. peak: position of the score. partition,
+    sequence, row: the place. rows: how many entries each hit has in the three entry arrays, which
+    hold, hit by hit and sorted by member then position, the signed non-zero values.
+    """
+
+    table: U32
+    score: F32
+    sample_high: U64
+    sample_low: U64
+    peak: I32
+    partition: I32
+    sequence: I64
+    row: I32
+    rows: I32
+    member: I32
+    position: I32
+    value: F32
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def check(self, tables: int) -> None:
+        """Raise ShapeError unless the columns fit each other and ``tables`` tables."""
+        head, entries = len(self.table), len(self.member)
+        if any(getattr(self, name).shape != (head,) for name in _HEAD):
+            raise ShapeError("hits: columns of different lengths")
+        if any(getattr(self, name).shape != (entries,) for name in _ENTRIES):
+            raise ShapeError("hits: row entries of different lengths")
+        if head and (self.rows.min() < 0 or int(self.rows.sum(dtype=np.int64)) != entries):
+            raise ShapeError("hits: rows do not add up to their entries")
+        if not head and entries:
+            raise ShapeError("hits: entries without a hit")
+        if head and int(self.table.max()) >= tables:
+            raise ShapeError(f"hits: table {int(self.table.max())} of {tables}")
+        if not np.isfinite(self.score).all() or not np.isfinite(self.value).all():
+            raise ShapeError("hits: a score or value is not finite")
+
+
+_ENTRIES = ("member", "position", "value")
+_HEAD = tuple(f.name for f in fields(Hits) if f.name not in _ENTRIES)
+
+
+def no_hits() -> Hits:
+    """Return an empty set of hits."""
+    z = np.zeros(0, np.int32)
+    f = np.zeros(0, np.float32)
+    u = np.zeros(0, np.uint64)
+    return Hits(z.astype(np.uint32), f, u, u, z, z, z.astype(np.int64), z, z, z, z, f)
+
+
+def take(hits: Hits, which: AnyArray) -> Hits:
+    """Return the hits at the indices ``which``, in that order, with their rows."""
+    head = {name: getattr(hits, name)[which] for name in _HEAD}
+    starts = np.cumsum(hits.rows, dtype=np.int64) - hits.rows
+    entries = ranges(starts[which], head["rows"])
+    return Hits(**head, **{name: getattr(hits, name)[entries] for name in _ENTRIES})
+
+
+def ranges(starts: AnyArray, lengths: AnyArray) -> AnyArray:
+    """Return the indices start, start + 1, ... of each run, one run after the other."""
+    lengths = lengths.astype(np.int64)
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+
+
+def join(parts: Sequence[Hits]) -> Hits:
+    """Return all hits of ``parts``, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    names = _HEAD + _ENTRIES
+    return Hits(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+
+
+def without_rows(hits: Hits) -> Hits:
+    """Return the hits with their rows left out: enough to rank them."""
+    head = {name: getattr(hits, name) for name in _HEAD if name != "rows"}
+    empty = np.zeros(0, np.int32)
+    none = np.zeros(len(hits), np.int32)
+    return Hits(**head, rows=none, member=empty, position=empty, value=empty.astype(np.float32))
+
+
+def rank(hits: Hits) -> AnyArray:
+    """Return the indices that sort hits by table and, inside a table, best first.
+
+    Best first means score descending, sample key ascending, peak position ascending, place
+    ascending. This function alone settles ties.
+    """
+    return np.lexsort(
+        (
+            hits.row,
+            hits.sequence,
+            hits.partition,
+            hits.peak,
+            hits.sample_low,
+            hits.sample_high,
+            -hits.score,
+            hits.table,
+        )
+    )
+
+
+def best(hits: Hits, k: int) -> Hits:
+    """Return, per table, the best hit of each of the k best samples, sorted by ``rank``.
+
+    A join: the order of hits, doubles and earlier cuts at the same k change nothing.
+    """
+    if not len(hits):
+        return hits
+    order = rank(hits)
+    order = order[_first_of_its_sample(hits, order)]
+    table = hits.table[order]
+    begins = np.flatnonzero(np.r_[True, table[1:] != table[:-1]])
+    lengths = np.diff(np.r_[begins, len(table)])
+    place_in_table = np.arange(len(table)) - np.repeat(begins, lengths)
+    return take(hits, order[place_in_table < k])
+
+
+def _first_of_its_sample(hits: Hits, order: AnyArray) -> AnyArray:
+    """Return which entries of ``order`` are the first of their (table, sample)."""
+    table, high, low = hits.table[order], hits.sample_high[order], hits.sample_low[order]
+    by_sample = np.lexsort((np.arange(len(order)), low, high, table))
+    t, h, o = table[by_sample], high[by_sample], low[by_sample]
+    first = np.r_[True, (t[1:] != t[:-1]) | (h[1:] != h[:-1]) | (o[1:] != o[:-1])]
+    keep = np.zeros(len(order), dtype=bool)
+    keep[by_sample[first]] = True
+    return keep

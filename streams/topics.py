@@ -1,0 +1,45 @@
+"""Every topic, group and header that Millrace uses."""
+
+from streams.transport.client import TopicSpec
+
+CORPORA = TopicSpec("corpora", partitions=1, compacted=True)
+RUNS = TopicSpec("runs", partitions=1, compacted=True)
+SNAPSHOTS = TopicSpec("snapshots", partitions=1, compacted=True)
+DEAD_LETTERS = TopicSpec("dead-letters", partitions=1)
+SHARED = (CORPORA, RUNS, SNAPSHOTS, DEAD_LETTERS)
+
+KIND = "kind"
+SEQUENCE = "sequence"
+
+BATCH = b"token-batch"
+END = b"partition-end"
+HITS = b"hits"
+STATISTICS = b"statistics"
+SOURCE_END = b"source-end"
+SNAPSHOT_REQUEST = b"snapshot-request"
+
+
+def tokens(corpus: str, partitions: int) -> TopicSpec:
+    """Return the topic of a corpus's token batches."""
+    return TopicSpec(f"tokens.{corpus}", partitions)
+
+
+def partials(run: str, shards: int, max_record_bytes: int) -> TopicSpec:
+    """Return the topic between a run's activation and aggregator agents, a partition per shard."""
+    return TopicSpec(f"partials.{run}", shards, max_record_bytes=max_record_bytes)
+
+
+def activations_app(run: str) -> str:
+    """Return the Faust app id, and so the consumer group, of a run's activation side."""
+    return f"activations.{run}"
+
+
+def aggregates_app(run: str) -> str:
+    """Return the Faust app id, and so the consumer group, of a run's aggregate side."""
+    return f"aggregates.{run}"
+
+
+def changelog(run: str, shards: int, max_record_bytes: int) -> TopicSpec:
+    """Return the changelog of a run's table of buckets, as Faust names it."""
+    name = f"{aggregates_app(run)}-buckets-changelog"
+    return TopicSpec(name, shards, compacted=True, max_record_bytes=max_record_bytes)
