@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bool = Annotated[NDArray[np.bool_], "|b1"]
+I8 = Annotated[NDArray[np.int8], "|i1"]
 U8 = Annotated[NDArray[np.uint8], "|u1"]
 U16 = Annotated[NDArray[np.uint16], "<u2"]
 U32 = Annotated[NDArray[np.uint32], "<u4"]

@@ -105,20 +105,30 @@ def rank(hits: Hits) -> AnyArray:
     """Return the indices that sort hits by table and, inside a table, best first.
 
     Best first means score descending, sample key ascending, peak position ascending, place
-    ascending. This function alone settles ties.
+    ascending. This function alone settles ties. Table and score decide nearly always and fit one
+    64-bit key, so only hits that tie in both are compared in full.
     """
-    return np.lexsort(
-        (
-            hits.row,
-            hits.sequence,
-            hits.partition,
-            hits.peak,
-            hits.sample_low,
-            hits.sample_high,
-            -hits.score,
-            hits.table,
-        )
-    )
+    coarse = (hits.table.astype(np.uint64) << np.uint64(32)) | _descending(hits.score)
+    order = np.argsort(coarse, kind="stable")
+    ordered = coarse[order]
+    same = ordered[1:] == ordered[:-1]
+    if same.any():
+        at = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
+        tied = order[at]
+        order[at] = tied[_full_order(hits, tied, coarse)]
+    return order
+
+
+def _descending(score: F32) -> U64:
+    """Return integers that sort the way scores sort from high to low."""
+    bits = (score + np.float32(0)).view(np.uint32)
+    ascending = np.where(bits >> 31, ~bits, bits | np.uint32(2**31))
+    return (~ascending).astype(np.uint64)
+
+
+def _full_order(hits: Hits, which: AnyArray, coarse: U64) -> AnyArray:
+    rising = (hits.row, hits.sequence, hits.partition, hits.peak, hits.sample_low, hits.sample_high)
+    return np.lexsort((*(column[which] for column in rising), coarse[which]))
 
 
 def best(hits: Hits, k: int) -> Hits:
@@ -140,9 +150,14 @@ def best(hits: Hits, k: int) -> Hits:
 def _first_of_its_sample(hits: Hits, order: AnyArray) -> AnyArray:
     """Return which entries of ``order`` are the first of their (table, sample)."""
     table, high, low = hits.table[order], hits.sample_high[order], hits.sample_low[order]
-    by_sample = np.lexsort((np.arange(len(order)), low, high, table))
-    t, h, o = table[by_sample], high[by_sample], low[by_sample]
-    first = np.r_[True, (t[1:] != t[:-1]) | (h[1:] != h[:-1]) | (o[1:] != o[:-1])]
-    keep = np.zeros(len(order), dtype=bool)
-    keep[by_sample[first]] = True
+    mixed = low ^ (table.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    by_mix = np.argsort(mixed, kind="stable")
+    same = mixed[by_mix[1:]] == mixed[by_mix[:-1]]
+    keep = np.ones(len(order), dtype=bool)
+    if same.any():
+        at = np.sort(by_mix[np.r_[same, False] | np.r_[False, same]])
+        by_sample = at[np.lexsort((at, low[at], high[at], table[at]))]
+        before, after = by_sample[:-1], by_sample[1:]
+        again = (table[after] == table[before]) & (high[after] == high[before])
+        keep[after[again & (low[after] == low[before])]] = False
     return keep

@@ -63,20 +63,23 @@ class HitsPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """The chained record of one batch for one shard; sent also when nothing fired.
+    """The chained record of one batch for the buckets first to stop - 1 of one shard.
 
-    tokens and rows: valid ones in the batch. refused: the batch is a dead letter and only advances
-    the chain. Statistics that do not fit one record come in ``parts`` records, numbered ``part``.
+    Sent also when nothing fired. tokens and rows: valid ones in the batch. refused: the batch is a
+    dead letter and only advances the chain. tallies: those of the buckets in which something fired.
+    Each bucket of a shard is covered by exactly one record of a batch.
     """
 
     run: str
     shard: int
     partition: int
     sequence: int
+    first: int
+    stop: int
     tokens: int
     rows: int
     refused: bool
-    buckets: tuple[BucketTally, ...] = ()
+    tallies: tuple[BucketTally, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

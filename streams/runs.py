@@ -36,7 +36,8 @@ class Source:
 
     sign: how a value becomes activity. threshold: a component fires where activity exceeds it.
     dropped: components that the settings leave out. singles: build the clustering
-    ``features/<name>`` of clusters of one.
+    ``features/<name>`` of clusters of one; coactivation: count the tokens at which two of them fire
+    together.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Source:
     threshold: float = 0.0
     dropped: tuple[int, ...] = ()
     singles: bool = True
+    coactivation: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

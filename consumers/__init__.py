@@ -1,0 +1,1 @@
+"""What happens to token batches: activations, aggregation, snapshots, dashboards."""

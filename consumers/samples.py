@@ -1,0 +1,96 @@
+"""Tokens, documents and domains of the places that hits name, read from the corpus."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from streams import codec, topics
+from streams.corpus import TokenBatch
+from streams.errors import RecordError, SnapshotError
+from streams.snapshot import SAMPLES
+from streams.transport.client import Client, StoredRecord
+
+Place = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A row of a corpus: the ids up to its last token that is no padding."""
+
+    key: bytes
+    document: str
+    domain: str
+    ids: list[int]
+
+
+def read_samples(client: Client, corpus: str, places: Iterable[Place]) -> dict[Place, Sample]:
+    """Return the rows at ``places``; one pass over the partitions that hold them.
+
+    Raises SnapshotError if the corpus no longer holds one.
+    """
+    wanted: dict[int, dict[int, set[int]]] = {}
+    for partition, sequence, row in places:
+        wanted.setdefault(partition, {}).setdefault(sequence, set()).add(row)
+    found: dict[Place, Sample] = {}
+    for partition, sequences in wanted.items():
+        for record in client.read(topics.tokens(corpus, 1).name, partition):
+            rows = sequences.get(sequence_of(record))
+            if rows:
+                _collect(record, rows, found)
+                if not rows:
+                    del sequences[sequence_of(record)]
+            if not sequences:
+                break
+        if sequences:
+            raise SnapshotError(
+                f"corpus {corpus} no longer holds batch {min(sequences)} of partition {partition}"
+            )
+    return found
+
+
+def sequence_of(record: StoredRecord) -> int:
+    """Return the sequence that a record's header names, -1 if none does."""
+    text = dict(record.headers).get(topics.SEQUENCE, b"")
+    return int(text) if text.isdigit() and len(text) < 19 else -1
+
+
+def _collect(record: StoredRecord, rows: set[int], found: dict[Place, Sample]) -> None:
+    try:
+        batch = codec.decode(TokenBatch, record.value)
+        batch.check(vocabulary=2**32)
+    except RecordError:
+        return
+    for row in [r for r in rows if r < len(batch.ids)]:
+        found[(batch.partition, batch.sequence, row)] = sample_of(batch, row)
+        rows.discard(row)
+
+
+def sample_of(batch: TokenBatch, row: int) -> Sample:
+    """Return one row of a batch."""
+    kept = np.flatnonzero(batch.mask[row])
+    length = int(kept[-1]) + 1 if len(kept) else 0
+    return Sample(
+        batch.keys[row].tobytes(),
+        batch.documents[row],
+        batch.domains[row],
+        batch.ids[row, :length].tolist(),
+    )
+
+
+def samples_table(samples: Mapping[Place, Sample]) -> pa.Table:
+    """Return the samples as a table, sorted by place."""
+    places = sorted(samples)
+    rows = [samples[place] for place in places]
+    columns = [
+        [p for p, _, _ in places],
+        [s for _, s, _ in places],
+        [r for _, _, r in places],
+        [sample.key for sample in rows],
+        [sample.document for sample in rows],
+        [sample.domain for sample in rows],
+        [sample.ids for sample in rows],
+    ]
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, SAMPLES, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=SAMPLES)

@@ -1,0 +1,140 @@
+"""What a person asks of a run, before anything is loaded: plain values, no torch."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from streams.runs import Sign
+
+Coactivation = bool | Literal["auto"]
+COACTIVATION_LIMIT = 1024
+USUAL_CONTEXT = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """path: a transformer-lens name or a local Hugging Face folder. threads: 0 for all cores."""
+
+    path: str
+    device: str = "auto"
+    dtype: str = "float32"
+    micro_batch: int = 8
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DictionarySpec:
+    """A SAELens dictionary: a folder (``path``), or ``release`` and ``id``.
+
+    hook: None takes the one its metadata names. sign: None takes the architecture's. singles:
+    also watch each component as a cluster of one.
+    """
+
+    name: str
+    path: str | None = None
+    release: str | None = None
+    id: str | None = None
+    hook: str | None = None
+    sign: Sign | None = None
+    threshold: float = 0.0
+    dropped: tuple[int, ...] = ()
+    singles: bool = True
+    coactivation: Coactivation = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronsSpec:
+    """The values of a hook as they are."""
+
+    name: str
+    hook: str
+    sign: Sign = "absolute"
+    threshold: float = 0.0
+    dropped: tuple[int, ...] = ()
+    singles: bool = True
+    coactivation: Coactivation = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsSpec:
+    """Components ``x @ V`` with V a tensor [width of the hook, components] of a safetensors file."""
+
+    name: str
+    path: str
+    tensor: str
+    hook: str
+    sign: Sign = "absolute"
+    threshold: float = 0.0
+    dropped: tuple[int, ...] = ()
+    singles: bool = True
+    coactivation: Coactivation = "auto"
+
+
+SourceSpec = DictionarySpec | NeuronsSpec | WeightsSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ClusteringSpec:
+    """A cluster file."""
+
+    path: str
+    coactivation: Coactivation = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """A run to be created; the meanings are those of ``streams.runs.RunRecord``.
+
+    mask_special: ids that the tokenizer calls special count as absent. edges: None for the usual.
+    """
+
+    name: str
+    store: str
+    model: ModelSpec
+    sources: tuple[SourceSpec, ...]
+    clusterings: tuple[ClusteringSpec, ...] = ()
+    k: int = 100
+    criteria: tuple[str, ...] = ("maximum",)
+    shards: int = 4
+    mask_special: bool = True
+    mask_ids: tuple[int, ...] = ()
+    mask_positions: tuple[int, ...] = ()
+    edges: tuple[float, ...] | None = None
+    sum_bits: int = 20
+    bucket_bytes: int = 8 * 2**20
+    record_bytes: int = 32 * 2**20
+
+
+def coactivates(wanted: Coactivation, clusters: int) -> bool:
+    """Return whether co-activation is counted: "auto" counts it for up to 1,024 clusters."""
+    return clusters <= COACTIVATION_LIMIT if wanted == "auto" else wanted
+
+
+def suggested_context(model: ModelSpec, sources: Iterable[SourceSpec]) -> int:
+    """Return the row length for a corpus whose settings name none.
+
+    The shortest context that a local dictionary was trained at; else 128, or what the model takes
+    if that is less. Reads configuration files only.
+    """
+    folders = [s.path for s in sources if isinstance(s, DictionarySpec) and s.path]
+    trained = [_number(_read(Path(f) / "cfg.json").get("metadata"), "context_size") for f in folders]
+    config = _read(Path(model.path) / "config.json")
+    limits = [_number(config, key) for key in ("n_positions", "max_position_embeddings")]
+    wanted = min((n for n in trained if n), default=USUAL_CONTEXT)
+    return min([wanted, *(n for n in limits if n)])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a JSON object; an unreadable one is empty here and refused when it is loaded."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(found: Any, key: str) -> int | None:
+    value = found.get(key) if isinstance(found, dict) else None
+    return value if type(value) is int and value > 0 else None

@@ -1,0 +1,91 @@
+"""What the compacted topics say: the records of corpora (and of runs) as they stand now."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from streams import codec, topics
+from streams.corpus import CorpusRecord, Vocabulary
+from streams.errors import CorpusError, RecordError
+from streams.transport.client import Client
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_VOCABULARY = "/vocabulary"
+
+
+def read_compacted(client: Client, topic: str) -> dict[bytes, bytes]:
+    """Return the last value of every key that has one; a topic that does not exist is empty."""
+    return _fold(client, topic, lambda key, value: value)
+
+
+def read_latest(
+    client: Client, topic: str, kind: type[T], wanted: Callable[[bytes], bool] = lambda key: True
+) -> dict[bytes, T]:
+    """Return the last readable ``kind`` of every wanted key that was not deleted since.
+
+    Unreadable values are logged and passed over, so that junk in a log hides no record.
+    """
+    return _fold(client, topic, lambda key, value: codec.decode(kind, value), wanted)
+
+
+def corpus_key(corpus: str) -> bytes:
+    """Return the key of a corpus's CorpusRecord in the topic ``corpora``."""
+    return corpus.encode()
+
+
+def vocabulary_key(corpus: str) -> bytes:
+    """Return the key of a corpus's Vocabulary in the topic ``corpora``."""
+    return (corpus + _VOCABULARY).encode()
+
+
+def list_corpora(client: Client) -> list[CorpusRecord]:
+    """Return the records of all corpora, by name."""
+    found = read_latest(client, topics.CORPORA.name, CorpusRecord, lambda key: b"/" not in key)
+    return [found[key] for key in sorted(found) if corpus_key(found[key].name) == key]
+
+
+def find_corpus(client: Client, name: str) -> CorpusRecord | None:
+    """Return the record of a corpus, None if there is none of that name."""
+    return next((record for record in list_corpora(client) if record.name == name), None)
+
+
+def get_corpus(client: Client, name: str) -> CorpusRecord:
+    """Return the record of a corpus; raise CorpusError, naming those there are, if it is missing."""
+    corpora = list_corpora(client)
+    for record in corpora:
+        if record.name == name:
+            return record
+    known = ", ".join(record.name for record in corpora) or "none"
+    raise CorpusError(f"there is no corpus {name!r} (known: {known}); make one with produce")
+
+
+def get_vocabulary(client: Client, name: str) -> Vocabulary:
+    """Return the vocabulary of a corpus; raise CorpusError if the broker holds none."""
+    key = vocabulary_key(name)
+    found = read_latest(client, topics.CORPORA.name, Vocabulary, key.__eq__)
+    if key not in found:
+        raise CorpusError(f"the vocabulary of corpus {name!r} is missing; produce the corpus again")
+    return found[key]
+
+
+def _fold(
+    client: Client,
+    topic: str,
+    read: Callable[[bytes, bytes], T],
+    wanted: Callable[[bytes], bool] = lambda key: True,
+) -> dict[bytes, T]:
+    found: dict[bytes, T] = {}
+    for partition in range(client.topics().get(topic, 0)):
+        for record in client.read(topic, partition):
+            if record.key is None or not wanted(record.key):
+                continue
+            if record.value is None:
+                found.pop(record.key, None)
+                continue
+            try:
+                found[record.key] = read(record.key, record.value)
+            except RecordError as error:
+                log.warning("unreadable record in %s at offset %d: %s", topic, record.offset, error)
+    return found

@@ -1,0 +1,101 @@
+"""Reaching a Kafka broker, and saying in one line why it cannot be done."""
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from kafka.errors import KafkaError
+
+from streams.errors import BrokerError, SettingsError
+
+CONNECT_SECONDS = 4.0
+BOOTSTRAP_MILLISECONDS = 6_000
+REQUEST_MILLISECONDS = 15_000
+RETRY_SECONDS = 10.0
+FRAME_BYTES = 2**30
+
+T = TypeVar("T")
+
+
+def addresses(bootstrap: str) -> list[str]:
+    """Return the brokers named by ``host:port[,host:port]``."""
+    found = [part.strip() for part in bootstrap.split(",")]
+    for address in found:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+            raise SettingsError(f"broker address {address!r} is not host:port")
+    return found
+
+
+def expect_broker(bootstrap: str) -> None:
+    """Return once one of the brokers takes a connection; raise BrokerError if none does.
+
+    The client library retries behind the scenes and reports through its log; a plain connection
+    tells at once what is wrong.
+    """
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while not _any_answers(bootstrap):
+        if time.monotonic() > deadline:
+            raise BrokerError(_nobody(bootstrap))
+        time.sleep(0.2)
+
+
+def _any_answers(bootstrap: str) -> bool:
+    return any(_answers(address) for address in addresses(bootstrap))
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS / 2):
+            return True
+    except OSError:
+        return False
+
+
+def _nobody(bootstrap: str) -> str:
+    return (
+        f"no Kafka broker answers at {bootstrap}; start one with `millrace broker` "
+        "or `docker compose up`"
+    )
+
+
+def quiet() -> None:
+    """Keep the client library's log to itself unless someone has set its level.
+
+    It reports every reconnection; what matters reaches us as an exception.
+    """
+    logger = logging.getLogger("kafka")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def plain_errors(bootstrap: str, action: str) -> Iterator[None]:
+    """Turn the library's errors into a BrokerError that names the broker and the action."""
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        if not _any_answers(bootstrap):
+            raise BrokerError(_nobody(bootstrap)) from error
+        raise BrokerError(f"Kafka at {bootstrap} cannot {action}: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """Return an error as the first line of its text."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def patiently(call: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
+    """Return what ``call`` returns, calling again while its failure is a passing one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
