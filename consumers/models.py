@@ -4,7 +4,6 @@ import difflib
 import hashlib
 import logging
 import math
-import os
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,9 +100,7 @@ class LanguageModel:
 
     def _check_name(self, name: str) -> None:
         if name not in self.hooks:
-            raise ModelError(
-                f"{self.location} has no hook {name!r}{close(name, self.hooks)}"
-            )
+            raise ModelError(f"{self.location} has no hook {name!r}{close(name, self.hooks)}")
 
     def _open(self, name: str) -> None:
         for suffix, setter in _GATES.items():
@@ -111,7 +108,7 @@ class LanguageModel:
                 getattr(self.net, setter)(True)
 
     def _probe(self, names: Sequence[str], length: int) -> dict[str, Tensor]:
-        row = torch.arange(1, min(length, self.context) + 1, device=self.device) % self.vocabulary
+        row = torch.arange(1, length + 1, device=self.device) % self.vocabulary
         return self.run(row.expand(2, -1), names)
 
     def _width(self, name: str, short: Tensor, long: Tensor) -> int:
@@ -122,7 +119,7 @@ class LanguageModel:
                 f"{list(long.shape)} for 2 rows of 5 tokens"
             )
         gap = (short.float() - long[:, :3].float()).norm()
-        if gap > 0.05 * short.float().norm():
+        if gap > (1e-3 if short.dtype == torch.float32 else 0.05) * short.float().norm():
             raise ModelError(
                 f"{self.location} is no causal language model: at {name} a token sees later ones, "
                 "so that padding would change the numbers"
@@ -213,7 +210,9 @@ def close(name: str, known: Iterable[str]) -> str:
 def one_line(error: BaseException) -> str:
     """Return what an error of another library says, as one short line."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:297] + "..."
+    if len(text) > 200:
+        text = text.split(". ")[0]
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _check_folder(folder: Path) -> None:
@@ -233,26 +232,27 @@ def _boot(
 ) -> tuple[Any, dict[str, Any]]:
     """Return the model and the options of its forward: bridge first, HookedTransformer second."""
     from transformer_lens.model_bridge import TransformerBridge
-    from transformers import AutoConfig
     from transformers.utils import logging as hub_logging
 
     hub_logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     steps = {step: step in processing for step in _PROCESSING}
     try:
-        if local and AutoConfig.from_pretrained(location).is_encoder_decoder:
-            raise ModelError(f"{location} is an encoder-decoder, not a causal language model")
         net: Any = TransformerBridge.boot_transformers(location, device=device, dtype=dtype)
-        if not net.adapter.supports_causal_loss:
-            raise ModelError(f"{location} is no causal language model")
-        if processing:
-            net.process_weights(**steps)
-        return net, {"use_cache": False}
-    except ModelError:
-        raise
     except Exception as error:  # whatever the libraries raise, the person gets one line
-        if local or os.path.sep not in location and not _official(location):
-            raise ModelError(f"cannot load model {location}: {one_line(error)}") from error
-        return _boot_hooked(location, device, dtype, steps, error), {}
+        if local or not _official(location):
+            what = f"cannot load model {location}"
+            if not local:
+                what = f"{location} is neither a model folder nor a name that can be loaded"
+            raise ModelError(f"{what}: {one_line(error)}") from error
+        return _boot_hooked(location, device, dtype, steps), {}
+    config = net.original_model.config
+    two_sided = config.is_encoder_decoder or "MaskedLM" in str(net.cfg.architecture)
+    if two_sided or not net.adapter.supports_causal_loss:
+        raise ModelError(f"{location} is no causal language model, so it cannot be used")
+    if processing:
+        net.process_weights(**steps)
+    return net, {"use_cache": False}
 
 
 def _official(name: str) -> bool:
@@ -262,22 +262,16 @@ def _official(name: str) -> bool:
 
 
 def _boot_hooked(
-    name: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    steps: Mapping[str, bool],
-    first: Exception,
+    name: str, device: torch.device, dtype: torch.dtype, steps: Mapping[str, bool]
 ) -> Any:
-    """Return a HookedTransformer; the bridge has refused the name with ``first``."""
+    """Return a HookedTransformer of an official name that the bridge could not load."""
     from transformer_lens import HookedTransformer
 
-    if not _official(name):
-        raise ModelError(f"cannot load model {name}: {one_line(first)}") from first
     try:
         return HookedTransformer.from_pretrained_no_processing(
             name, device=device, dtype=dtype, **steps
         )
-    except Exception as error:  # as above
+    except Exception as error:  # as in _boot
         raise ModelError(f"cannot load model {name}: {one_line(error)}") from error
 
 

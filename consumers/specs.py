@@ -119,7 +119,9 @@ def suggested_context(model: ModelSpec, sources: Iterable[SourceSpec]) -> int:
     if that is less. Reads configuration files only.
     """
     folders = [s.path for s in sources if isinstance(s, DictionarySpec) and s.path]
-    trained = [_number(_read(Path(f) / "cfg.json").get("metadata"), "context_size") for f in folders]
+    trained = [
+        _number(_read(Path(f) / "cfg.json").get("metadata"), "context_size") for f in folders
+    ]
     config = _read(Path(model.path) / "config.json")
     limits = [_number(config, key) for key in ("n_positions", "max_position_embeddings")]
     wanted = min((n for n in trained if n), default=USUAL_CONTEXT)

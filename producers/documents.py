@@ -9,6 +9,10 @@ from streams.errors import CorpusError
 MAX_BAD_BYTES = 2**20
 
 
+class UnusableError(ValueError):
+    """A record holds no document; the text says why, in one clause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One text. domain: a tag such as "docs", "" for none."""
@@ -86,31 +90,33 @@ class Refusals:
 def document_of(record: Any, fields: Fields, fallback: str) -> Document:
     """Return the document that a record holds: an object with the fields, or a bare string.
 
-    fallback: the id of a document without an id field. Raises ValueError, saying why, for others.
+    fallback: the id of a document without an id field. Raises UnusableError for others.
     """
     if isinstance(record, str):
         return Document(fallback, "", encodable(record))
     if not isinstance(record, Mapping):
-        raise ValueError(f"it holds {_kind(record)} where an object or a string should be")
+        raise UnusableError(f"it holds {_kind(record)} where an object or a string should be")
     missing = [name for name in fields.names() if name not in record]
     if missing:
         has = ", ".join(map(str, record)) or "no fields"
-        raise ValueError(f"it has no field {missing[0]!r} (it has: {has})")
+        raise UnusableError(f"it has no field {missing[0]!r} (it has: {has})")
     text = record[fields.text]
     if not isinstance(text, str):
-        raise ValueError(f"field {fields.text!r} holds {_kind(text)} where text should be")
+        raise UnusableError(f"field {fields.text!r} holds {_kind(text)} where text should be")
     name = fallback if fields.id is None else str(record[fields.id])
     domain = "" if fields.domain is None else record[fields.domain]
     return Document(encodable(name), encodable(str(domain or "")), encodable(text))
 
 
 def encodable(text: str) -> str:
-    """Return ``text``; raise ValueError if it holds half a surrogate pair, which is no character."""
+    """Return ``text``; raise UnusableError if it holds half a surrogate pair."""
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"it holds half a surrogate pair at character {error.start}") from None
+            raise UnusableError(
+                f"it holds half a surrogate pair at character {error.start}"
+            ) from None
     return text
 
 

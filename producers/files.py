@@ -12,37 +12,41 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from producers.documents import Document, Fields, Refusals, document_of
-from streams.errors import CorpusError
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BROKEN_FILE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 STDIN = "-"
 
 
+_OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": lambda path: _open_zstd(path),
+}
+
+
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file for reading, unpacking it by its suffix; ``-`` is standard input."""
     if str(path) == STDIN:
         return sys.stdin.buffer
-    openers: dict[str, Callable[[Path], Any]] = {
-        ".gz": gzip.open,
-        ".bz2": bz2.open,
-        ".xz": lzma.open,
-        ".zst": _open_zstd,
-    }
-    return cast(BinaryIO, openers.get(path.suffix.lower(), lambda name: name.open("rb"))(path))
+    suffix = path.suffix.lower()
+    if suffix in _OPENERS:
+        return cast(BinaryIO, _OPENERS[suffix](path))
+    return path.open("rb")
 
 
 def _open_zstd(path: Path) -> io.BufferedReader:
     import pyarrow as pa
 
-    stream = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+    stream = pa.CompressedInputStream(path, "zstd")
     return io.BufferedReader(cast(io.RawIOBase, stream))
 
 
-def broken(path: Path, error: BaseException) -> CorpusError:
-    """Return the error of a file that cannot be opened or read to its end."""
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return CorpusError(f"cannot read {path}: {reason}")
+def reason(error: BaseException) -> str:
+    """Return why a file cannot be opened or read to its end, as one clause."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"it cannot be read ({text})"
 
 
 def read_text(path: Path, name: str, fields: Fields, bad: Refusals) -> Iterator[Document]:
@@ -87,5 +91,3 @@ def cause_of(error: BaseException) -> str:
 def not_utf8(error: UnicodeDecodeError) -> str:
     """Return the clause for bytes that are not UTF-8."""
     return f"it is not UTF-8 (byte 0x{error.object[error.start]:02x})"
-
-

@@ -26,7 +26,9 @@ def parse_place(place: str) -> DatasetPlace:
     """Return what an ``hf:`` address names; raise CorpusError if it is none."""
     found = _PLACE.fullmatch(place)
     if found is None:
-        raise CorpusError(f"{place!r} is no dataset: write hf:NAME, hf:NAME:CONFIG or hf:NAME#SPLIT")
+        raise CorpusError(
+            f"{place!r} is no dataset: write hf:NAME, hf:NAME:CONFIG or hf:NAME#SPLIT"
+        )
     return DatasetPlace(found["name"], found["config"], found["split"])
 
 
@@ -58,7 +60,9 @@ def _rows(place: DatasetPlace) -> Iterator[Any]:
     import datasets
 
     datasets.disable_progress_bars()
-    if (Path(place.name) / "state.json").exists() or (Path(place.name) / "dataset_dict.json").exists():
+    if (Path(place.name) / "state.json").exists() or (
+        Path(place.name) / "dataset_dict.json"
+    ).exists():
         loaded: Any = datasets.load_from_disk(place.name)
     else:
         loaded = datasets.load_dataset(place.name, place.config, streaming=True)

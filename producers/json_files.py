@@ -1,17 +1,19 @@
 """JSON files: an array of objects or strings, or one of them; arrays are read piece by piece."""
 
-import io
+import codecs
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from producers.documents import Document, Fields, Refusals, document_of
 from producers.files import cause_of, open_bytes
 
 PIECE = 2**20
+LONGEST_WORD = 16
 _SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
 
 
 def read_json(path: Path, name: str, fields: Fields, bad: Refusals) -> Iterator[Document]:
@@ -20,7 +22,7 @@ def read_json(path: Path, name: str, fields: Fields, bad: Refusals) -> Iterator[
     What follows a place that is no JSON cannot be read and counts as one bad document.
     """
     with open_bytes(path) as file:
-        text = _Window(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
+        text = _Window(file)
         items = _values(text)
         while True:
             try:
@@ -40,52 +42,74 @@ def read_json(path: Path, name: str, fields: Fields, bad: Refusals) -> Iterator[
 
 
 class _Window:
-    """The part of a JSON text that is in memory; ``line`` counts from 1 at its beginning."""
+    """The part of a JSON text that is in memory, and our place in it; ``line`` counts from 1."""
 
-    def __init__(self, file: io.TextIOBase) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.text = ""
+        self.at = 0
         self.line = 1
-        self.decoder = json.JSONDecoder()
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self._broken: UnicodeDecodeError | None = None
 
     def peek(self) -> str:
         """Return the next character that is no white space, "" at the end."""
         while True:
-            self.drop(_SPACE.match(self.text).end())  # type: ignore[union-attr]
-            if self.text or not self.grow(PIECE):
-                return self.text[:1]
+            space = _SPACE.match(self.text, self.at)
+            self.move_to(space.end() if space else self.at)
+            if self.at < len(self.text) or not self.grow(PIECE):
+                return self.text[self.at : self.at + 1]
 
-    def drop(self, characters: int) -> None:
-        """Go on by this many characters."""
-        self.line += self.text.count("\n", 0, characters)
-        self.text = self.text[characters:]
+    def move_to(self, place: int) -> None:
+        """Go on to another place in the text."""
+        self.line += self.text.count("\n", self.at, place)
+        self.at = place
 
-    def grow(self, characters: int) -> bool:
-        """Read more; return whether there was any."""
-        more = self.file.read(characters)
-        self.text += more
-        return bool(more)
+    def grow(self, size: int) -> bool:
+        """Read about ``size`` bytes more and forget what lies behind; at the end return False.
+
+        Bytes that are not UTF-8 raise only once all before them was used.
+        """
+        if self._broken is not None:
+            self.move_to(len(self.text))
+            raise self._broken
+        data = self.file.read(size)
+        try:
+            more = self._decode(data, not data)
+        except UnicodeDecodeError as error:
+            self._broken = error
+            more = error.object[: error.start].decode()
+        if not data and self._broken is None:
+            return False
+        self.text = self.text[self.at :] + more
+        self.at = 0
+        return True
 
     def value(self) -> Any:
         """Return the JSON value that begins here and go past it; raise ValueError if none does."""
         self.peek()
         while True:
             try:
-                value, end = self.decoder.raw_decode(self.text)
+                value, end = _DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
-                # It may only be cut off; doubling the window keeps the cost of retries linear.
-                if not self.grow(max(PIECE, len(self.text))):
-                    self.drop(error.pos)
-                    raise
-                continue
+                # A window twice as large each time keeps the cost of further tries linear.
+                if self._is_cut(error) and self.grow(max(PIECE, len(self.text))):
+                    continue
+                self.move_to(error.pos)
+                raise
             # A number at the very end may go on in the next piece.
             if end < len(self.text) or not self.grow(PIECE):
-                self.drop(end)
+                self.move_to(end)
                 return value
 
+    def _is_cut(self, error: json.JSONDecodeError) -> bool:
+        """Return whether an error may only come from the window's end; others are final."""
+        near_the_end = error.pos >= len(self.text) - LONGEST_WORD
+        return near_the_end or error.msg.startswith("Unterminated string")
+
     def rest(self) -> bytes:
-        """Return what is in memory as bytes."""
-        return self.text.encode("utf-8", "surrogatepass")
+        """Return what is in memory from here on as bytes."""
+        return self.text[self.at :].encode("utf-8", "surrogatepass")
 
 
 def _values(text: _Window) -> Iterator[tuple[int, Any]]:
@@ -99,7 +123,7 @@ def _values(text: _Window) -> Iterator[tuple[int, Any]]:
 
 
 def _items(text: _Window) -> Iterator[tuple[int, Any]]:
-    text.drop(1)
+    text.move_to(text.at + 1)
     number = 0
     while text.peek() != "]" or number:
         number += 1
@@ -109,5 +133,5 @@ def _items(text: _Window) -> Iterator[tuple[int, Any]]:
             break
         if mark != ",":
             raise ValueError(f"it is no valid JSON ({mark or 'the end'!r} where ',' should be)")
-        text.drop(1)
-    text.drop(1)
+        text.move_to(text.at + 1)
+    text.move_to(text.at + 1)

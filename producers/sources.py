@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from producers.documents import Document, Fields, Refusals
-from producers.files import BROKEN_FILE, COMPRESSED, STDIN, broken, read_json_lines, read_text
+from producers.files import (
+    BROKEN_FILE,
+    COMPRESSED,
+    STDIN,
+    read_json_lines,
+    read_text,
+    reason,
+)
 from producers.hugging_face import PREFIX, read_dataset
 from producers.json_files import read_json
 from producers.parquet_files import read_parquet
@@ -40,7 +47,7 @@ class Source:
 
     places: tuple[str, ...]
     format: str | None = None
-    fields: Fields = Fields()
+    fields: Fields = field(default_factory=Fields)
     refusals: Refusals = field(default_factory=Refusals)
 
     def __post_init__(self) -> None:
@@ -77,12 +84,13 @@ class Source:
 
     def _read_file(self, path: Path, name: str) -> Iterator[Document]:
         reader = FORMATS[self.format or format_of(path)]
+        printable = name.encode(errors="replace").decode()
         try:
-            yield from reader(path, name.encode(errors="replace").decode(), self.fields, self.refusals)
+            yield from reader(path, printable, self.fields, self.refusals)
         except FileNotFoundError as error:
             raise CorpusError(f"there is no file or folder {path}: check the name") from error
         except BROKEN_FILE as error:
-            raise broken(path, error) from error
+            self.refusals.add(str(path), reason(error))
 
 
 def format_of(path: Path) -> str:
@@ -96,7 +104,7 @@ def files_under(folder: Path) -> Iterator[Path]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise broken(folder, error) from error
+        raise CorpusError(f"cannot read the folder {folder}: {reason(error)}") from error
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "__pycache__":
             continue

@@ -52,7 +52,7 @@ def find_corpus(client: Client, name: str) -> CorpusRecord | None:
 
 
 def get_corpus(client: Client, name: str) -> CorpusRecord:
-    """Return the record of a corpus; raise CorpusError, naming those there are, if it is missing."""
+    """Return the record of a corpus; raise CorpusError, naming the known ones, if it is missing."""
     corpora = list_corpora(client)
     for record in corpora:
         if record.name == name:

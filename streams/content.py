@@ -47,10 +47,15 @@ def table_hash(table: pa.Table) -> str:
     """Return the hash of one table in the order it is in."""
     digest = hashlib.sha256()
     for field in table.schema:
-        digest.update(f"{field.name} {field.type} {len(table)}\n".encode())
+        digest.update(f"{field.name} {_name(field.type)} {len(table)}\n".encode())
         for part in _streams(table[field.name].chunks, field.type):
             digest.update(part)
     return digest.hexdigest()
+
+
+def _name(kind: pa.DataType) -> str:
+    """Return a type's name; Arrow's own depends on which file format it has been through."""
+    return f"list {kind.value_type}" if pa.types.is_list(kind) else str(kind)
 
 
 def _streams(chunks: list[pa.Array], kind: pa.DataType) -> Iterator[bytes]:

@@ -78,7 +78,7 @@ def read_dump(path: Path) -> Iterator[Entry]:
         raise CorpusError(f"cannot read the dump {path}: {reason}") from error
 
 
-def _unpacked(file: BinaryIO) -> io.RawIOBase:
+def _unpacked(file: io.BufferedReader) -> io.RawIOBase:
     return cast(io.RawIOBase, pa.CompressedInputStream(file, "zstd"))
 
 

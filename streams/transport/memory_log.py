@@ -10,7 +10,7 @@ _SLACK = 1000
 
 
 class MemoryLog:
-    """The records of one partition. Not thread-safe: the broker holds its lock around every call."""
+    """The records of one partition. Not thread-safe: the broker locks around every call."""
 
     def __init__(self, compacted: bool) -> None:
         self.compacted = compacted

@@ -33,10 +33,16 @@ def kafka_url() -> Iterator[str]:
             yield own.url
 
 
+@pytest.fixture(scope="session")
+def native_cache() -> Path:
+    """The cache that holds Kafka's jars, for tests that start a broker themselves."""
+    return _native_cache("this test kills its broker")
+
+
 @pytest.fixture
-def native_kafka() -> Iterator[NativeKafka]:
+def native_kafka(native_cache: Path) -> Iterator[NativeKafka]:
     """A running broker of this test alone, to kill and start again."""
-    with NativeKafka(_native_cache("a killable broker"), heap_megabytes=HEAP_MEGABYTES) as own:
+    with NativeKafka(native_cache, heap_megabytes=HEAP_MEGABYTES) as own:
         yield own
 
 

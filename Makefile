@@ -1,0 +1,78 @@
+# make test     set everything up and run the tests: all that a newcomer needs
+# make check    formatting, lint, types and the layering of the packages
+# make demo     the example, from text to a dashboard
+# make bench | chaos | soak    speed; faults against the oracle; the same for hours
+# make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
+#
+# PYTHON=...    the Python to use, 3.11 or 3.12; by default the first one found
+# TORCH=cpu     torch's CPU build, which is several gigabytes smaller on Linux (see
+#               scripts/install-locked for what that means for the hashes)
+# TESTS=...     what `make test` runs; PYTEST=... more options for it
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
+    $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2> /dev/null \
+    && echo $$python && break; done)
+TORCH ?=
+TORCH_INDEX ?= $(if $(filter cpu,$(TORCH)),https://download.pytorch.org/whl/cpu)
+UPGRADE ?=
+TESTS ?= tests
+PYTEST ?= -n auto
+HOURS ?= 4
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := streams producers consumers millrace tests benchmarks
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
+    --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
+
+.PHONY: test check demo bench chaos soak lock clean
+.DEFAULT_GOAL := test
+
+test: $(READY)
+	$(BIN)/python -m pytest $(PYTEST) $(TESTS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: $(READY)
+	$(BIN)/millrace run --settings examples/python-prose/run.toml
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+chaos: $(READY)
+	$(BIN)/python -m benchmarks.chaos
+
+soak: $(READY)
+	$(BIN)/python -m benchmarks.chaos --hours $(HOURS)
+
+# The locks name packages and hashes and no host, so they hold behind any mirror.
+lock: $(VENV)/.uv
+	echo 'uv==$(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements-uv.txt)' \
+	    | $(COMPILE) --no-annotate - --output-file requirements-uv.txt
+	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) pyproject.toml --group dev -c requirements.txt --output-file requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): $(VENV)/.uv requirements-dev.txt pyproject.toml scripts/install-locked
+	UV=$(BIN)/uv UV_COMPILE_BYTECODE=1 \
+	    scripts/install-locked $(BIN)/python requirements-dev.txt "$(TORCH_INDEX)"
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.uv: requirements-uv.txt
+	@if [ -z "$(PYTHON)" ]; then \
+	    echo "Millrace needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python" >&2; exit 2; fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@

@@ -1,0 +1,228 @@
+"""From what a person asks to a run record, and from a run record to an engine."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from consumers.clusters import load_clustering
+from consumers.compute import TorchEngine
+from consumers.models import LanguageModel, load_model, log, pick_device, processing_of
+from consumers.sources import LoadedSource, load_dictionary, load_weights, neurons
+from consumers.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpec, coactivates
+from streams.arrays import F32, I64
+from streams.corpus import CorpusRecord
+from streams.errors import ModelError, RunError, SettingsError
+from streams.names import check_name
+from streams.plan import Plan, make_plan
+from streams.runs import CRITERIA, Clustering, Kind, Model, RunRecord, Source, default_edges
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What it takes to load a source, from the settings or from a run record."""
+
+    name: str
+    kind: Kind
+    location: str
+    hook: str | None
+
+
+def create_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> RunRecord:
+    """Return the record of a run over a corpus, after loading everything it names once.
+
+    created: the time, as text. Raises ModelError, RunError or SettingsError in one line for
+    whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
+    """
+    _check_names(spec)
+    _check_criteria(spec.criteria)
+    device = pick_device(spec.model.device)
+    wanted = [_wanted(source) for source in spec.sources]
+    model, loaded = _load(wanted, spec.model.path, device, spec.model.dtype)
+    _check_corpus(corpus, model, loaded)
+    sources = tuple(map(_source, spec.sources, loaded))
+    threads = spec.model.threads or os.cpu_count() or 1
+    run = RunRecord(
+        name=spec.name,
+        corpus=corpus.name,
+        partitions=corpus.partitions,
+        context=corpus.context,
+        model=Model(
+            location=model.location,
+            content=model.content(),
+            vocabulary=corpus.vocabulary,
+            dtype=spec.model.dtype,
+            micro_batch=spec.model.micro_batch,
+            threads=threads,
+        ),
+        sources=sources,
+        clusterings=_clusterings(spec, sources),
+        shards=spec.shards,
+        store=spec.store,
+        criteria=spec.criteria,
+        k=spec.k,
+        edges=_edges(spec.edges),
+        masked_ids=_masked_ids(spec, corpus),
+        masked_positions=_masked_positions(spec, corpus),
+        sum_bits=spec.sum_bits,
+        bucket_bytes=spec.bucket_bytes,
+        record_bytes=spec.record_bytes,
+        created=created,
+    )
+    make_plan(run)
+    return run
+
+
+def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:
+    """Return the engine of a run, built from its record alone.
+
+    Raises RunError if the model or a dictionary is not the one that the run was created with, and
+    ModelError if one cannot be loaded here.
+    """
+    run = plan.run
+    wanted = [_Wanted(s.name, s.kind, s.location, s.hook) for s in run.sources]
+    model, loaded = _load(wanted, run.model.location, pick_device(device), run.model.dtype)
+    for source, found in zip(run.sources, loaded, strict=True):
+        if (found.content, found.components) != (source.content, source.components):
+            raise _changed(run, f"{source.kind} {source.name!r} ({source.location})")
+    if model.content() != run.model.content:
+        raise _changed(run, f"model {run.model.location}")
+    return TorchEngine(plan, model, loaded)
+
+
+def _load(
+    wanted: Sequence[_Wanted], location: str, device: torch.device, dtype: str
+) -> tuple[LanguageModel, list[LoadedSource]]:
+    """Return the model, with the processing that the dictionaries ask for, and the sources."""
+    given = {one.name: _given(one, device) for one in wanted if one.kind != "neurons"}
+    wishes = {name: one.wishes for name, one in given.items() if one.kind == "dictionary"}
+    model = load_model(location, str(device), dtype, processing_of(wishes))
+    hooks = [given[one.name].hook if one.name in given else str(one.hook) for one in wanted]
+    widths = model.widths(hooks)
+    loaded = []
+    for one, hook in zip(wanted, hooks, strict=True):
+        source = given.get(one.name) or neurons(one.name, hook, widths[hook])
+        if source.width != widths[hook]:
+            raise ModelError(
+                f"{source.kind} {source.name!r} reads {source.width} values, hook {hook} of "
+                f"{model.location} has {widths[hook]}"
+            )
+        loaded.append(source)
+    return model, loaded
+
+
+def _given(one: _Wanted, device: torch.device) -> LoadedSource:
+    if one.kind == "dictionary":
+        return load_dictionary(one.name, one.location, one.hook, device)
+    return load_weights(one.name, one.location, str(one.hook), device)
+
+
+def _wanted(spec: SourceSpec) -> _Wanted:
+    if isinstance(spec, DictionarySpec):
+        location = spec.path or f"{spec.release}#{spec.id}"
+        return _Wanted(spec.name, "dictionary", location, spec.hook)
+    if isinstance(spec, WeightsSpec):
+        return _Wanted(spec.name, "weights", f"{spec.path}#{spec.tensor}", spec.hook)
+    return _Wanted(spec.name, "neurons", "", spec.hook)
+
+
+def _source(spec: SourceSpec, loaded: LoadedSource) -> Source:
+    outside = [index for index in spec.dropped if not 0 <= index < loaded.components]
+    if outside:
+        raise ModelError(
+            f"{loaded.kind} {spec.name!r}: dropped component {outside[0]} does not exist, "
+            f"it has {loaded.components}"
+        )
+    return Source(
+        name=spec.name,
+        kind=loaded.kind,
+        location=loaded.location,
+        content=loaded.content,
+        hook=loaded.hook,
+        components=loaded.components,
+        sign=spec.sign or loaded.sign,
+        threshold=spec.threshold,
+        dropped=tuple(sorted(set(spec.dropped))),
+        singles=spec.singles,
+        coactivation=spec.singles and coactivates(spec.coactivation, loaded.components),
+    )
+
+
+def _clusterings(spec: RunSpec, sources: Sequence[Source]) -> tuple[Clustering, ...]:
+    found = tuple(load_clustering(c.path, sources, c.coactivation) for c in spec.clusterings)
+    names = [(one.name, one.iteration) for one in found]
+    for number, (name, iteration) in enumerate(names):
+        if (name, iteration) in names[:number]:
+            raise ModelError(f"two cluster files are named {name!r}, iteration {iteration}")
+    return found
+
+
+def _check_names(spec: RunSpec) -> None:
+    check_name(spec.name, "run")
+    names = [check_name(source.name, "source") for source in spec.sources]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise SettingsError(f"two sources are named {name!r}")
+
+
+def _check_criteria(criteria: Sequence[str]) -> None:
+    unknown = [name for name in criteria if name not in CRITERIA]
+    if unknown or not criteria or len(set(criteria)) < len(criteria):
+        raise RunError(
+            f"criteria {', '.join(criteria) or 'are empty'}: take each of {', '.join(CRITERIA)} "
+            "at most once"
+        )
+
+
+def _check_corpus(
+    corpus: CorpusRecord, model: LanguageModel, sources: Sequence[LoadedSource]
+) -> None:
+    if corpus.vocabulary > model.vocabulary:
+        raise ModelError(
+            f"corpus {corpus.name} has {corpus.vocabulary} token ids (tokenizer "
+            f"{corpus.tokenizer}), model {model.location} knows {model.vocabulary}"
+        )
+    if corpus.context > model.context:
+        raise ModelError(
+            f"corpus {corpus.name} has rows of {corpus.context} tokens, model {model.location} "
+            f"takes {model.context}"
+        )
+    for source in sources:
+        if source.context and corpus.context > source.context:
+            log.warning(
+                "dictionary %r was trained at %d tokens of context, corpus %s has rows of %d",
+                source.name,
+                source.context,
+                corpus.name,
+                corpus.context,
+            )
+
+
+def _edges(edges: Sequence[float] | None) -> F32:
+    if edges is None:
+        return default_edges()
+    found = np.asarray(edges, np.float32)
+    if not len(found) or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
+        raise RunError("histogram edges must be numbers that rise")
+    return found
+
+
+def _masked_ids(spec: RunSpec, corpus: CorpusRecord) -> I64:
+    special = corpus.special_ids if spec.mask_special else ()
+    outside = [i for i in spec.mask_ids if not 0 <= i < corpus.vocabulary]
+    if outside:
+        raise RunError(f"mask_ids: {outside[0]} lies outside the {corpus.vocabulary} token ids")
+    return np.asarray(sorted({*special, *spec.mask_ids}), np.int64)
+
+
+def _masked_positions(spec: RunSpec, corpus: CorpusRecord) -> I64:
+    outside = [p for p in spec.mask_positions if not 0 <= p < corpus.context]
+    if outside:
+        raise RunError(f"mask_positions: {outside[0]} lies outside rows of {corpus.context} tokens")
+    return np.asarray(sorted(set(spec.mask_positions)), np.int64)
+
+
+def _changed(run: RunRecord, what: str) -> RunError:
+    return RunError(f"{what} is not the one that run {run.name} was created with: make a new run")

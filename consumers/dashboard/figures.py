@@ -1,0 +1,152 @@
+"""Geometry of the drawings: page templates turn it into SVG."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.dashboard import formats
+from streams.arrays import AnyArray
+
+WIDTH, HEIGHT = 320.0, 96.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """How many tokens have an activity from ``left`` up to ``right``."""
+
+    left: float
+    right: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of a drawing, with the words that explain it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Bars over an axis of ticks (place, text); the highest bar stands for ``top``."""
+
+    bars: tuple[Bar, ...]
+    ticks: tuple[tuple[float, str], ...]
+    top: int
+    width: float = WIDTH
+    height: float = HEIGHT
+
+
+def display_bins(
+    counts: AnyArray, edges: Sequence[float], low: float, high: float, most: int = 32
+) -> tuple[Bin, ...]:
+    """Return the bins that hold something and those between, joined until at most ``most``.
+
+    The bin below the first edge begins at ``low``, the last one ends at ``high``.
+    """
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        return ()
+    first, stop = int(filled[0]), int(filled[-1]) + 1
+    bounds = [min(low, edges[0]), *edges, max(high, edges[-1])]
+    step = math.ceil((stop - first) / most)
+    return tuple(
+        Bin(bounds[at], bounds[min(at + step, stop)], int(counts[at : min(at + step, stop)].sum()))
+        for at in range(first, stop, step)
+    )
+
+
+def quantile(bins: Sequence[Bin], share: float) -> Bin | None:
+    """Return the bin in which a quantile lies."""
+    wanted = share * sum(each.count for each in bins)
+    seen = 0
+    for each in bins:
+        seen += each.count
+        if seen >= wanted:
+            return each
+    return None
+
+
+def histogram(bins: Sequence[Bin], noun: str = "token") -> Drawing:
+    """Return the drawing of bins, on a logarithmic axis where all bounds allow it."""
+    if not bins:
+        return Drawing((), (), 0)
+    axis = _axis(bins[0].left, bins[-1].right)
+    top = max(each.count for each in bins)
+    bars = tuple(_bar(each, axis, top, noun) for each in bins)
+    ticks = tuple((axis.place(at), formats.number(at)) for at in axis.ticks())
+    return Drawing(bars, ticks, top)
+
+
+def density_histogram(densities: AnyArray, noun: str, most: int = 30) -> Drawing:
+    """Return how many clusters fire how often; those that never do are left out."""
+    logs = np.log10(densities[densities > 0])
+    if not len(logs):
+        return Drawing((), (), 0)
+    first, last = math.floor(2 * logs.min()) / 2, max(math.ceil(2 * logs.max()) / 2, -6.5)
+    counts, bounds = np.histogram(logs, bins=most, range=(first, max(last, first + 0.5)))
+    cuts = [float(10**bound) for bound in bounds]
+    bins = [Bin(cuts[i], cuts[i + 1], int(counts[i])) for i in range(most)]
+    drawing = histogram([Bin(100 * b.left, 100 * b.right, b.count) for b in bins], noun)
+    ticks = tuple((place, f"{text} %") for place, text in drawing.ticks)
+    return Drawing(drawing.bars, ticks, drawing.top)
+
+
+def sparkline(counts: Sequence[int], width: float = 96, height: float = 22) -> str:
+    """Return the path of a small filled outline of counts."""
+    top = max(counts, default=0)
+    if not top:
+        return ""
+    step = width / len(counts)
+    path = [f"M0 {height:g}"]
+    for at, value in enumerate(counts):
+        y = height - height * value / top
+        path.append(f"L{at * step:.1f} {y:.1f}L{(at + 1) * step:.1f} {y:.1f}")
+    return "".join([*path, f"L{width:g} {height:g}Z"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    left: float
+    right: float
+    logarithmic: bool
+
+    def _turn(self, value: float) -> float:
+        return math.log(value) if self.logarithmic else value
+
+    def place(self, value: float) -> float:
+        """Return where a value lies on the drawing."""
+        left, right = self._turn(self.left), self._turn(self.right)
+        return round(WIDTH * (self._turn(value) - left) / ((right - left) or 1.0), 2)
+
+    def ticks(self) -> list[float]:
+        """Return up to six round values on the axis."""
+        if not self.logarithmic:
+            return [self.left, (self.left + self.right) / 2, self.right]
+        decades = range(math.floor(math.log10(self.left)), math.ceil(math.log10(self.right)) + 1)
+        for steps in ((1, 2, 5), (1, 3), (1,)):
+            found = [step * 10.0**ten for ten in decades for step in steps]
+            inside = [at for at in found if self.left <= at <= self.right]
+            if len(inside) <= 6:
+                return inside
+        return inside[:: math.ceil(len(inside) / 6)]
+
+
+def _axis(left: float, right: float) -> _Axis:
+    return _Axis(left, right, logarithmic=left > 0)
+
+
+def _bar(each: Bin, axis: _Axis, top: int, noun: str) -> Bar:
+    height = max(1.0 if each.count else 0.0, HEIGHT * each.count / top)
+    left, right = axis.place(each.left), axis.place(each.right)
+    title = (
+        f"{formats.number(each.left)} to {formats.number(each.right)}: "
+        f"{formats.plural(each.count, noun)}"
+    )
+    return Bar(left, round(HEIGHT - height, 2), max(right - left, 1.0), round(height, 2), title)

@@ -1,0 +1,163 @@
+"""The list of a clustering's clusters: searched, filtered, sorted and cut into pages."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow.compute as pc
+
+from consumers.dashboard.contexts import Context, best_contexts
+from consumers.dashboard.data import Clustering, Snapshot
+from streams.arrays import I64, AnyArray, Bool
+
+Sort = Literal["order", "label", "density", "max", "mean", "members"]
+Show = Literal["all", "live", "dead"]
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a list shows."""
+
+    search: str = ""
+    sort: Sort = "order"
+    descending: bool = False
+    show: Show = "all"
+    page: int = 1
+
+    def address(self, **changes: object) -> dict[str, object]:
+        """Return the parameters of an address that asks this with changes; defaults left out."""
+        asked = replace(self, **changes)  # type: ignore[arg-type]
+        return {
+            "q": asked.search,
+            "sort": "" if asked.sort == "order" else asked.sort,
+            "down": "1" if asked.descending else "",
+            "show": "" if asked.show == "all" else asked.show,
+            "page": "" if asked.page == 1 else asked.page,
+        }
+
+    def sorted_by(self, sort: Sort) -> dict[str, object]:
+        """Return the parameters that sort by a column; the same one again turns round."""
+        again = not self.descending if sort == self.sort else sort not in ("order", "label")
+        return self.address(sort=sort, descending=again, page=1)
+
+
+def query_of(asked: Mapping[str, str]) -> Query:
+    """Return the query that an address asks; what makes no sense counts as not said."""
+    sort, show, page = asked.get("sort"), asked.get("show"), asked.get("page", "")
+    return Query(
+        search=asked.get("q", "").strip()[:200],
+        sort=sort if sort in get_args(Sort) else "order",
+        descending=asked.get("down") == "1",
+        show=show if show in get_args(Show) else "all",
+        page=max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A cluster in the list. spark: its histogram, between the clustering's outermost bins."""
+
+    number: int
+    label: str
+    members: tuple[str, ...]
+    size: int
+    status: str
+    density: float
+    firing_tokens: int
+    mean: float
+    high: float
+    spark: tuple[int, ...]
+    best: Context | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of a clustering's list. dead: clusters of the clustering that never fired."""
+
+    clustering: Clustering
+    query: Query
+    rows: tuple[Row, ...]
+    found: int
+    total: int
+    dead: int
+    pages: int
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether some cluster shown has other than one member."""
+        return any(row.size != 1 for row in self.rows)
+
+
+def make_listing(snapshot: Snapshot, clustering: Clustering, query: Query) -> Listing:
+    """Return the page of the list that a query asks for; beyond the last it is the last."""
+    found = _order(snapshot, query, _found(snapshot, clustering, query))
+    pages = max(1, -(-len(found) // PAGE))
+    query = replace(query, page=min(query.page, pages))
+    shown = [int(cluster) for cluster in found[(query.page - 1) * PAGE : query.page * PAGE]]
+    firing = snapshot.firing_tokens[clustering.first : clustering.stop]
+    return Listing(
+        clustering=clustering,
+        query=query,
+        rows=tuple(_rows(snapshot, clustering, shown)),
+        found=len(found),
+        total=len(firing),
+        dead=int((firing == 0).sum()),
+        pages=pages,
+    )
+
+
+def _found(snapshot: Snapshot, clustering: Clustering, query: Query) -> I64:
+    """Return the clusters that match: by part of the label or by a member's whole name."""
+    span = slice(clustering.first, clustering.stop)
+    keep: Bool = np.ones(clustering.stop - clustering.first, dtype=bool)
+    if query.search:
+        labels = snapshot.labels[span]
+        match = pc.match_substring(labels, query.search, ignore_case=True)
+        keep = np.array(match.to_numpy(zero_copy_only=False))
+        holders = np.asarray(snapshot.holders(query.search), np.int64) - clustering.first
+        keep[holders[(holders >= 0) & (holders < len(keep))]] = True
+    if query.show != "all":
+        keep &= (snapshot.firing_tokens[span] > 0) == (query.show == "live")
+    return clustering.first + np.flatnonzero(keep)
+
+
+def _order(snapshot: Snapshot, query: Query, found: I64) -> I64:
+    """Return clusters in the order asked for; equal ones keep the order of the run."""
+    columns: dict[str, AnyArray] = {
+        "density": snapshot.firing_tokens,
+        "max": snapshot.high,
+        "mean": snapshot.means,
+        "members": snapshot.sizes,
+    }
+    if query.sort == "order":
+        return found[::-1] if query.descending else found
+    if query.sort == "label":
+        key = np.array([str(label).casefold() for label in snapshot.labels.take(found).to_pylist()])
+        order = np.argsort(key, kind="stable")
+        return found[order[::-1] if query.descending else order]
+    values = columns[query.sort][found].astype(float)
+    return found[np.argsort(-values if query.descending else values, kind="stable")]
+
+
+def _rows(snapshot: Snapshot, clustering: Clustering, shown: list[int]) -> Iterator[Row]:
+    best = best_contexts(snapshot, [c for c in shown if snapshot.firing_tokens[c]])
+    filled = np.flatnonzero(snapshot.histogram[clustering.first : clustering.stop].any(axis=0))
+    bins = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0, 0)
+    for cluster in shown:
+        members = snapshot.members(cluster)
+        yield Row(
+            number=cluster,
+            label=snapshot.label(cluster),
+            members=tuple(members[:4]),
+            size=len(members),
+            status=snapshot.status(cluster),
+            density=float(snapshot.densities[cluster]),
+            firing_tokens=int(snapshot.firing_tokens[cluster]),
+            mean=float(snapshot.means[cluster]),
+            high=float(snapshot.high[cluster]),
+            spark=tuple(snapshot.histogram[cluster, bins].tolist()),
+            best=best.get(cluster),
+        )

@@ -1,0 +1,169 @@
+"""Follows snapshots: from the topic, or from one manifest on disk; the newest of each run is open.
+
+A snapshot is read and checked in the background and then takes the old one's place at once. One
+that is damaged is reported, and the old one stays.
+"""
+
+import logging
+import posixpath
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import fsspec
+
+from consumers.dashboard.data import Snapshot, open_snapshot
+from streams.errors import StreamError
+from streams.snapshot import RunManifest, run_manifest
+from streams.store import read_manifest
+from streams.topics import SNAPSHOTS
+from streams.transport.client import Client
+
+_log = logging.getLogger(__name__)
+
+Source = Callable[[], Iterable[RunManifest]]
+_RETRY_AFTER = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is open now. problems: per run (or for the source, "") what went wrong last."""
+
+    snapshots: Mapping[str, Snapshot] = field(default_factory=lambda: MappingProxyType({}))
+    problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    looked: bool = False
+
+
+class Watch:
+    """Looks at a source every ``interval`` seconds and keeps the shelf."""
+
+    def __init__(self, source: Source, interval: float = 3.0) -> None:
+        self._source = source
+        self._interval = interval
+        self._shelf = Shelf()
+        self._refused: dict[tuple[str, ...], int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="snapshots", daemon=True)
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is open now: one value, swapped whole."""
+        return self._shelf
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; waits for the last look."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.look()
+            except Exception as error:
+                _log.exception("looking for snapshots failed")
+                self._complain("", f"looking for snapshots failed: {error}")
+            self._stop.wait(self._interval)
+
+    def look(self) -> None:
+        """Look once."""
+        try:
+            manifests = list(self._source())
+        except StreamError as error:
+            self._complain("", str(error))
+            return
+        opened: dict[str, Snapshot] = {}
+        problems: dict[str, str] = {}
+        for run in sorted({manifest.run for manifest in manifests}):
+            candidates = [manifest for manifest in manifests if manifest.run == run]
+            snapshot, problem = self._best(run, candidates)
+            if snapshot:
+                opened[run] = snapshot
+            if problem:
+                problems[run] = problem
+        self._refused = {key: looks - 1 for key, looks in self._refused.items() if looks > 1}
+        self._shelf = Shelf(MappingProxyType(opened), MappingProxyType(problems), looked=True)
+
+    def _best(self, run: str, candidates: list[RunManifest]) -> tuple[Snapshot | None, str]:
+        """Return the first snapshot that opens, the best before the rest, and what was wrong."""
+        current, problem = self._shelf.snapshots.get(run), ""
+        for manifest in sorted(candidates, key=preference, reverse=True):
+            if current and _key(current.manifest) == _key(manifest):
+                return current, problem
+            if _key(manifest) in self._refused:
+                problem = problem or self._shelf.problems.get(run, "")
+                continue
+            try:
+                return open_snapshot(manifest), problem
+            except StreamError as error:
+                self._refused[_key(manifest)] = _RETRY_AFTER
+                problem = problem or f"snapshot {manifest.snapshot} is not shown: {error}"
+                _log.error("snapshot refused: run=%s %s", run, error)
+        return current, problem
+
+    def _complain(self, run: str, problem: str) -> None:
+        if self._shelf.problems.get(run) != problem:
+            _log.error("snapshots cannot be followed: %s", problem)
+        problems = {**self._shelf.problems, run: problem}
+        self._shelf = replace(self._shelf, problems=MappingProxyType(problems), looked=True)
+
+
+def preference(manifest: RunManifest) -> tuple[bool, str, str]:
+    """Rank the snapshots of a run: a final one before any other, then the newest."""
+    return manifest.final, manifest.created, manifest.snapshot
+
+
+def _key(manifest: RunManifest) -> tuple[str, ...]:
+    return manifest.run_id, manifest.snapshot, manifest.content, manifest.created
+
+
+class TopicSource:
+    """The manifests on the snapshots topic; each call reads what is new."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._next = 0
+        self._manifests: dict[str, RunManifest] = {}
+
+    def __call__(self) -> list[RunManifest]:
+        """Return all run manifests that were not deleted. Raises BrokerError."""
+        if SNAPSHOTS.name not in self._client.topics():
+            return []
+        if self._client.ends(SNAPSHOTS.name).get(0, 0) < self._next:
+            self._next, self._manifests = 0, {}
+        for record in self._client.read(SNAPSHOTS.name, 0, self._next):
+            self._take((record.key or b"").decode(errors="replace"), record.value)
+            self._next = record.offset + 1
+        return list(self._manifests.values())
+
+    def _take(self, key: str, value: bytes | None) -> None:
+        if key.count("/") != 1:
+            return
+        if value is None:
+            self._manifests.pop(key, None)
+            return
+        try:
+            self._manifests[key] = run_manifest(value)
+        except StreamError as error:
+            _log.error("manifest skipped: key=%s %s", key, error)
+
+
+class PathSource:
+    """The manifest at one path. The snapshot may have been moved with the folders around it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __call__(self) -> list[RunManifest]:
+        """Return the manifest. Raises SnapshotError if there is none."""
+        manifest = read_manifest(self._path)
+        files, inner = fsspec.core.url_to_fs(self._path)
+        folder = inner if files.isdir(inner) else posixpath.dirname(inner)
+        root = posixpath.dirname(posixpath.dirname(folder))
+        here = all(files.exists(posixpath.join(root, manifest.run, p.path)) for p in manifest.files)
+        return [replace(manifest, store=files.unstrip_protocol(root)) if here else manifest]

@@ -1,0 +1,142 @@
+"""The decoded states of the shards that this worker owns, between two writes to the table.
+
+A thin shell around the pure functions of ``shards``: it knows which buckets changed since the last
+flush, and where each shard's input has to start.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from consumers.shards import (
+    Gap,
+    check_end,
+    check_hits,
+    check_state,
+    check_statistics,
+    is_complete,
+    moved_to,
+    new_bucket,
+    with_end,
+    with_hits,
+    with_statistics,
+)
+from streams import codec, topics
+from streams.errors import ShapeError, UndecodableError
+from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
+from streams.plan import Plan
+
+Partial = HitsPart | Statistics | SourceEnd | SnapshotRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a record led to: the gap that kept it out, or the snapshot that it asks for."""
+
+    gap: Gap | None = None
+    request: SnapshotRequest | None = None
+    tokens: int = 0
+
+
+def bucket_key(shard: int, bucket: int) -> bytes:
+    """Return the table key of a bucket."""
+    return f"{shard}/{bucket}".encode()
+
+
+def partial(plan: Plan, shard: int, kind: bytes, value: bytes | None) -> Partial:
+    """Return the partial that a record holds, checked against the plan; raises RecordError."""
+    found: Partial
+    if kind == topics.HITS:
+        found = codec.decode(HitsPart, value)
+        check_hits(plan, found)
+    elif kind == topics.STATISTICS:
+        found = codec.decode(Statistics, value)
+        check_statistics(plan, found)
+    elif kind == topics.SOURCE_END:
+        found = codec.decode(SourceEnd, value)
+        check_end(plan, found)
+    elif kind == topics.SNAPSHOT_REQUEST:
+        found = codec.decode(SnapshotRequest, value)
+    else:
+        raise UndecodableError(f"its header names no kind of partial, {kind!r}")
+    if found.shard != shard or found.run != plan.id:
+        raise ShapeError(f"a partial for shard {found.shard} of run {found.run} in shard {shard}")
+    return found
+
+
+class Overlay:
+    """The states of owned shards, changed record by record and written in groups."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._states: dict[int, dict[int, BucketState]] = {}
+        self._dirty: set[tuple[int, int]] = set()
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """The shards that are loaded, ascending."""
+        return tuple(sorted(self._states))
+
+    def drop(self) -> None:
+        """Forget everything, as after losing an assignment."""
+        self._states.clear()
+        self._dirty.clear()
+
+    def load(self, shard: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take over a shard from its table entries; a missing bucket begins with nothing.
+
+        Raises RecordError if an entry is not a state of this run.
+        """
+        stored = dict(entries)
+        states = {}
+        for bucket in self._plan.buckets_of(shard):
+            value = stored.get(bucket_key(shard, bucket))
+            if value is None:
+                states[bucket] = new_bucket(self._plan, shard, bucket)
+            else:
+                states[bucket] = codec.decode(BucketState, value)
+                check_state(self._plan, states[bucket])
+        self._states[shard] = states
+
+    def start(self, shard: int) -> int:
+        """Return the first offset of the shard's input that some bucket has not seen."""
+        return min(state.position for state in self._states[shard].values()) + 1
+
+    def apply(self, shard: int, offset: int, found: Partial) -> Applied:
+        """Take a checked partial into every bucket of its shard that has not seen it."""
+        gap = None
+        for bucket, state in self._states[shard].items():
+            if offset <= state.position:
+                continue
+            after = self._after(state, found, offset)
+            if isinstance(after, Gap):
+                gap = after
+                continue
+            self._states[shard][bucket] = after
+            self._dirty.add((shard, bucket))
+        request = found if isinstance(found, SnapshotRequest) else None
+        tokens = found.tokens if isinstance(found, Statistics) else 0
+        return Applied(gap, request, tokens)
+
+    def _after(self, state: BucketState, found: Partial, offset: int) -> BucketState | Gap:
+        if isinstance(found, HitsPart):
+            return with_hits(self._plan, state, found.hits, offset)
+        if isinstance(found, SourceEnd):
+            return with_end(state, found, offset)
+        if isinstance(found, Statistics) and found.first <= state.bucket < found.stop:
+            tally = next((t for t in found.tallies if t.bucket == state.bucket), None)
+            return with_statistics(state, found, tally, offset)
+        return moved_to(state, offset)
+
+    def flush(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield shard, key and value of every bucket that changed, and take them as written."""
+        for shard, bucket in sorted(self._dirty):
+            yield shard, bucket_key(shard, bucket), codec.encode(self._states[shard][bucket])
+        self._dirty.clear()
+
+    def states(self, shard: int) -> list[BucketState]:
+        """Return the states of a shard's buckets, in order."""
+        return [state for _, state in sorted(self._states[shard].items())]
+
+    def is_complete(self, shard: int) -> bool:
+        """Return whether a shard has seen the whole corpus."""
+        return all(is_complete(state) for state in self._states[shard].values())

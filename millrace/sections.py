@@ -1,0 +1,113 @@
+"""The tables of the settings file, with their defaults and what they allow."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from consumers.specs import Coactivation
+from streams.runs import Sign
+
+Positive = Annotated[int, Field(ge=1)]
+Counter = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CorpusSettings(Section):
+    """Where text comes from and how it is cut; see ``producers``. None: decided from the rest."""
+
+    name: str = "corpus"
+    text: tuple[str, ...] = ()
+    format: str = "auto"
+    tokenizer: str | None = None
+    context: Annotated[int, Field(ge=2)] | None = None
+    batch_rows: Positive = 64
+    partitions: Positive = 4
+    pack: bool = False
+    bos: bool | None = None
+    text_field: str = "text"
+    id_field: str | None = None
+    domain_field: str | None = None
+    limit_documents: Positive | None = None
+    limit_tokens: Positive | None = None
+    skip_bad: bool = False
+
+
+class RunSettings(Section):
+    """What is computed; the meanings are those of the run record."""
+
+    name: str = "run"
+    k: Positive = 100
+    criteria: tuple[Literal["maximum", "last"], ...] = ("maximum",)
+    shards: Positive = 4
+    mask_special: bool = True
+    mask_ids: tuple[Counter, ...] = ()
+    mask_positions: tuple[Counter, ...] = ()
+    edges: tuple[float, ...] | None = None
+    sum_bits: Annotated[int, Field(ge=0, le=40)] = 20
+    bucket_bytes: Annotated[int, Field(ge=2**10)] = 8 * 2**20
+    record_bytes: Annotated[int, Field(ge=2**12, le=2**30)] = 32 * 2**20
+
+
+class ModelSettings(Section):
+    """threads: CPU threads of the forward pass, 0 for all cores of this machine."""
+
+    path: str | None = None
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    micro_batch: Positive = 8
+    threads: Counter = 0
+
+
+class SourceSettings(Section):
+    """What all sources of components share."""
+
+    name: str
+    threshold: float = 0.0
+    dropped: tuple[Counter, ...] = ()
+    clusters_of_one: bool = True
+    coactivation: Coactivation = "auto"
+
+
+class DictionarySettings(SourceSettings):
+    """A SAELens dictionary: ``path`` of a folder, or ``release`` and ``id``."""
+
+    path: str | None = None
+    release: str | None = None
+    id: str | None = None
+    hook: str | None = None
+    sign: Sign | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        listed = self.release is not None and self.id is not None
+        if (self.path is not None) == listed or (self.release is None) != (self.id is None):
+            raise ValueError("give either path, or release and id")
+        return self
+
+
+class NeuronsSettings(SourceSettings):
+    """The values of a hook."""
+
+    hook: str
+    sign: Sign = "absolute"
+
+
+class WeightsSettings(SourceSettings):
+    """Components ``x @ V``, V a tensor of a safetensors file."""
+
+    path: str
+    tensor: str
+    hook: str
+    sign: Sign = "absolute"
+
+
+class ClusteringSettings(Section):
+    """A cluster file."""
+
+    path: str
+    coactivation: Coactivation = "auto"

@@ -1,0 +1,153 @@
+"""Settings of a whole run: a TOML file, the environment, options of the command line, rising.
+
+``MILLRACE_RUN__K=20`` in the environment overrides ``k`` in ``[run]``; lists are JSON there. Unknown
+keys are errors everywhere. Importing this module imports pydantic: do it inside a command.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.exceptions import SettingsError as VariableError
+
+from consumers import specs
+from millrace.sections import (
+    ClusteringSettings,
+    CorpusSettings,
+    DictionarySettings,
+    ModelSettings,
+    NeuronsSettings,
+    RunSettings,
+    SourceSettings,
+    WeightsSettings,
+)
+from millrace.settings_errors import explain, unknown_variables
+from millrace.settings_paths import with_absolute_paths
+from streams.errors import SettingsError
+
+PREFIX = "MILLRACE_"
+
+
+class Settings(BaseSettings):
+    """Everything; made by ``load_settings``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    broker: str = "memory://local"
+    store: str = ".millrace/snapshots"
+    corpus: CorpusSettings = CorpusSettings()
+    run: RunSettings = RunSettings()
+    model: ModelSettings = ModelSettings()
+    dictionaries: tuple[DictionarySettings, ...] = ()
+    neurons: tuple[NeuronsSettings, ...] = ()
+    weights: tuple[WeightsSettings, ...] = ()
+    clusterings: tuple[ClusteringSettings, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return only the ready-made values: ``load_settings`` has merged them."""
+        return (init_settings,)
+
+    def run_spec(self) -> specs.RunSpec:
+        """Return the run that these settings ask for; SettingsError without a model."""
+        if self.model.path is None:
+            raise SettingsError("model.path is missing: name a model or its folder")
+        options = self.run.model_dump()
+        return specs.RunSpec(
+            store=self.store,
+            model=specs.ModelSpec(**self.model.model_dump()),
+            sources=tuple(self._sources()),
+            clusterings=tuple(specs.ClusteringSpec(**c.model_dump()) for c in self.clusterings),
+            **options,
+        )
+
+    def _sources(self) -> list[specs.SourceSpec]:
+        return [
+            *(specs.DictionarySpec(**_source(one)) for one in self.dictionaries),
+            *(specs.NeuronsSpec(**_source(one)) for one in self.neurons),
+            *(specs.WeightsSpec(**_source(one)) for one in self.weights),
+        ]
+
+
+def load_settings(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return the settings of a TOML file, overridden by the environment and then by ``options``.
+
+    environment: None for ``os.environ``. options: nested like the file, without those not given.
+    Paths of the file are relative to its folder, others to the working directory. Raises
+    SettingsError that names the key and where it stands.
+    """
+    environment = os.environ if environment is None else environment
+    unknown_variables(environment, PREFIX, Settings)
+    layers = [
+        (str(file), with_absolute_paths(_read(file), file.parent) if file else {}),
+        ("the environment", with_absolute_paths(_variables(environment), Path())),
+        ("the options", with_absolute_paths(options or {}, Path())),
+    ]
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        merged = _over(merged, layer)
+    try:
+        made = Settings(**merged)
+    except ValidationError as error:
+        raise SettingsError(explain(error, layers, Settings)) from error
+    return made.model_copy(update=with_absolute_paths({"store": made.store}, Path()))
+
+
+def _source(section: SourceSettings) -> dict[str, Any]:
+    values = section.model_dump()
+    return values | {"singles": values.pop("clusters_of_one")}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise SettingsError(f"settings file {file}: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"settings file {file} is not UTF-8 (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"settings file {file} is no TOML: {error}") from error
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the environment says, nested, through pydantic-settings."""
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {key.lower(): value for key, value in environment.items()}
+    try:
+        return dict(source())
+    except VariableError as error:
+        raise SettingsError(
+            f"environment: {error}: lists and tables are written as JSON"
+        ) from error
+
+
+def _over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _over(below, value) if both else value
+    return merged

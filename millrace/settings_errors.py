@@ -1,0 +1,115 @@
+"""What is wrong with settings, in one line that names the key, its place and what is allowed."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from streams.errors import SettingsError
+
+Layers = Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def explain(error: ValidationError, layers: Layers, settings: type[BaseModel]) -> str:
+    """Return one line about the first error; layers: (where, values), the strongest last."""
+    first = error.errors()[0]
+    path = [part for part in first["loc"] if isinstance(part, str | int)]
+    if first["type"] == "extra_forbidden":
+        known = _keys(path[:-1], settings)
+        return f"{_where(path, layers)}: unknown key {_name(path)!r}{_hint(str(path[-1]), known)}"
+    path = _known(path, settings)
+    if first["type"] == "missing":
+        return f"{_where(path[:-1], layers)}: key {_name(path)!r} is missing"
+    if first["type"] == "value_error":
+        return f"{_where(path, layers)}: {_name(path)}: {first['ctx']['error']}"
+    same = [e for e in error.errors() if _known(list(e["loc"]), settings) == path]
+    reason = ", or ".join(_reason(one["type"], one["msg"]) for one in same)
+    return f"{_where(path, layers)}: {_name(path)} = {first['input']!r}: {reason}"
+
+
+def unknown_variables(environment: Iterable[str], prefix: str, settings: type[BaseModel]) -> None:
+    """Raise SettingsError for a variable that seems to mean a setting and names none.
+
+    Other variables with our prefix are left alone: those without ``__`` unlike any setting.
+    """
+    known = list(settings.model_fields)
+    for variable in sorted(environment):
+        if not variable.upper().startswith(prefix):
+            continue
+        section, nested, _ = variable[len(prefix) :].lower().partition("__")
+        if section not in known and (nested or difflib.get_close_matches(section, known)):
+            raise SettingsError(
+                f"the environment: unknown variable {variable}{_hint(section, known)}"
+            )
+
+
+def _reason(kind: str, message: str) -> str:
+    if kind in ("model_type", "dict_type"):
+        return "must be a table"
+    if kind in ("tuple_type", "list_type"):
+        return "must be a list"
+    return message[:1].lower() + message[1:]
+
+
+def _hint(key: str, known: Sequence[str]) -> str:
+    like = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    meant = f", did you mean {like[0]!r}?" if like else ";"
+    return f"{meant} known are {', '.join(known)}"
+
+
+def _name(path: Sequence[str | int]) -> str:
+    """Return a path like ``dictionaries[0].path``."""
+    name = ""
+    for part in path:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+    return name
+
+
+def _where(path: Sequence[str | int], layers: Layers) -> str:
+    """Return which layer holds a key, the strongest first; the file if none does."""
+    for where, values in reversed(layers):
+        if path and _holds(values, path):
+            return where
+    given = [where for where, values in layers if values]
+    return given[0] if given else "settings"
+
+
+def _holds(values: Any, path: Sequence[str | int]) -> bool:
+    for part in path:
+        if isinstance(values, Mapping) and part in values:
+            values = values[part]
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        else:
+            return False
+    return True
+
+
+def _known(path: Sequence[str | int], settings: type[BaseModel]) -> list[str | int]:
+    """Return the part of an error's place that is a key; pydantic adds the branches of unions."""
+    for stop in range(len(path), 0, -1):
+        last = path[stop - 1]
+        if isinstance(last, int) or last in _keys(path[: stop - 1], settings):
+            return list(path[:stop])
+    return list(path)
+
+
+def _keys(path: Sequence[str | int], settings: type[BaseModel]) -> list[str]:
+    """Return the keys that a section may have."""
+    section: type[BaseModel] | None = settings
+    for part in path:
+        if isinstance(part, str) and section is not None:
+            field = section.model_fields.get(part)
+            section = _model(field.annotation) if field else None
+    return list(section.model_fields) if section else []
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a field holds one or many of."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    found = (_model(inner) for inner in typing.get_args(annotation))
+    return next((one for one in found if one), None)

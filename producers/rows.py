@@ -1,0 +1,156 @@
+"""Cutting tokenised documents into rows of the context length."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from producers.documents import Document
+from streams.arrays import U32, Bool
+from streams.errors import SettingsError
+
+Tokenised = tuple[Document, U32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows in the order of the corpus.
+
+    ids: [row, position]. mask: [row, position], True where a token is. documents and domains: one
+    per row; a row that joins documents has those of its first token of text. begun: how many
+    documents have their first token in these rows.
+    """
+
+    ids: U32
+    mask: Bool
+    documents: tuple[str, ...]
+    domains: tuple[str, ...]
+    begun: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How rows are made. bos: the id before every row. separator: between joined documents."""
+
+    context: int
+    pad: int
+    bos: int | None = None
+    pack: bool = False
+    separator: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise SettingsError(
+                f"context: {self.context} leaves no room for text; take {self.context + 1} or more"
+            )
+
+    @property
+    def width(self) -> int:
+        """How many tokens of text a row holds."""
+        return self.context - (self.bos is not None)
+
+    def rows(self, documents: Iterable[Tokenised]) -> Iterator[Rows]:
+        """Yield the rows of documents, given in their order; one without a token has none."""
+        tokenised = (item for item in documents if len(item[1]))
+        return self._joined(tokenised) if self.pack else map(self._of_document, tokenised)
+
+    def _of_document(self, tokenised: Tokenised) -> Rows:
+        document, ids = tokenised
+        count = -(-len(ids) // self.width)
+        text = np.full(count * self.width, self.pad, np.uint32)
+        text[: len(ids)] = ids
+        lengths = np.full(count, self.width)
+        lengths[-1] = len(ids) - (count - 1) * self.width
+        names, domains = (document.id,) * count, (document.domain,) * count
+        return self._finish(text.reshape(count, self.width), lengths, names, domains, 1)
+
+    def _finish(
+        self,
+        text: U32,
+        lengths: np.ndarray[tuple[int], np.dtype[np.int64]],
+        documents: tuple[str, ...],
+        domains: tuple[str, ...],
+        begun: int,
+    ) -> Rows:
+        """Put the BOS before rows of text [row, width] that hold ``lengths`` tokens each."""
+        if self.bos is not None:
+            text = np.insert(text, 0, self.bos, axis=1)
+            lengths = lengths + 1
+        mask = np.arange(self.context) < lengths[:, None]
+        return Rows(text, mask, documents, domains, begun)
+
+    def _joined(self, documents: Iterable[Tokenised]) -> Iterator[Rows]:
+        """Yield rows across documents; only the very last one is padded."""
+        waiting = _Waiting()
+        for document, ids in documents:
+            waiting.add(document, ids, self.separator)
+            starts, end = waiting.row_starts(self.width, self.bos)
+            if starts:
+                yield self._of_waiting(waiting, starts, self.width)
+            waiting.drop(end)
+        if len(waiting.ids):
+            yield self._of_waiting(waiting, [0], len(waiting.ids))
+
+    def _of_waiting(self, waiting: "_Waiting", starts: list[int], width: int) -> Rows:
+        text = np.full((len(starts), self.width), self.pad, np.uint32)
+        for row, start in enumerate(starts):
+            text[row, :width] = waiting.ids[start : start + width]
+        owners = [waiting.documents[waiting.owner[start]] for start in starts]
+        return self._finish(
+            text,
+            np.full(len(starts), width),
+            tuple(document.id for document in owners),
+            tuple(document.domain for document in owners),
+            int((waiting.kind[starts[0] : starts[-1] + width] == _FIRST).sum()),
+        )
+
+
+_OTHER, _FIRST, _SEPARATOR = 0, 1, 2
+
+
+class _Waiting:
+    """Joined text that fills no row yet.
+
+    ids, owner and kind: [token]. owner: the number of a token's document, for a separator that of
+    the document it precedes. kind: whether it is a separator or the first token of a document.
+    """
+
+    def __init__(self) -> None:
+        self.ids = np.zeros(0, np.uint32)
+        self.owner = np.zeros(0, np.int64)
+        self.kind = np.zeros(0, np.uint8)
+        self.documents: dict[int, Document] = {}
+        self.count = 0
+
+    def add(self, document: Document, ids: U32, separator: int | None) -> None:
+        """Append a document, behind a separator unless it is the very first."""
+        kind = np.full(len(ids), _OTHER, np.uint8)
+        kind[0] = _FIRST
+        if separator is not None and self.count:
+            ids = np.insert(ids, 0, separator)
+            kind = np.insert(kind, 0, _SEPARATOR)
+        self.ids = np.concatenate([self.ids, ids])
+        self.kind = np.concatenate([self.kind, kind])
+        self.owner = np.concatenate([self.owner, np.full(len(ids), self.count)])
+        self.documents[self.count] = document
+        self.count += 1
+
+    def row_starts(self, width: int, bos: int | None) -> tuple[list[int], int]:
+        """Return where the full rows start, and where what is left over does.
+
+        A separator that is the BOS itself is left out at the beginning of a row, which has one.
+        """
+        starts, at = [], 0
+        while True:
+            if at < len(self.ids) and self.kind[at] == _SEPARATOR and self.ids[at] == bos:
+                at += 1
+            if at + width > len(self.ids):
+                return starts, at
+            starts.append(at)
+            at += width
+
+    def drop(self, end: int) -> None:
+        """Forget the tokens before ``end`` and the documents that have none left."""
+        self.ids, self.owner, self.kind = self.ids[end:], self.owner[end:], self.kind[end:]
+        first = int(self.owner[0]) if len(self.owner) else self.count
+        self.documents = {n: d for n, d in self.documents.items() if n >= first}

@@ -1,0 +1,157 @@
+"""Making and serving the Faust apps of a worker."""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from faust.transport.drivers import TRANSPORTS
+from faust.types import TopicT
+from mode.supervisors import CrashingSupervisor
+
+from streams.errors import SettingsError
+from streams.transport.durable import DurableTable, ExactTables
+from streams.transport.exact import StartPositions
+from streams.transport.worker import ExactApp, leave
+
+_TRANSPORTS = {
+    "memory": "streams.transport.memory:MemoryTransport",
+    "exact": "streams.transport.kafka:ExactTransport",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppOptions:
+    """What differs between workers; times are in seconds.
+
+    session: silence after which the group gives a worker's partitions to others. commit_interval:
+    between commits of acknowledged offsets. max_record_bytes: largest record sent or fetched.
+    instance: id of a static member of the group, one for each worker process; a restart under the
+    same id within ``session`` moves no partition. buffer: records held per agent. web_port: of
+    Faust's own web server, bound to this host only; None for none. leave: ends the process after
+    a failed send.
+    """
+
+    session: float = 60.0
+    heartbeat: float = 3.0
+    rebalance: float = 120.0
+    commit_interval: float = 1.0
+    max_record_bytes: int = 32 * 2**20
+    instance: str = ""
+    buffer: int = 32
+    web_port: int | None = None
+    leave: Callable[[int], None] = leave
+
+
+def create_app(
+    app_id: str,
+    broker: str,
+    *,
+    positions: StartPositions | None = None,
+    options: AppOptions = AppOptions(),
+) -> ExactApp:
+    """Return an app, which is also its consumer group, on ``kafka://...`` or ``memory://name``.
+
+    Its topics, changelogs included, must exist when it starts. It starts nothing yet.
+    """
+    for scheme, target in _TRANSPORTS.items():
+        # Also done by the entry points in pyproject.toml, which a bare checkout lacks.
+        TRANSPORTS.aliases.setdefault(scheme, target)
+    return ExactApp(
+        app_id,
+        address=broker,
+        positions=positions,
+        leave=options.leave,
+        broker=_internal_url(broker),
+        autodiscover=False,
+        store="memory://",
+        Table=DurableTable,
+        TableManager=ExactTables,
+        agent_supervisor=CrashingSupervisor,
+        table_standby_replicas=0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=True,
+        stream_buffer_maxsize=options.buffer,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=options.instance or None,
+        consumer_max_fetch_size=options.max_record_bytes + 2**20,
+        producer_acks=-1,
+        producer_max_request_size=options.max_record_bytes + 2**20,
+        producer_max_batch_size=256 * 1024,
+        broker_commit_interval=options.commit_interval,
+        broker_session_timeout=options.session,
+        broker_heartbeat_interval=options.heartbeat,
+        broker_rebalance_timeout=options.rebalance,
+        broker_max_poll_interval=1000.0,
+        broker_max_poll_records=50,
+        web_enabled=options.web_port is not None,
+        web_bind="127.0.0.1",
+        web_port=options.web_port or 6066,
+        web_tables_enabled=False,
+    )
+
+
+async def serve(
+    apps: Sequence[ExactApp], until: Callable[[], bool] | None = None, poll: float = 0.2
+) -> None:
+    """Run apps until ``until()`` is true (asked every ``poll`` seconds), SIGTERM or cancellation.
+
+    They are stopped cleanly, the last one first. A crash of one stops all and is raised.
+    """
+    ended = asyncio.Event()
+    with _terminated(ended):
+        starts = [asyncio.ensure_future(app.start()) for app in apps]
+        try:
+            while not ended.is_set() and not _crashed(apps) and not (until and until()):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), timeout=poll)
+        finally:
+            for app in reversed(apps):
+                await app.stop()
+            await asyncio.gather(*starts, return_exceptions=True)
+    for app in apps:
+        if app.crashed or app.failure is not None:
+            raise app.failure or app.crash_reason or RuntimeError("the worker crashed")
+
+
+def _crashed(apps: Sequence[ExactApp]) -> bool:
+    return any(app.crashed or app.failure is not None for app in apps)
+
+
+@contextlib.contextmanager
+def _terminated(ended: asyncio.Event) -> Iterator[None]:
+    """Set ``ended`` at SIGTERM while the block runs; only the main thread may ask for that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+def _internal_url(broker: str) -> str:
+    scheme, separator, rest = broker.partition("://")
+    if scheme == "memory" and separator:
+        return broker
+    if scheme == "kafka" and rest:
+        # A scheme of our own, else Faust takes its own driver.
+        return ";".join(f"exact://{server}" for server in rest.split(","))
+    raise SettingsError(f"broker {broker!r} is no address: take kafka://host:port or memory://name")
+
+
+def raw_topic(app: ExactApp, name: str) -> TopicT[bytes]:
+    """Return a topic whose records reach the agent as the bytes they are."""
+    return app.topic(
+        name,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        allow_empty=True,
+    )

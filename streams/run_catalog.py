@@ -1,0 +1,74 @@
+"""The runs that a broker knows: created once, never changed, deleted as a whole."""
+
+from streams import codec, topics
+from streams.catalog import read_latest
+from streams.errors import RunError
+from streams.runs import RunRecord, run_id
+from streams.transport.client import Client
+
+
+def list_runs(client: Client) -> list[RunRecord]:
+    """Return the records of all runs, by name."""
+    found = read_latest(client, topics.RUNS.name, RunRecord)
+    return [found[key] for key in sorted(found) if found[key].name.encode() == key]
+
+
+def get_run(client: Client, name: str) -> RunRecord:
+    """Return a run's record; raise RunError, naming those there are, if it is missing."""
+    runs = list_runs(client)
+    for record in runs:
+        if record.name == name:
+            return record
+    known = ", ".join(record.name for record in runs) or "none"
+    raise RunError(f"there is no run {name!r} (known: {known}); make one with runs create")
+
+
+def put_run(client: Client, record: RunRecord) -> None:
+    """Write a run's record and create its topics; the same record again changes nothing.
+
+    Raises RunError if another run has the name.
+    """
+    for known in list_runs(client):
+        if known.name == record.name and run_id(known) != run_id(record):
+            raise RunError(
+                f"a run {record.name!r} with other settings exists: take another name or delete it"
+            )
+    size = record.record_bytes * 2
+    client.create_topics(
+        [
+            *topics.SHARED,
+            topics.partials(record.name, record.shards, size),
+            topics.changelog(record.name, record.shards, size),
+        ]
+    )
+    with client.sender() as sender:
+        sender.send(topics.RUNS.name, 0, codec.encode(record), key=record.name.encode())
+        sender.flush()
+
+
+def delete_run(client: Client, record: RunRecord) -> None:
+    """Delete a run: its topics, groups, published manifests and record; its files stay."""
+    manifests = [
+        key
+        for key in _keys(client, topics.SNAPSHOTS.name)
+        if key.split(b"/")[0] == record.name.encode()
+    ]
+    client.delete_topics(
+        [
+            topics.partials(record.name, record.shards, 0).name,
+            topics.changelog(record.name, record.shards, 0).name,
+        ]
+    )
+    for group in (topics.activations_app(record.name), topics.aggregates_app(record.name)):
+        client.delete_group(group)
+    with client.sender() as sender:
+        for key in manifests:
+            sender.send(topics.SNAPSHOTS.name, 0, None, key=key)
+        sender.send(topics.RUNS.name, 0, None, key=record.name.encode())
+        sender.flush()
+
+
+def _keys(client: Client, topic: str) -> set[bytes]:
+    if topic not in client.topics():
+        return set()
+    return {r.key for r in client.read(topic, 0) if r.key is not None}

@@ -1,0 +1,73 @@
+"""Group commit: events are acknowledged once everything they caused is durable."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from faust.types import EventT
+
+from streams.transport.worker import ExactApp
+
+Caused = Iterable[asyncio.Future[Any]]
+
+
+class Commits:
+    """Collects events in order; flushes every ``records`` events or ``seconds``.
+
+    A flush calls ``write``, which sends what is still unwritten and returns the futures; waits for
+    these and the futures given with the events; then acknowledges the events in order. A failure
+    is final: nothing is acknowledged any more and the process ends. When the flow of records is
+    suspended the flush comes at once, since Faust's rebalance waits without limit for started
+    events.
+    """
+
+    def __init__(
+        self,
+        app: ExactApp,
+        write: Callable[[], Awaitable[Caused]] | None = None,
+        records: int = 32,
+        seconds: float = 0.5,
+    ) -> None:
+        self._app = app
+        self._write = write
+        self._records = records
+        self._seconds = seconds
+        self._pending: list[tuple[EventT[Any], tuple[asyncio.Future[Any], ...]]] = []
+        self._lock = asyncio.Lock()
+        self._timer: asyncio.Task[None] | None = None
+
+    async def add(self, event: EventT[Any], futures: Caused = ()) -> None:
+        """Take a processed event and the futures of what it caused; may flush before it returns."""
+        self._pending.append((event, tuple(futures)))
+        if len(self._pending) >= self._records or not self._app.delivery.flow_active:
+            await self.flush()
+        elif self._timer is None or self._timer.done():
+            self._timer = asyncio.get_running_loop().create_task(self._flush_later())
+
+    async def flush(self) -> None:
+        """Make durable and acknowledge everything added so far."""
+        async with self._lock:
+            group, self._pending = self._pending, []
+            if not group or self._app.failure is not None:
+                return
+            try:
+                written = await self._write() if self._write is not None else ()
+                caused = [future for _, futures in group for future in futures]
+                await asyncio.gather(*caused, *written)
+            except Exception as error:
+                self._app.fatal(error)
+                return
+            for event, _ in group:
+                event.ack()
+
+    def clear(self) -> None:
+        """Forget what was added; call it when an assignment begins, along with the overlay."""
+        self._pending = []
+
+    async def _flush_later(self) -> None:
+        suspended = asyncio.ensure_future(self._app.delivery.suspend_flow.wait())
+        try:
+            await asyncio.wait({suspended}, timeout=self._seconds)
+        finally:
+            suspended.cancel()
+        await self.flush()

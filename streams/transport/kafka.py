@@ -1,0 +1,54 @@
+"""The Faust transport of a real Kafka: aiokafka with our consumer and an idempotent producer."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.transports import ConsumerT, ProducerT
+
+from streams.transport.exact import ExactConsumer
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    """The thread that aiokafka lives in."""
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        """Return the group's committed offsets."""
+        found: dict[TP, int | None] = await self.call_thread(self._committed, list(tps))
+        return found
+
+    async def _committed(self, tps: list[TP]) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        offsets = await asyncio.gather(
+            *(consumer.committed(driver.ensure_aiokafka_TP(tp)) for tp in tps)
+        )
+        return dict(zip(tps, offsets, strict=True))
+
+
+class ExactKafkaConsumer(ExactConsumer, driver.Consumer):
+    """A member of a group on Kafka."""
+
+    _thread: _Thread
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int | None]:
+        """Return the group's committed offsets."""
+        return await self._thread.committed(tps)
+
+
+class IdempotentProducer(driver.Producer):
+    """Keeps the order of records within a partition, also across the client's own retries."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class ExactTransport(driver.Transport):
+    """Faust on ``exact://host:port``, which is what we make of ``kafka://host:port``."""
+
+    Consumer: ClassVar[type[ConsumerT]] = ExactKafkaConsumer
+    Producer: ClassVar[type[ProducerT]] = IdempotentProducer

@@ -1,0 +1,77 @@
+"""The Faust app of a Millrace worker."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+import faust
+
+from streams.transport.client import Headers
+from streams.transport.exact import ExactConsumer, StartPositions
+from streams.transport.sends import Confirmation, Sends
+
+log = logging.getLogger(__name__)
+
+
+def leave(status: int) -> None:
+    """End the process at once: no commit, no farewell to the group, nothing sent any more."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+class ExactApp(faust.App):
+    """A Faust app whose sends are ordered and final and whose start positions are its state's.
+
+    address: the broker's URL as the user wrote it. positions: where source partitions start; set
+    it before the app starts. failure: the error that ended the app, None while all is well.
+    """
+
+    address: str
+    positions: StartPositions | None
+    failure: BaseException | None
+
+    def __init__(
+        self,
+        app_id: str,
+        *,
+        address: str,
+        positions: StartPositions | None = None,
+        leave: Callable[[int], None] = leave,
+        **settings: Any,
+    ) -> None:
+        self.address = address
+        self.positions = positions
+        self.failure = None
+        self._leave = leave
+        self._sends = Sends(lambda: self.producer, self.fatal)
+        super().__init__(app_id, **settings)
+
+    @property
+    def delivery(self) -> ExactConsumer:
+        """The consumer: ``admit``, ``is_next`` and ``seek_back``."""
+        return cast(ExactConsumer, self.consumer)
+
+    def send_record(
+        self,
+        topic: str,
+        partition: int,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers = (),
+    ) -> Confirmation:
+        """Send to an explicit partition, in order; the future is done when the record is stored."""
+        return self._sends.send(topic, partition, value, key, headers)
+
+    def fatal(self, error: BaseException) -> None:
+        """End the process with status 1 after one line that says why."""
+        if self.failure is None:
+            self.failure = error
+            log.critical("Worker ends, nothing later is acknowledged: %s", error)
+            self._leave(1)
+
+    def _create_directories(self) -> None:
+        """Nothing: all state is in memory and in changelogs, so a worker needs no folder."""

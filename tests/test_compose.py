@@ -1,0 +1,114 @@
+"""The compose files say what they must, and Docker Compose reads them where it is installed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+yaml = pytest.importorskip("yaml")
+
+ROOT = Path(__file__).parent.parent
+COMPOSE = ROOT / "docker-compose.yml"
+GPU = ROOT / "docker-compose.gpu.yml"
+OURS = {"setup", "producer", "activations", "aggregates", "dashboard"}
+
+
+@pytest.fixture
+def services():
+    return yaml.safe_load(COMPOSE.read_text())["services"]
+
+
+def compose_is_there():
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not compose_is_there(), reason="docker compose is not installed")
+@pytest.mark.parametrize("files", [[COMPOSE], [COMPOSE, GPU]], ids=["plain", "gpu"])
+def test_docker_compose_accepts_the_files(files):
+    named = [argument for file in files for argument in ("-f", str(file))]
+    done = subprocess.run(
+        ["docker", "compose", *named, "config", "--quiet"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_services_are_there(services):
+    assert set(services) == OURS | {"kafka"}
+
+
+def test_workers_can_be_scaled(services):
+    for name in ("activations", "aggregates"):
+        assert not {"container_name", "ports", "hostname"} & set(services[name])
+
+
+def test_ports_are_open_to_this_machine_alone(services):
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_everything_waits_for_a_healthy_broker(services):
+    for name in OURS:
+        assert services[name]["depends_on"]["kafka"] == {"condition": "service_healthy"}
+    for name in OURS - {"setup"}:
+        setup = services[name]["depends_on"]["setup"]
+        assert setup == {"condition": "service_completed_successfully"}
+
+
+def test_services_that_stay_have_health_checks(services):
+    assert {name for name, service in services.items() if "healthcheck" in service} == {
+        "kafka",
+        "activations",
+        "aggregates",
+        "dashboard",
+    }
+
+
+def test_every_variable_has_a_default():
+    text = COMPOSE.read_text() + GPU.read_text()
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    variables = re.findall(r"\$\{[^}]*\}", code)
+    assert len(variables) > 10
+    assert all(":-" in variable for variable in variables)
+
+
+def test_volumes_are_declared_and_used(services):
+    declared = set(yaml.safe_load(COMPOSE.read_text())["volumes"])
+    mounted = {
+        volume.split(":")[0] for service in services.values() for volume in service["volumes"]
+    }
+    assert declared <= mounted
+
+
+def test_kafka_is_the_version_that_the_native_broker_runs(services):
+    pom = (ROOT / "streams" / "native" / "pom.xml").read_text()
+    version = re.search(r"kafka_2\.13</artifactId>\s*<version>([^<]+)<", pom)
+    assert version is not None
+    assert f"apache/kafka:{version[1]}" in services["kafka"]["image"]
+
+
+def test_gpu_file_adds_a_device_to_the_activation_side_only():
+    services = yaml.safe_load(GPU.read_text())["services"]
+    assert set(services) == {"activations"}
+    (device,) = services["activations"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    assert services["activations"]["environment"]["MILLRACE_DEVICE"] == "cuda"
+
+
+def test_image_copies_nothing_that_the_build_context_leaves_out():
+    allowed = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().split("\n") if line[:1] == "!"
+    }
+    sources = [
+        source
+        for line in (ROOT / "Dockerfile").read_text().split("\n")
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    ]
+    assert sources
+    for source in sources:
+        assert any(re.fullmatch(name.replace("*", ".*"), source) for name in allowed), source
