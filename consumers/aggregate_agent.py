@@ -76,14 +76,15 @@ def aggregates_app(
                 continue
             begun = time.perf_counter()
             caused: list[Confirmation] = []
+            tokens = 0
             try:
-                _apply(plan, shards, writer, event)
+                tokens = _apply(plan, shards, writer, event)
             except RecordError as error:
                 caused.append(send_dead_letter(app, plan, event, error, "aggregates"))
             except Exception as error:
                 app.fatal(error)
                 return
-            progress.applied(time.perf_counter() - begun)
+            progress.applied(tokens, time.perf_counter() - begun)
             await shards.commits.add(event, caused)
 
     source = raw_topic(app, topics.partials(plan.run.name, 0, 0).name)
@@ -92,7 +93,8 @@ def aggregates_app(
     return app
 
 
-def _apply(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) -> None:
+def _apply(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) -> int:
+    """Take a partial in and return the tokens whose statistics it brought."""
     message = event.message
     kind = dict(message.headers or {}).get(topics.KIND, b"")
     found = partial(plan, message.partition, kind, message.value)
@@ -103,5 +105,4 @@ def _apply(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any])
         states = shards.overlay.states(message.partition)
         writer.write(applied.request.snapshot, message.partition, states)
     shards.check(message.partition)
-
-
+    return applied.tokens

@@ -17,7 +17,7 @@ from streams.runs import Clustering, Source
 _KEYS = {"name", "iteration", "clusters"}
 
 
-class _Doubled(Exception):
+class _DoubledError(Exception):
     """A JSON object holds a key twice."""
 
 
@@ -73,7 +73,7 @@ def _read(place: _Place) -> dict[str, Any]:
         raise place.wrong(error.strerror or "cannot be read") from error
     except UnicodeDecodeError as error:
         raise place.wrong(f"is not UTF-8 (byte {error.start})") from error
-    except _Doubled as error:
+    except _DoubledError as error:
         raise place.wrong(f"{error.args[0]!r} stands there twice") from error
     except (ValueError, RecursionError) as error:
         raise place.wrong(f"is not JSON: {error}") from error
@@ -86,7 +86,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _Doubled(key)
+            raise _DoubledError(key)
         found[key] = value
     return found
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from consumers.engine import Activations
 from consumers.models import LanguageModel
+from consumers.nonzeros import check_finite, non_zeros, out_of_memory, stable_order
 from consumers.sources import LoadedSource
 from streams.arrays import F32, I32, AnyArray, Bool
 from streams.corpus import TokenBatch
-from streams.errors import NotFiniteError
 from streams.plan import Plan
 
 
@@ -105,8 +105,8 @@ class TorchEngine:
             mask = torch.from_numpy(np.ascontiguousarray(valid)).to(device)
             start = time.perf_counter()
             hooked = self.model.run(torch.from_numpy(ids.astype(np.int64)).to(device), self._hooks)
-            for name, value in hooked.items():
-                check_finite(value[mask], name)
+            for name, tensor in hooked.items():
+                check_finite(tensor[mask], name)
             self.timings.forward += _since(start, device)
             parts = []
             for source, kept in zip(self.sources, self._kept, strict=True):
@@ -114,7 +114,7 @@ class TorchEngine:
                 values = source.values(hooked[source.hook], mask)
                 self.timings.encode += _since(start, device)
                 start = time.perf_counter()
-                token, component, value = _non_zeros(values, kept, source)
+                token, component, value = non_zeros(values, kept, source)
                 parts.append((component, row[token], position[token], value))
                 self.timings.select += time.perf_counter() - start
         return parts
@@ -136,48 +136,6 @@ class TorchEngine:
         joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
         self.timings.select += time.perf_counter() - start
         return Activations(*joined)
-
-
-def check_finite(values: Tensor, where: str) -> None:
-    """Raise NotFiniteError if ``values`` hold NaN or infinity; one pass when they do not."""
-    if not torch.isfinite(values.sum()).item() and not torch.isfinite(values).all().item():
-        raise NotFiniteError(where)
-
-
-def stable_order(keys: AnyArray) -> AnyArray:
-    """Return the stable argsort of int32 ``keys`` >= 0, by radix sort of 16 bits at a time."""
-    order = np.argsort((keys & 0xFFFF).astype(np.uint16), kind="stable")
-    if len(keys) and int(keys.max()) > 0xFFFF:
-        order = order[np.argsort((keys[order] >> 16).astype(np.uint16), kind="stable")]
-    return order
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the device has no memory left."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return any(sign in text for sign in ("out of memory", "can't allocate memory", "alloc_failed"))
-
-
-def _non_zeros(
-    values: Tensor, kept: Tensor | None, source: LoadedSource
-) -> tuple[AnyArray, I32, F32]:
-    """Return token, component and value of the non-zeros of ``values`` [token, component].
-
-    Only these cross to the CPU, sorted by token; ``kept`` [component] leaves out dropped ones.
-    """
-    flat = values.reshape(-1)
-    at = flat.nonzero().squeeze(1)
-    component = at % source.components
-    if kept is not None:
-        live = kept[component]
-        at, component = at[live], component[live]
-    token = torch.div(at, source.components, rounding_mode="floor")
-    value = flat[at].float().cpu().numpy()
-    if not np.isfinite(value).all():
-        raise NotFiniteError(f"source {source.name}")
-    return token.int().cpu().numpy(), component.int().cpu().numpy(), value
 
 
 def _kept(plan: Plan, number: int, device: torch.device) -> Tensor | None:

@@ -4,20 +4,26 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from consumers.clusters import load_clustering
 from consumers.compute import TorchEngine
-from consumers.models import LanguageModel, load_model, log, pick_device, processing_of
+from consumers.model_loading import load_model, pick_device, processing_of
+from consumers.models import LanguageModel
+from consumers.run_checks import (
+    bin_edges,
+    check_corpus,
+    check_criteria,
+    check_names,
+    masked_ids,
+    masked_positions,
+)
 from consumers.sources import LoadedSource, load_dictionary, load_weights, neurons
 from consumers.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpec, coactivates
-from streams.arrays import F32, I64
 from streams.corpus import CorpusRecord
-from streams.errors import ModelError, RunError, SettingsError
-from streams.names import check_name
+from streams.errors import ModelError, RunError
 from streams.plan import Plan, make_plan
-from streams.runs import CRITERIA, Clustering, Kind, Model, RunRecord, Source, default_edges
+from streams.runs import Clustering, Kind, Model, RunRecord, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,12 @@ def create_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> RunRec
     created: the time, as text. Raises ModelError, RunError or SettingsError in one line for
     whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
     """
-    _check_names(spec)
-    _check_criteria(spec.criteria)
+    check_names(spec)
+    check_criteria(spec.criteria)
     device = pick_device(spec.model.device)
     wanted = [_wanted(source) for source in spec.sources]
     model, loaded = _load(wanted, spec.model.path, device, spec.model.dtype)
-    _check_corpus(corpus, model, loaded)
+    check_corpus(corpus, model, loaded)
     sources = tuple(map(_source, spec.sources, loaded))
     threads = spec.model.threads or os.cpu_count() or 1
     run = RunRecord(
@@ -63,9 +69,9 @@ def create_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> RunRec
         store=spec.store,
         criteria=spec.criteria,
         k=spec.k,
-        edges=_edges(spec.edges),
-        masked_ids=_masked_ids(spec, corpus),
-        masked_positions=_masked_positions(spec, corpus),
+        edges=bin_edges(spec.edges),
+        masked_ids=masked_ids(spec, corpus),
+        masked_positions=masked_positions(spec, corpus),
         sum_bits=spec.sum_bits,
         bucket_bytes=spec.bucket_bytes,
         record_bytes=spec.record_bytes,
@@ -157,71 +163,6 @@ def _clusterings(spec: RunSpec, sources: Sequence[Source]) -> tuple[Clustering, 
         if (name, iteration) in names[:number]:
             raise ModelError(f"two cluster files are named {name!r}, iteration {iteration}")
     return found
-
-
-def _check_names(spec: RunSpec) -> None:
-    check_name(spec.name, "run")
-    names = [check_name(source.name, "source") for source in spec.sources]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise SettingsError(f"two sources are named {name!r}")
-
-
-def _check_criteria(criteria: Sequence[str]) -> None:
-    unknown = [name for name in criteria if name not in CRITERIA]
-    if unknown or not criteria or len(set(criteria)) < len(criteria):
-        raise RunError(
-            f"criteria {', '.join(criteria) or 'are empty'}: take each of {', '.join(CRITERIA)} "
-            "at most once"
-        )
-
-
-def _check_corpus(
-    corpus: CorpusRecord, model: LanguageModel, sources: Sequence[LoadedSource]
-) -> None:
-    if corpus.vocabulary > model.vocabulary:
-        raise ModelError(
-            f"corpus {corpus.name} has {corpus.vocabulary} token ids (tokenizer "
-            f"{corpus.tokenizer}), model {model.location} knows {model.vocabulary}"
-        )
-    if corpus.context > model.context:
-        raise ModelError(
-            f"corpus {corpus.name} has rows of {corpus.context} tokens, model {model.location} "
-            f"takes {model.context}"
-        )
-    for source in sources:
-        if source.context and corpus.context > source.context:
-            log.warning(
-                "dictionary %r was trained at %d tokens of context, corpus %s has rows of %d",
-                source.name,
-                source.context,
-                corpus.name,
-                corpus.context,
-            )
-
-
-def _edges(edges: Sequence[float] | None) -> F32:
-    if edges is None:
-        return default_edges()
-    found = np.asarray(edges, np.float32)
-    if not len(found) or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
-        raise RunError("histogram edges must be numbers that rise")
-    return found
-
-
-def _masked_ids(spec: RunSpec, corpus: CorpusRecord) -> I64:
-    special = corpus.special_ids if spec.mask_special else ()
-    outside = [i for i in spec.mask_ids if not 0 <= i < corpus.vocabulary]
-    if outside:
-        raise RunError(f"mask_ids: {outside[0]} lies outside the {corpus.vocabulary} token ids")
-    return np.asarray(sorted({*special, *spec.mask_ids}), np.int64)
-
-
-def _masked_positions(spec: RunSpec, corpus: CorpusRecord) -> I64:
-    outside = [p for p in spec.mask_positions if not 0 <= p < corpus.context]
-    if outside:
-        raise RunError(f"mask_positions: {outside[0]} lies outside rows of {corpus.context} tokens")
-    return np.asarray(sorted(set(spec.mask_positions)), np.int64)
 
 
 def _changed(run: RunRecord, what: str) -> RunError:

@@ -103,7 +103,7 @@ class Overlay:
 
     def apply(self, shard: int, offset: int, found: Partial) -> Applied:
         """Take a checked partial into every bucket of its shard that has not seen it."""
-        gap = None
+        gap, taken = None, False
         for bucket, state in self._states[shard].items():
             if offset <= state.position:
                 continue
@@ -111,10 +111,11 @@ class Overlay:
             if isinstance(after, Gap):
                 gap = after
                 continue
+            taken = True
             self._states[shard][bucket] = after
             self._dirty.add((shard, bucket))
         request = found if isinstance(found, SnapshotRequest) else None
-        tokens = found.tokens if isinstance(found, Statistics) else 0
+        tokens = found.tokens if taken and isinstance(found, Statistics) else 0
         return Applied(gap, request, tokens)
 
     def _after(self, state: BucketState, found: Partial, offset: int) -> BucketState | Gap:

@@ -16,8 +16,9 @@ class Done:
     hits: int = 0
     refused: int = 0
     select_seconds: float = 0.0
-    records_applied: int = 0
+    tokens_applied: int = 0
     apply_seconds: float = 0.0
+    parts: int = 0
     snapshot_seconds: float = 0.0
 
 
@@ -39,13 +40,13 @@ class Progress:
             select_seconds=outcome.select_seconds,
         )
 
-    def applied(self, seconds: float) -> None:
-        """Count a partial that a shard took in."""
-        self._add(records_applied=1, apply_seconds=seconds)
+    def applied(self, tokens: int, seconds: float) -> None:
+        """Count a partial that a shard took in, and the tokens whose statistics it brought."""
+        self._add(tokens_applied=tokens, apply_seconds=seconds)
 
     def wrote_part(self, seconds: float) -> None:
         """Count the time that a part of a snapshot took."""
-        self._add(snapshot_seconds=seconds)
+        self._add(parts=1, snapshot_seconds=seconds)
 
     def _add(self, **more: float) -> None:
         with self._lock:

@@ -11,13 +11,13 @@ import pyarrow as pa
 from consumers import tables
 from consumers.samples import read_samples, samples_table
 from consumers.shards import is_complete
-from streams import topics
+from streams import codec, topics
 from streams.catalog import get_vocabulary, read_compacted
 from streams.content import content_hash
 from streams.errors import SnapshotError
-from streams.partials import BucketState
+from streams.partials import BucketState, SnapshotRequest
 from streams.plan import Plan
-from streams.runs import RunRecord
+from streams.runs import RunRecord, run_id
 from streams.snapshot import (
     TABLES,
     VERSION,
@@ -87,6 +87,17 @@ def publish(client: Client, key: str, value: bytes) -> None:
     """Put a manifest on the snapshots topic and wait until it is kept."""
     with client.sender() as sender:
         sender.send(topics.SNAPSHOTS.name, 0, value, key=key.encode())
+        sender.flush()
+
+
+def request_snapshot(client: Client, run: RunRecord, snapshot: str) -> None:
+    """Ask every shard of a run, in the stream of its partials, for a part as it then stands."""
+    topic = topics.partials(run.name, run.shards, run.record_bytes).name
+    headers = ((topics.KIND, topics.SNAPSHOT_REQUEST), (topics.SEQUENCE, b"0"))
+    with client.sender() as sender:
+        for shard in range(run.shards):
+            value = codec.encode(SnapshotRequest(run_id(run), shard, snapshot))
+            sender.send(topic, shard, value, headers=headers)
         sender.flush()
 
 

@@ -59,7 +59,7 @@ class NeuronsSpec:
 
 @dataclass(frozen=True, slots=True)
 class WeightsSpec:
-    """Components ``x @ V`` with V a tensor [width of the hook, components] of a safetensors file."""
+    """Components ``x @ V``, V a tensor [width of the hook, components] of a safetensors file."""
 
     name: str
     path: str

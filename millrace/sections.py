@@ -22,7 +22,7 @@ class CorpusSettings(Section):
 
     name: str = "corpus"
     text: tuple[str, ...] = ()
-    format: str = "auto"
+    format: str | None = None
     tokenizer: str | None = None
     context: Annotated[int, Field(ge=2)] | None = None
     batch_rows: Positive = 64

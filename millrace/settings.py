@@ -1,7 +1,7 @@
 """Settings of a whole run: a TOML file, the environment, options of the command line, rising.
 
-``MILLRACE_RUN__K=20`` in the environment overrides ``k`` in ``[run]``; lists are JSON there. Unknown
-keys are errors everywhere. Importing this module imports pydantic: do it inside a command.
+``MILLRACE_RUN__K=20`` in the environment overrides ``k`` in ``[run]``; lists are JSON there.
+Unknown keys are errors everywhere. Importing this module imports pydantic: do it inside a command.
 """
 
 import os
@@ -100,7 +100,7 @@ def load_settings(
     """
     environment = os.environ if environment is None else environment
     unknown_variables(environment, PREFIX, Settings)
-    layers = [
+    layers: list[tuple[str, dict[str, Any]]] = [
         (str(file), with_absolute_paths(_read(file), file.parent) if file else {}),
         ("the environment", with_absolute_paths(_variables(environment), Path())),
         ("the options", with_absolute_paths(options or {}, Path())),
@@ -148,6 +148,8 @@ def _over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(lower)
     for key, value in upper.items():
         below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _over(below, value) if both else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _over(below, value)
+        else:
+            merged[key] = value
     return merged

@@ -1,7 +1,6 @@
 """What is wrong with settings, in one line that names the key, its place and what is allowed."""
 
 import difflib
-import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,8 +13,11 @@ Layers = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 def explain(error: ValidationError, layers: Layers, settings: type[BaseModel]) -> str:
-    """Return one line about the first error; layers: (where, values), the strongest last."""
-    first = error.errors()[0]
+    """Return one line about the first error, a misspelt key before what is missing for it.
+
+    layers: (where, values), the strongest last.
+    """
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     path = [part for part in first["loc"] if isinstance(part, str | int)]
     if first["type"] == "extra_forbidden":
         known = _keys(path[:-1], settings)
@@ -79,11 +81,9 @@ def _where(path: Sequence[str | int], layers: Layers) -> str:
 
 def _holds(values: Any, path: Sequence[str | int]) -> bool:
     for part in path:
-        if isinstance(values, Mapping) and part in values:
+        try:
             values = values[part]
-        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
-            values = values[part]
-        else:
+        except (KeyError, IndexError, TypeError):
             return False
     return True
 
@@ -109,7 +109,7 @@ def _keys(path: Sequence[str | int], settings: type[BaseModel]) -> list[str]:
 
 def _model(annotation: Any) -> type[BaseModel] | None:
     """Return the section that a field holds one or many of."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    found = (_model(inner) for inner in typing.get_args(annotation))
-    return next((one for one in found if one), None)
+    inner = typing.get_args(annotation)
+    if not inner:
+        return annotation if isinstance(annotation, type(BaseModel)) else None
+    return next((one for one in map(_model, inner) if one), None)

@@ -12,7 +12,7 @@ _MARKS = ("/", "./", "../", "~")
 
 
 def with_absolute_paths(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return settings, nested like the file, with the paths in them relative to ``folder`` absolute.
+    """Return settings, nested like the file, with paths relative to ``folder`` made absolute.
 
     Names of models and data sets stay: only what is there, looks like a path or cannot be anything
     else is changed. Values of wrong types are left to the validation.

@@ -1,7 +1,7 @@
 """Fixed batches: which row goes into which batch, partition and sequence is settled here."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from streams.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Row i is in batch i // rows; batch j has sequence j // partitions in partition j % partitions.
+    """Row i is in batch i // rows; batch j is number j // partitions of partition j % partitions.
 
     tokenizer_id: goes into the sample keys.
     """
@@ -60,46 +60,3 @@ def batches(layout: Layout, rows: Iterable[Rows]) -> Iterator[TokenBatch]:
         ids, mask, names = [all_ids[full:]], [all_mask[full:]], names[full:]
     if names:
         yield layout.batch(number, np.concatenate(ids), np.concatenate(mask), names)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What went into a corpus: documents that were begun, rows and tokens (BOS included)."""
-
-    documents: int = 0
-    rows: int = 0
-    tokens: int = 0
-    partitions: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-
-    def limited(self, rows: Iterable[Rows], tokens: int | None = None) -> Iterator[Rows]:
-        """Pass rows on and count their documents, until they hold ``tokens`` tokens or more."""
-        seen = 0
-        for chunk in rows:
-            if tokens is not None:
-                before = seen + np.cumsum(chunk.mask.sum(axis=1)) - chunk.mask.sum(axis=1)
-                keep = int((before < tokens).sum())
-                chunk = _first_rows(chunk, keep)
-            seen += int(chunk.mask.sum())
-            self.documents += chunk.begun
-            yield chunk
-            if tokens is not None and seen >= tokens:
-                return
-
-    def add(self, batch: TokenBatch) -> tuple[int, int]:
-        """Count a batch; return its rows and tokens."""
-        rows, tokens = len(batch.ids), int(batch.mask.sum())
-        self.rows += rows
-        self.tokens += tokens
-        done = self.partitions.get(batch.partition, (0, 0, 0))
-        self.partitions[batch.partition] = (done[0] + 1, done[1] + rows, done[2] + tokens)
-        return rows, tokens
-
-
-def _first_rows(chunk: Rows, count: int) -> Rows:
-    return Rows(
-        chunk.ids[:count],
-        chunk.mask[:count],
-        chunk.documents[:count],
-        chunk.domains[:count],
-        chunk.begun,
-    )

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import inspect
+import os
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,12 +55,13 @@ def _shuffled(name: tuple[str, str]) -> bytes:
 
 
 def _modules(root: Path) -> Iterator[str]:
-    for path in root.rglob("*.py"):
-        relative = path.relative_to(root)
-        if relative.name.startswith("_sysconfigdata") or relative.parts[0].startswith("config-"):
-            continue
-        if not _LEFT_OUT.intersection(relative.parts):
-            yield relative.as_posix()
+    for folder, folders, files in os.walk(root):
+        folders[:] = [
+            name for name in folders if name not in _LEFT_OUT and not name.startswith("config-")
+        ]
+        for name in files:
+            if name.endswith(".py") and not name.startswith("_sysconfigdata"):
+                yield (Path(folder) / name).relative_to(root).as_posix()
 
 
 def _module_text(path: Path, kind: str) -> str:
@@ -71,7 +73,19 @@ def _module_text(path: Path, kind: str) -> str:
 
 
 def _docstrings(source: str) -> str:
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds))
-    found = (ast.get_docstring(node, clean=False) for node in nodes)
+    found = (ast.get_docstring(node, clean=False) for node in _scopes(ast.parse(source)))
     return "\n\n".join(inspect.cleandoc(text) for text in found if text)
+
+
+_Scope = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _scopes(node: ast.AST) -> Iterator[_Scope]:
+    """Yield what can have a docstring, in source order; expressions are not looked into."""
+    if isinstance(node, _Scope):
+        yield node
+    for part in ("body", "handlers", "orelse", "finalbody"):
+        inner = getattr(node, part, None)
+        if isinstance(inner, list):
+            for child in inner:
+                yield from _scopes(child)

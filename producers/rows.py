@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from producers.documents import Document
-from streams.arrays import U32, Bool
+from streams.arrays import I64, U32, Bool
 from streams.errors import SettingsError
 
 Tokenised = tuple[Document, U32]
@@ -17,15 +17,15 @@ class Rows:
     """Rows in the order of the corpus.
 
     ids: [row, position]. mask: [row, position], True where a token is. documents and domains: one
-    per row; a row that joins documents has those of its first token of text. begun: how many
-    documents have their first token in these rows.
+    per row; a row that joins documents has those of its first token of text. begun: [row], how many
+    documents have their first token there.
     """
 
     ids: U32
     mask: Bool
     documents: tuple[str, ...]
     domains: tuple[str, ...]
-    begun: int
+    begun: I64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +61,19 @@ class Cut:
         text[: len(ids)] = ids
         lengths = np.full(count, self.width)
         lengths[-1] = len(ids) - (count - 1) * self.width
-        names, domains = (document.id,) * count, (document.domain,) * count
-        return self._finish(text.reshape(count, self.width), lengths, names, domains, 1)
+        begun = np.zeros(count, np.int64)
+        begun[0] = 1
+        rows = text.reshape(count, self.width)
+        return self._finish(rows, lengths, [document] * count, begun)
 
-    def _finish(
-        self,
-        text: U32,
-        lengths: np.ndarray[tuple[int], np.dtype[np.int64]],
-        documents: tuple[str, ...],
-        domains: tuple[str, ...],
-        begun: int,
-    ) -> Rows:
+    def _finish(self, text: U32, lengths: I64, owners: list[Document], begun: I64) -> Rows:
         """Put the BOS before rows of text [row, width] that hold ``lengths`` tokens each."""
         if self.bos is not None:
             text = np.insert(text, 0, self.bos, axis=1)
             lengths = lengths + 1
         mask = np.arange(self.context) < lengths[:, None]
-        return Rows(text, mask, documents, domains, begun)
+        names = tuple(document.id for document in owners)
+        return Rows(text, mask, names, tuple(document.domain for document in owners), begun)
 
     def _joined(self, documents: Iterable[Tokenised]) -> Iterator[Rows]:
         """Yield rows across documents; only the very last one is padded."""
@@ -93,16 +89,12 @@ class Cut:
 
     def _of_waiting(self, waiting: "_Waiting", starts: list[int], width: int) -> Rows:
         text = np.full((len(starts), self.width), self.pad, np.uint32)
+        begun = np.zeros(len(starts), np.int64)
         for row, start in enumerate(starts):
             text[row, :width] = waiting.ids[start : start + width]
+            begun[row] = np.count_nonzero(waiting.kind[start : start + width] == _FIRST)
         owners = [waiting.documents[waiting.owner[start]] for start in starts]
-        return self._finish(
-            text,
-            np.full(len(starts), width),
-            tuple(document.id for document in owners),
-            tuple(document.domain for document in owners),
-            int((waiting.kind[starts[0] : starts[-1] + width] == _FIRST).sum()),
-        )
+        return self._finish(text, np.full(len(starts), width), owners, begun)
 
 
 _OTHER, _FIRST, _SEPARATOR = 0, 1, 2
@@ -140,7 +132,8 @@ class _Waiting:
 
         A separator that is the BOS itself is left out at the beginning of a row, which has one.
         """
-        starts, at = [], 0
+        starts: list[int] = []
+        at = 0
         while True:
             if at < len(self.ids) and self.kind[at] == _SEPARATOR and self.ids[at] == bos:
                 at += 1
@@ -154,3 +147,21 @@ class _Waiting:
         self.ids, self.owner, self.kind = self.ids[end:], self.owner[end:], self.kind[end:]
         first = int(self.owner[0]) if len(self.owner) else self.count
         self.documents = {n: d for n, d in self.documents.items() if n >= first}
+
+
+def first_tokens(rows: Iterable[Rows], limit: int) -> Iterator[Rows]:
+    """Pass whole rows on until they hold ``limit`` tokens or more (BOS included)."""
+    seen = 0
+    for chunk in rows:
+        lengths = chunk.mask.sum(axis=1)
+        keep = int((seen + np.cumsum(lengths) - lengths < limit).sum())
+        yield Rows(
+            chunk.ids[:keep],
+            chunk.mask[:keep],
+            chunk.documents[:keep],
+            chunk.domains[:keep],
+            chunk.begun[:keep],
+        )
+        seen += int(lengths[:keep].sum())
+        if seen >= limit:
+            return

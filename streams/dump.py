@@ -41,7 +41,7 @@ def write_dump(path: Path, entries: Iterable[Entry]) -> None:
             file.write(_MAGIC)
             with pa.CompressedOutputStream(file, "zstd") as packed:
                 _write_frames(cast(BinaryIO, packed), entries)
-            file.flush()
+        with draft.open("rb+") as file:  # Arrow has closed the first one
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:

@@ -24,15 +24,15 @@ def get_run(client: Client, name: str) -> RunRecord:
 
 
 def put_run(client: Client, record: RunRecord) -> None:
-    """Write a run's record and create its topics; the same record again changes nothing.
+    """Write a run's record and create its topics; the same settings again change nothing.
 
     Raises RunError if another run has the name.
     """
-    for known in list_runs(client):
-        if known.name == record.name and run_id(known) != run_id(record):
-            raise RunError(
-                f"a run {record.name!r} with other settings exists: take another name or delete it"
-            )
+    known = next((run for run in list_runs(client) if run.name == record.name), record)
+    if run_id(known) != run_id(record):
+        raise RunError(
+            f"a run {record.name!r} with other settings exists: take another name or delete it"
+        )
     size = record.record_bytes * 2
     client.create_topics(
         [
@@ -42,7 +42,7 @@ def put_run(client: Client, record: RunRecord) -> None:
         ]
     )
     with client.sender() as sender:
-        sender.send(topics.RUNS.name, 0, codec.encode(record), key=record.name.encode())
+        sender.send(topics.RUNS.name, 0, codec.encode(known), key=record.name.encode())
         sender.flush()
 
 

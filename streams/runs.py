@@ -1,7 +1,7 @@
 """The run record: the immutable description of one corpus through one model."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -106,5 +106,8 @@ def default_edges() -> F32:
 
 
 def run_id(run: RunRecord) -> str:
-    """Return the hash of a run record that travels in every partial, 32 hexadecimal digits."""
-    return hashlib.sha256(codec.encode(run)).hexdigest()[:32]
+    """Return the hash of a run record that travels in every partial, 32 hexadecimal digits.
+
+    The time of creation is left out: the same settings are the same run.
+    """
+    return hashlib.sha256(codec.encode(replace(run, created=""))).hexdigest()[:32]

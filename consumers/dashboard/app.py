@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from consumers.dashboard import addresses, figures, formats, pages
 from consumers.dashboard.pages import Moved, Page
-from consumers.dashboard.watch import PathSource, TopicSource, Watch
+from consumers.dashboard.watch import PathSource, Shelf, TopicSource, Watch
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.transport.client import connect
 
@@ -89,9 +89,8 @@ async def _run(app: web.Application, host: str, port: int, report: Callable[[str
             await site.start()
         except OSError as error:
             reason = error.strerror or str(error)
-            raise UserError(
-                f"cannot listen on {host}:{port}: {reason}; try another port"
-            ) from error
+            message = f"cannot listen on {host}:{port}: {reason}; try another port"
+            raise UserError(message) from error
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         report(f"Dashboard: http://{_shown(host)}:{runner.addresses[0][1]}/  (Ctrl-C ends it)")
@@ -137,7 +136,7 @@ async def _state(request: web.Request) -> web.StreamResponse:
     return web.json_response({run: snapshot.manifest.snapshot for run, snapshot in opened})
 
 
-def _shelf(request: web.Request) -> pages.Shelf:
+def _shelf(request: web.Request) -> Shelf:
     return request.app[_WATCH].shelf
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from consumers.dashboard.data import Snapshot
+from streams.arrays import Bool
 
 Show = Literal["dead", "dropped"]
 PAGE = 2000
@@ -49,10 +49,9 @@ def component_page(
     snapshot: Snapshot, source: SourceSummary, asked: Mapping[str, str]
 ) -> ComponentPage:
     """Return the page of dead or dropped components that an address asks for."""
-    wanted = asked.get("show")
-    show: Show = wanted if wanted in get_args(Show) else "dead"
+    show: Show = "dropped" if asked.get("show") == "dropped" else "dead"
     rows = _of_source(snapshot, source.name)
-    indices = rows.filter(_flag(rows, show))["index"].to_pylist()
+    indices: list[int] = rows["index"].to_numpy()[_flag(rows, show)].tolist()
     page, pages = asked.get("page", ""), max(1, -(-len(indices) // PAGE))
     at = min(max(1, int(page)), pages) if page.isdecimal() and len(page) < 9 else 1
     shown = tuple(indices[(at - 1) * PAGE : at * PAGE])
@@ -61,7 +60,7 @@ def component_page(
 
 def _summary(snapshot: Snapshot, source: Mapping[str, object]) -> SourceSummary:
     rows = _of_source(snapshot, str(source["name"]))
-    dead, dropped = (int(np.sum(_flag(rows, show).to_numpy())) for show in get_args(Show))
+    dead, dropped = (int(_flag(rows, show).sum()) for show in get_args(Show))
     return SourceSummary(
         name=str(source["name"]),
         kind=str(source.get("kind", "")),
@@ -79,8 +78,8 @@ def _of_source(snapshot: Snapshot, name: str) -> pa.Table:
     return table.filter(pc.equal(table["source"], pa.scalar(name)))
 
 
-def _flag(rows: pa.Table, show: Show) -> "pa.ChunkedArray[pa.BooleanScalar]":
+def _flag(rows: pa.Table, show: Show) -> Bool:
     """Return which components to show; a dropped one is not also called dead."""
-    if show == "dropped":
-        return rows["dropped"]
-    return pc.and_(rows["dead"], pc.invert(rows["dropped"]))
+    dropped: Bool = rows["dropped"].to_numpy()
+    dead: Bool = rows["dead"].to_numpy()
+    return dropped if show == "dropped" else dead & ~dropped

@@ -44,7 +44,7 @@ class Snapshot:
     manifest: RunManifest
     clusterings: tuple[Clustering, ...]
     labels: pa.StringArray
-    dropped: pa.ListArray[Any]
+    dropped: "pa.ListArray[Any]"
     firing_tokens: I64
     firing_rows: I64
     sums: I64
@@ -174,7 +174,7 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
         raise ValueError("its clusters are not numbered 0, 1, 2, ...")
     if len(tables["totals"]) != 1:
         raise ValueError(f"it has {len(tables['totals'])} rows of totals")
-    column = {name: _array(clusters[name]) for name in clusters.column_names}
+    column: dict[str, Any] = {n: clusters[n].combine_chunks() for n in clusters.column_names}
     members = column["members"]
     names = members.flatten().dictionary_encode()
     totals = tables["totals"].to_pylist()[0]
@@ -207,13 +207,7 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
     )
 
 
-def _array(column: "pa.ChunkedArray[Any]") -> Any:
-    """Return a column as one array, also when it has no rows."""
-    chunks = column.combine_chunks()
-    return chunks.chunk(0) if isinstance(chunks, pa.ChunkedArray) else chunks
-
-
-def _vocabulary(table: pa.Table) -> Iterator[tuple[int, bytes]]:
+def _vocabulary(table: Any) -> Iterator[tuple[int, bytes]]:
     return zip(table["id"].to_pylist(), table["token"].to_pylist(), strict=True)
 
 

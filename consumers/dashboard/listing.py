@@ -46,12 +46,14 @@ class Query:
 
 def query_of(asked: Mapping[str, str]) -> Query:
     """Return the query that an address asks; what makes no sense counts as not said."""
-    sort, show, page = asked.get("sort"), asked.get("show"), asked.get("page", "")
+    sorts: dict[str, Sort] = {name: name for name in get_args(Sort)}
+    shows: dict[str, Show] = {name: name for name in get_args(Show)}
+    page = asked.get("page", "")
     return Query(
         search=asked.get("q", "").strip()[:200],
-        sort=sort if sort in get_args(Sort) else "order",
+        sort=sorts.get(asked.get("sort", ""), "order"),
         descending=asked.get("down") == "1",
-        show=show if show in get_args(Show) else "all",
+        show=shows.get(asked.get("show", ""), "all"),
         page=max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,
     )
 

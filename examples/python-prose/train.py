@@ -792,10 +792,10 @@ def tokenizer_command(settings: Settings, vocabulary: int) -> None:
 
 @cli.command("model")
 @click.option(
-    "--tokens", default=16_000_000, show_default=True, help="Tokens to train on."
+    "--tokens", default=14_000_000, show_default=True, help="Tokens to train on."
 )
 @click.option("--batch", default=32, show_default=True, help="Rows in a batch.")
-@click.option("--rate", default=3e-3, show_default=True, help="Highest learning rate.")
+@click.option("--rate", default=5e-3, show_default=True, help="Highest learning rate.")
 @click.option("--fuse", is_flag=True, help="Use torch.compile; needs a C++ compiler.")
 @click.pass_obj
 def model_command(

@@ -21,6 +21,7 @@ from typing import Self
 from streams.errors import BrokerError
 from streams.native import tied
 from streams.native.jars import jars, java
+from streams.transport.client import connect
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
@@ -133,16 +134,13 @@ class NativeKafka:
         return self._home
 
     def _await_answer(self, home: Path) -> None:
-        # The client library takes a while to import, which only a start has to pay.
-        from streams.transport.kafka_client import KafkaClient
-
         deadline = time.monotonic() + START_SECONDS
         while _is_free(self._port or 0):
             self.check()
             if time.monotonic() > deadline:
                 raise BrokerError(f"the local Kafka does not answer: see {home / 'broker.log'}")
             time.sleep(0.05)
-        client = KafkaClient(self.bootstrap)
+        client = connect(self.url)
         try:
             client.topics()
         finally:
@@ -230,6 +228,7 @@ def _tied(command: list[str]) -> list[str]:
 
 
 def free_port() -> int:
+    """Return a port of this machine that nobody has, and that no system hands out by itself."""
     chance = random.SystemRandom()
     while not _is_free(port := chance.choice(PORTS)):
         pass

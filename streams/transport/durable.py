@@ -92,9 +92,7 @@ class DurableTable(faust.Table[bytes, bytes]):
 
 def durable_table(app: ExactApp, name: str, partitions: int) -> DurableTable:
     """Return a new table of the app; its changelog ``<app id>-<name>-changelog`` must exist."""
-    table = DurableTable(
-        app, name=name, key_type=bytes, value_type=bytes, partitions=partitions
-    )
+    table = DurableTable(app, name=name, key_type=bytes, value_type=bytes, partitions=partitions)
     return cast(DurableTable, app.tables.add(table))
 
 

@@ -1,20 +1,20 @@
 """What our consumers do differently from Faust's: nothing lost, nothing acknowledged in vain.
 
-The comments that begin with "Faust" name what 0.15.3 does and results were lost by.
+A comment that begins with "Faust" names what 0.15.3 does and results were lost by.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from weakref import WeakSet
 
 from faust.transport.consumer import Consumer, RecordMap
 from faust.types import TP, Message
 from faust.types.transports import TPorTopicSet
-from mode.services import ServiceT
+from mode import ServiceT
 from mode.utils.futures import notify
 
 from streams.errors import LostInputError
+from streams.transport.partition import Partition
 
 if TYPE_CHECKING:
     from streams.transport.worker import ExactApp
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-_HOLES_ALLOWED = 10
 _BUFFERED_POLL = 0.05
 
 
@@ -46,9 +45,6 @@ class _Untracked(dict[TP, int | None]):
     def __setitem__(self, tp: TP, offset: int | None) -> None:
         pass
 
-    def update(self, *_: Any, **__: Any) -> None:
-        pass
-
 
 class ExactConsumer(_Base):
     """Mixin before a Faust consumer: contiguous delivery, start positions, honest commits.
@@ -62,23 +58,18 @@ class ExactConsumer(_Base):
         super().__init__(*args, **kwargs)
         self._read_offset = _Untracked()
         self._selectable = asyncio.Event()
-        self._hand_over_at: dict[TP, int] = {}
-        self._take_at: dict[TP, int] = {}
-        self._commit_at: dict[TP, int] = {}
-        self._acked_above: dict[TP, set[int]] = {}
-        self._holes: dict[TP, int] = {}
-        self._offered: dict[TP, WeakSet[Message]] = {}
-        self._assigned_messages: WeakSet[Message] = WeakSet()
+        self._sources: dict[TP, Partition[Message]] = {}
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int | None]:
         """Return the group's committed offsets."""
         raise NotImplementedError
 
-    # Start of an assignment
+    # The start of an assignment
 
     async def perform_seek(self) -> None:
         """Begin the assignment: every source partition at the position its state needs."""
-        self._forget_assignment()
+        self._sources = {}
+        self._buffered_partitions.clear()
         positions = cast("ExactApp", self.app).positions
         tps = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
         if positions is not None:
@@ -90,53 +81,42 @@ class ExactConsumer(_Base):
         starts = {}
         for tp in tps:
             wanted = positions.start(tp) if positions is not None else None
-            starts[tp] = _start(tp, wanted, committed.get(tp), first[tp], end[tp])
+            wanted = committed.get(tp) if wanted is None else wanted
+            starts[tp] = first[tp] if wanted is None else wanted
+            _check_log(tp, starts[tp], first[tp], end[tp])
         await self.seek_wait(starts)
         for tp, offset in starts.items():
-            self._hand_over_at[tp] = self._take_at[tp] = self._commit_at[tp] = offset
-            self._acked_above[tp] = set()
-            self._offered[tp] = WeakSet()
             # Faust forgets its commits at a revoke and then commits whatever it finds acked.
-            known = committed.get(tp)
-            self._committed_offset[tp] = known if known is not None and known >= 0 else None
-
-    def _forget_assignment(self) -> None:
-        for state in (self._hand_over_at, self._take_at, self._commit_at, self._acked_above):
-            state.clear()
-        self._holes.clear()
-        self._offered.clear()
-        self._assigned_messages = WeakSet()
-        self._buffered_partitions.clear()
+            self._committed_offset[tp] = committed.get(tp)
+            self._sources[tp] = Partition(_name(tp), offset)
 
     # Delivery
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # type: ignore[override,unused-ignore]
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Yield the next expected record of each partition, and no other.
 
         Faust drops fetched records when the flow stops, goes on behind them and counts the hole
         as acknowledged.
         """
         records, _ = await self._wait_next_records(timeout)
-        assignment = self._assigned_messages
-        sought: set[TP] = set()
+        sources, sought = self._sources, set()
         for tp, record in self.scheduler.iterate(records or {}):
-            if self.should_stop or not self.flow_active:
+            if self.should_stop or not self.flow_active or sources is not self._sources:
                 return
-            if assignment is not self._assigned_messages:
-                return
-            expected = self._hand_over_at.get(tp)
-            if expected is None or tp in sought or record.offset < expected:
+            source = sources.get(tp)
+            if source is None or tp in sought or record.offset < source.next_out:
                 continue
-            if record.offset > expected:
+            if record.offset > source.next_out:
+                source.found_hole(record.offset)
                 sought.add(tp)
-                await self._seek_over_hole(tp, expected, record.offset)
+                await self._seek(tp, source.next_out)
                 continue
-            self._holes.pop(tp, None)
-            self._hand_over_at[tp] = expected + 1
             message = self._to_message(tp, record)
-            self._offered[tp].add(message)
-            assignment.add(message)
+            source.hand_over(message)
             yield tp, message
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Nothing: Faust books holes in the delivery as acknowledged."""
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
         """Hand records over until the fetcher stops; Faust makes four tasks for each record.
@@ -149,25 +129,14 @@ class ExactConsumer(_Base):
                 async for _, message in self.getmany(timeout=1.0):
                     await self.callback(message)
                 await asyncio.sleep(0)
-        except (asyncio.CancelledError, *self.consumer_stopped_errors):
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
 
-    async def _seek_over_hole(self, tp: TP, expected: int, found: int) -> None:
-        self._holes[tp] = self._holes.get(tp, 0) + 1
-        if self._holes[tp] > _HOLES_ALLOWED:
-            raise LostInputError(
-                f"{tp.topic}, partition {tp.partition}: offset {expected} is missing from the "
-                f"log, which goes on at {found}; start a new run"
-            )
-        await self._seek(tp, expected)
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Nothing: Faust books holes in the delivery as acknowledged."""
-
-    async def _wait_next_records(
-        self, timeout: float
-    ) -> tuple[RecordMap | None, set[TP] | None]:
+    async def _wait_next_records(self, timeout: float) -> tuple[RecordMap | None, set[TP] | None]:
         """Fetch; Faust sleeps a second whenever all partitions are held back by full queues."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
@@ -194,10 +163,8 @@ class ExactConsumer(_Base):
 
     def is_next(self, message: Message) -> bool:
         """Tell whether this is the record to process next in its partition and assignment."""
-        tp = message.tp
-        if message.offset != self._take_at.get(tp):
-            return False
-        return message in self._offered[tp]
+        source = self._sources.get(message.tp)
+        return source is not None and source.is_next(message)
 
     async def admit(self, message: Message) -> bool:
         """Tell whether to process a record, and expect its successor from then on.
@@ -205,25 +172,18 @@ class ExactConsumer(_Base):
         One that is not the next is neither to be applied nor acknowledged; where records are
         missing before it they are delivered again.
         """
-        if self.is_next(message):
-            self._take_at[message.tp] += 1
+        source = self._sources.get(message.tp)
+        if source is not None and source.is_next(message):
+            source.next_in += 1
             return True
-        self._unacked_messages.discard(message)
-        message.acked = True
-        notify(self._waiting_for_ack)
-        # Behind a seek the queue still holds records that came before it: they ask for no other.
-        expected = self._take_at.get(message.tp)
-        known = expected is not None and message in self._offered[message.tp]
-        if known and message.offset > self._take_at[message.tp]:
+        self._release(message)
+        if source is not None and source.is_current(message) and message.offset > source.next_in:
             await self.seek_back(message.tp)
         return False
 
     async def seek_back(self, tp: TP) -> None:
         """Deliver the partition again from the record that is to be processed next."""
-        # Records in the agent's queue were handed over before; only what comes now counts.
-        self._offered[tp] = WeakSet()
-        self._hand_over_at[tp] = self._take_at[tp]
-        await self._seek(tp, self._take_at[tp])
+        await self._seek(tp, self._sources[tp].seek_back())
 
     # Acknowledging
 
@@ -231,49 +191,44 @@ class ExactConsumer(_Base):
         """Note that a record is done with; an ack of an earlier assignment is ignored."""
         if message.acked:
             return False
+        self._release(message)
+        # Faust counts acks of records that were delivered before the last rebalance.
+        source = self._sources.get(message.tp)
+        return source is not None and source.acknowledge(message)
+
+    def _release(self, message: Message) -> None:
+        """Make no rebalance wait for this record any more."""
         message.acked = True
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
-        # Faust counts acks of records that were delivered before the last rebalance.
-        if message not in self._assigned_messages:
-            return False
-        tp = message.tp
-        above = self._acked_above[tp]
-        above.add(message.offset)
-        while self._commit_at[tp] in above:
-            above.remove(self._commit_at[tp])
-            self._commit_at[tp] += 1
-        return True
 
     def _filter_tps_with_pending_acks(self, topics: TPorTopicSet | None = None) -> Iterator[TP]:
-        for tp in list(self._commit_at):
+        for tp in list(self._sources):
             if topics is None or tp in topics or tp.topic in topics:
                 yield tp
 
     def _new_offset(self, tp: TP) -> int | None:
         """Return the smallest offset that is not acknowledged: Faust commits past gaps."""
-        return self._commit_at.get(tp)
+        return self._sources[tp].acknowledged
 
     async def _commit_offsets(
         self, offsets: Mapping[TP, int], start_new_transaction: bool = True
     ) -> bool:
         """Commit; Faust believes in a commit that was refused and never repeats it."""
         before = {tp: self._committed_offset[tp] for tp in offsets}
-        done = await super()._commit_offsets(offsets, start_new_transaction)
+        done: bool = await super()._commit_offsets(offsets, start_new_transaction)
         if not done:
-            self._committed_offset.update(
-                {tp: offset for tp, offset in before.items() if tp in self._commit_at}
-            )
+            self._committed_offset.update(before)
         return done
 
 
-def _start(tp: TP, wanted: int | None, committed: int | None, first: int, end: int) -> int:
-    if wanted is None:
-        wanted = committed if committed is not None and committed >= 0 else first
+def _name(tp: TP) -> str:
+    return f"{tp.topic}, partition {tp.partition}"
+
+
+def _check_log(tp: TP, wanted: int, first: int, end: int) -> None:
     if not first <= wanted <= end:
         raise LostInputError(
-            f"{tp.topic}, partition {tp.partition}: offset {wanted} is needed, but the log holds "
-            f"{first} to {end}; its records were deleted or the topic was made anew, so start a "
-            "new run"
+            f"{_name(tp)}: offset {wanted} is needed, but the log holds {first} to {end}; its "
+            "records were deleted or the topic was made anew, so start a new run"
         )
-    return wanted

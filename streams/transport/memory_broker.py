@@ -61,9 +61,7 @@ class MemoryBroker:
                     f"topic {spec.name} has {found.partitions} partitions, not {spec.partitions}"
                 )
             if spec.name not in self._logs:
-                self._logs[spec.name] = [
-                    MemoryLog(spec.compacted) for _ in range(spec.partitions)
-                ]
+                self._logs[spec.name] = [MemoryLog(spec.compacted) for _ in range(spec.partitions)]
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and what groups committed on it; an unknown one is ignored."""

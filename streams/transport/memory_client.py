@@ -93,9 +93,7 @@ class MemoryClient:
             stop = self._broker.end_offset(topic, partition)
         return self._pages(topic, partition, start, stop)
 
-    def _pages(
-        self, topic: str, partition: int, start: int, stop: int
-    ) -> Iterator[StoredRecord]:
+    def _pages(self, topic: str, partition: int, start: int, stop: int) -> Iterator[StoredRecord]:
         while start < stop:
             page = self._broker.fetch(topic, partition, start, _PAGE)
             if not page:

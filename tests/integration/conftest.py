@@ -1,8 +1,10 @@
 """A real Kafka for tests: the one that is named, else Docker's, else one of our own."""
 
+import gc
 import os
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +14,18 @@ import pytest
 
 from streams.errors import BrokerError
 from streams.native import NativeKafka, cache_folder, jars, java
+from streams.native.broker import free_port
 from streams.transport.client import Client, connect
 
 IMAGE = "apache/kafka:4.3.1"
 INSIDE_PORT = 19092
 CONTAINER_SECONDS = 90.0
 HEAP_MEGABYTES = 384
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let kafka-python read its schemas by a function that Python deprecated, then took back."""
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is:DeprecationWarning")
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +88,15 @@ def _go_without(reason: str) -> NoReturn:
 
 
 def _docker_answers() -> bool:
+    """Ask, and forgive Docker's library the connection it forgets when nobody is there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        answers = _ping()
+        gc.collect()
+    return answers
+
+
+def _ping() -> bool:
     import docker
     from docker.errors import DockerException
 
@@ -96,8 +113,6 @@ def _docker_answers() -> bool:
 def _container() -> Iterator[str]:
     """Run Kafka's own image, under a port that is chosen before, since the broker must tell it."""
     from testcontainers.core.container import DockerContainer
-
-    from streams.native.broker import free_port
 
     port = free_port()
     container = DockerContainer(IMAGE).with_bind_ports(INSIDE_PORT, port)

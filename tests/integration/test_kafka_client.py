@@ -11,6 +11,8 @@ from streams.transport.client import TopicSpec, connect
 from streams.transport.kafka_client import KafkaClient
 from streams.transport.kafka_sender import KafkaSender
 
+pytestmark = pytest.mark.kafka
+
 COMPACTION_SECONDS = 60
 
 

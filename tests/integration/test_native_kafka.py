@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,6 +13,8 @@ from streams.errors import BrokerError
 from streams.native import NativeKafka
 from streams.native.broker import free_port
 from streams.transport.client import TopicSpec, connect
+
+pytestmark = pytest.mark.kafka
 
 SERVE = """
 import sys
@@ -22,30 +25,34 @@ run_broker(int(port), Path(data), Path(cache), lambda line: print(line, flush=Tr
 """
 
 
+@contextmanager
 def serve(port, data, cache):
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", SERVE, str(port), str(data), str(cache)],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdout.readline().startswith("Starting Kafka")
-    assert f"kafka://127.0.0.1:{port}" in process.stdout.readline()
-    return process
+    ) as process:
+        try:
+            assert process.stdout.readline().startswith("Starting Kafka")
+            assert f"kafka://127.0.0.1:{port}" in process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_served_records_are_there_the_next_time(native_cache, tmp_path, ending):
     port = free_port()
-    process = serve(port, tmp_path, native_cache)
-    client = connect(f"kafka://127.0.0.1:{port}")
-    client.create_topics([TopicSpec("records", 1)])
-    with client.sender() as sender:
-        sender.send("records", 0, b"kept")
-    client.close()
-    process.send_signal(ending)
-    assert process.wait(60) == 0
-    assert "has stopped" in process.stdout.read()
+    with serve(port, tmp_path, native_cache) as process:
+        client = connect(f"kafka://127.0.0.1:{port}")
+        client.create_topics([TopicSpec("records", 1)])
+        with client.sender() as sender:
+            sender.send("records", 0, b"kept")
+        client.close()
+        process.send_signal(ending)
+        assert process.wait(60) == 0
+        assert "has stopped" in process.stdout.read()
 
     other_port = free_port()
     with NativeKafka(native_cache, tmp_path, other_port) as again:
@@ -57,9 +64,8 @@ def test_served_records_are_there_the_next_time(native_cache, tmp_path, ending):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
 def test_broker_ends_with_a_process_that_is_killed(native_cache, tmp_path):
     port = free_port()
-    process = serve(port, tmp_path, native_cache)
-    process.kill()
-    process.wait()
+    with serve(port, tmp_path, native_cache) as process:
+        process.kill()
     time.sleep(1)
     with NativeKafka(native_cache, tmp_path, port) as again:
         assert again.pid is not None
@@ -79,5 +85,5 @@ def test_taken_port_is_named(native_kafka, native_cache, tmp_path):
 
 
 def test_broker_that_cannot_start_says_why_at_once(native_cache, tmp_path):
-    with pytest.raises(BrokerError, match="the local Kafka has ended: .*heap"):
+    with pytest.raises(BrokerError, match=r"the local Kafka has ended: .*heap"):
         NativeKafka(native_cache, tmp_path, heap_megabytes=4).start()

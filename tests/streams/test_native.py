@@ -97,7 +97,7 @@ def test_two_that_fetch_at_once_share_one_download(programs, tmp_path):
 
 def test_failed_download_is_named_and_leaves_nothing(programs, tmp_path):
     programs("mvn", BROKEN_MAVEN)
-    with pytest.raises(BrokerError, match="Maven cannot fetch Kafka: .*the repository is away"):
+    with pytest.raises(BrokerError, match=r"Maven cannot fetch Kafka: .*the repository is away"):
         jars(tmp_path / "cache")
     assert [path.suffix for path in (tmp_path / "cache" / "kafka").iterdir()] == [".lock"]
 
@@ -120,13 +120,12 @@ def test_a_tied_child_ends_with_its_parent():
         " '/bin/sh', '-c', 'echo up; exec sleep 60'], stdout=subprocess.PIPE);"
         "child.stdout.readline(); print(child.pid, flush=True); sys.stdin.read()"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    child = int(process.stdout.readline())
-    assert running(child)
-    process.kill()
-    process.wait()
+    ) as process:
+        child = int(process.stdout.readline())
+        assert running(child)
+        process.kill()
     for _ in range(100):
         if not running(child):
             return

@@ -192,8 +192,8 @@ def _pairs(given: Given, fires: Any) -> Iterator[dict[str, Any]]:
 def _member_pairs(given: Given) -> Iterator[dict[str, Any]]:
     for number, (_, _, members) in enumerate(given.clusters):
         live = _live(given, members)
-        fires = given.values[live].reshape(len(live), -1) != 0
-        both = fires.astype(int) @ fires.T.astype(int)
+        fires = given.values[live].reshape(len(live), given.values[0].size) != 0
+        both = fires.astype(np.float32) @ fires.T.astype(np.float32)
         if len(live) > 1:
             for a, b in zip(*np.nonzero(np.triu(both)), strict=True):
                 yield {"cluster": number, "a": a, "b": b, "tokens": int(both[a, b])}
@@ -282,18 +282,18 @@ def large(features: int = 300, rows_wanted: int = 400, context: int = 96) -> Giv
         Document(f"reference/{name}.rst", text, "reference")
         for name, text in pydoc_data.topics.topics.items()
     ]
-    texts[1:1] = [
-        Document("notes/naïve café – 鳥と花.txt", "The “naïve” café’s 鳥は花で — it’s 5 °C.\n" * 6, "notes")
-    ]
+    foreign = "The “naïve” café’s 鳥は花で — it’s 5 °C.\n" * 6
+    texts.insert(1, Document("notes/naïve café – 鳥と花.txt", foreign, "notes"))
     rows, vocabulary = tokenized(texts, context)
     rows = rows[:rows_wanted]
     ids = np.full((len(rows), context), -1)
     for row, (_, numbers) in enumerate(rows):
         ids[row, : len(numbers)] = numbers
-    weights = np.bincount(ids[ids >= 0], minlength=len(vocabulary)) ** 0.4
+    counts = np.bincount(ids[ids >= 0], minlength=len(vocabulary)) ** 0.4
+    weights = counts / counts.sum()
     values = np.zeros((features, len(rows), context), np.float32)
     for feature in range(features - features // 15):
-        words = chance.choice(len(vocabulary), chance.integers(1, 6), False, weights / weights.sum())
+        words = chance.choice(len(vocabulary), chance.integers(1, 6), False, weights)
         strength = chance.lognormal(0.5, 0.7)
         here = np.isin(ids, words)
         noise = chance.lognormal(0, 0.45, ids.shape)

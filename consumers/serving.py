@@ -1,0 +1,113 @@
+"""Workers of a run in this process: apps served until they are told to stop or the run is done."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consumers.activation_agent import activations_app
+from consumers.aggregate_agent import aggregates_app
+from consumers.engine import Engine
+from consumers.progress import Progress
+from consumers.snapshots import final_manifest
+from consumers.worker import ActivationWorker
+from streams.app import AppOptions, serve
+from streams.plan import Plan
+from streams.transport.client import connect
+from streams.transport.worker import ExactApp
+
+_SECONDS_TO_STOP = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many workers of each kind to run in this process."""
+
+    activations: int = 0
+    aggregates: int = 0
+
+
+def serve_run(
+    plan: Plan,
+    broker: str,
+    crew: Crew,
+    make_engine: Callable[[], Engine],
+    progress: Progress,
+    *,
+    until_final: bool,
+    session: float = 60.0,
+) -> None:
+    """Serve workers of a run; return once its final snapshot is there, if ``until_final``.
+
+    Raises what ended a worker; SnapshotError, for one, when a part cannot be written.
+    """
+    apps: list[ExactApp] = []
+    for number in range(crew.activations):
+        apps.append(
+            activations_app(
+                plan,
+                lambda: ActivationWorker(plan, make_engine()),
+                broker,
+                options(plan, f"activations-{number}", session),
+                progress,
+            )
+        )
+    for number in range(crew.aggregates):
+        made = options(plan, f"aggregates-{number}", session)
+        apps.append(aggregates_app(plan, broker, made, progress))
+    with Watch(plan, broker, active=until_final) as watch:
+        asyncio.run(serve(apps, until=lambda: watch.done))
+
+
+def options(plan: Plan, role: str, session: float) -> AppOptions:
+    """Return the options of a worker; its group member is named after host, process and role."""
+    return AppOptions(
+        session=session,
+        heartbeat=min(3.0, session / 4),
+        max_record_bytes=plan.run.record_bytes * 2,
+        instance=f"{plan.run.name}-{socket.gethostname()}-{os.getpid()}-{role}",
+        leave=leave_soon,
+    )
+
+
+def leave_soon(status: int) -> None:
+    """End the process for certain after a failure, should stopping cleanly hang."""
+    timer = threading.Timer(_SECONDS_TO_STOP, os._exit, (status or 1,))
+    timer.daemon = True
+    timer.start()
+
+
+class Watch:
+    """Looks in a thread whether a run's final snapshot is there."""
+
+    def __init__(self, plan: Plan, broker: str, *, active: bool, seconds: float = 0.5) -> None:
+        self.done = False
+        self._plan = plan
+        self._broker = broker
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True) if active else None
+
+    def __enter__(self) -> "Watch":
+        """Begin to look."""
+        if self._thread is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop looking."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _look(self) -> None:
+        client = connect(self._broker)
+        try:
+            while not self._ended.wait(self._seconds):
+                if final_manifest(client, self._plan) is not None:
+                    self.done = True
+                    return
+        finally:
+            client.close()

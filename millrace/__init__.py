@@ -1,0 +1,1 @@
+"""The command-line program and the settings: the only package that knows both ends."""

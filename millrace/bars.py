@@ -1,0 +1,83 @@
+"""Progress bars with rate and time left, and the table of stages at the end."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+console = Console(stderr=True)
+
+
+class _Rate(ProgressColumn):
+    """Units per second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, once there is one."""
+        speed = task.finished_speed or task.speed
+        unit = task.fields.get("unit", "")
+        return Text(f"{speed:,.0f} {unit}/s" if speed else "", style="progress.data.speed")
+
+
+@contextmanager
+def bars() -> Iterator[Progress]:
+    """Yield a set of bars on the error output, one per stage."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<12}"),
+        BarColumn(bar_width=32),
+        TextColumn("{task.percentage:>4.0f} %"),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield progress
+
+
+class ProducerBar:
+    """A bar for the producers: tokens of a total that is known only with a limit."""
+
+    def __init__(self, progress: Progress, total: int | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task("tokenise", total=total, unit="tokens")
+
+    def advance(self, rows: int, tokens: int) -> None:
+        """Move the bar."""
+        self._progress.advance(self._task, tokens)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(text)
+
+    def finish(self, tokens: int) -> None:
+        """Show the bar as full."""
+        self._progress.update(self._task, total=tokens, completed=tokens)
+
+
+def stages(seconds: Mapping[str, float]) -> None:
+    """Print how long each stage took."""
+    table = Table(title="Stages", title_justify="left")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    for name, value in seconds.items():
+        table.add_row(name, f"{value:.1f}")
+    console.print(table)
+
+
+def say(text: str) -> None:
+    """Print a line for a person."""
+    click.echo(text, err=True)

@@ -1,0 +1,63 @@
+"""From the ``[corpus]`` section of the settings to what the producers take."""
+
+from typing import TYPE_CHECKING
+
+from consumers.specs import suggested_context
+from producers.documents import BadDocument, Fields, Refusals
+from producers.settings import CorpusSettings
+from producers.sources import Source
+from producers.tokenise import Bos
+from streams import topics
+from streams.errors import SettingsError
+from streams.transport.client import Client
+
+if TYPE_CHECKING:
+    from millrace.settings import Settings
+
+_BOS: dict[bool | None, Bos] = {None: "auto", True: "always", False: "never"}
+
+
+def corpus_settings(settings: "Settings") -> CorpusSettings:
+    """Return how text becomes the corpus; the tokenizer is the model's unless one is named."""
+    section = settings.corpus
+    tokenizer = section.tokenizer or settings.model.path
+    if tokenizer is None:
+        raise SettingsError("corpus.tokenizer is missing: name a tokenizer, or a model to take its")
+    spec = settings.run_spec() if settings.model.path else None
+    usual = suggested_context(spec.model, spec.sources) if spec else 128
+    return CorpusSettings(
+        name=section.name,
+        tokenizer=tokenizer,
+        partitions=section.partitions,
+        context=section.context or usual,
+        batch_rows=section.batch_rows,
+        pack=section.pack,
+        bos=_BOS[section.bos],
+        limit_documents=section.limit_documents,
+        limit_tokens=section.limit_tokens,
+    )
+
+
+def documents(settings: "Settings", client: Client) -> Source:
+    """Return the documents to read; those skipped as unreadable become dead letters."""
+    section = settings.corpus
+    return Source(
+        places=section.text,
+        format=None if section.format == "auto" else section.format,
+        fields=Fields(section.text_field, section.id_field, section.domain_field),
+        refusals=Refusals(section.skip_bad, lambda bad: _send(client, section.name, bad)),
+    )
+
+
+def _send(client: Client, corpus: str, bad: BadDocument) -> None:
+    client.create_topics([topics.DEAD_LETTERS])
+    headers = (
+        ("x-error-class", b"UnreadableDocument"),
+        ("x-error-message", bad.cause.encode(errors="replace")),
+        ("x-error-stage", b"produce"),
+        ("x-original-topic", bad.where.encode(errors="replace")),
+        ("x-app", f"produce.{corpus}".encode()),
+    )
+    with client.sender() as sender:
+        sender.send(topics.DEAD_LETTERS.name, 0, bad.data, headers=headers)
+        sender.flush()

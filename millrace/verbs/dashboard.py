@@ -1,0 +1,23 @@
+"""``millrace dashboard``."""
+
+from pathlib import Path
+
+import click
+
+from millrace.options import broker_option, settings, settings_option
+
+
+@click.command()
+@click.argument("manifest", required=False)
+@settings_option
+@broker_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind to.")
+@click.option("--port", type=int, default=8080, show_default=True, help="Port to bind to.")
+def dashboard(
+    manifest: str | None, settings_file: Path | None, broker: str | None, host: str, port: int
+) -> None:
+    """Serve pages for one snapshot (its MANIFEST or folder), or for all that a broker announces."""
+    from millrace.pages import serve_pages
+
+    chosen = settings(settings_file, broker=broker)
+    serve_pages(manifest, chosen.broker, host, port)

@@ -1,0 +1,29 @@
+"""``millrace demo``."""
+
+from pathlib import Path
+
+import click
+
+from millrace.options import given, settings
+from streams.errors import SettingsError
+
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "python-prose" / "run.toml"
+
+
+@click.command()
+@click.option(
+    "--serve/--no-serve", default=True, help="Show the result as pages until interrupted."
+)
+@click.option("--port", type=int, default=8080, show_default=True, help="Port of the pages.")
+@click.option("--limit-tokens", type=int, help="Tokens of text to read.")
+def demo(serve: bool, port: int, limit_tokens: int | None) -> None:
+    """Run the shipped example model over texts that come with Python, and show the result."""
+    from millrace.pages import serve_pages
+    from millrace.whole import manifest_path, run_whole
+
+    if not _EXAMPLE.exists():
+        raise SettingsError("the example is part of a clone of the project, not of an installation")
+    chosen = settings(_EXAMPLE, corpus=given({"limit_tokens": limit_tokens}))
+    manifest = run_whole(chosen, workers=1)
+    if serve:
+        serve_pages(manifest_path(manifest), chosen.broker, "127.0.0.1", port)

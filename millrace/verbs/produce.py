@@ -1,0 +1,38 @@
+"""``millrace produce``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from millrace.options import (
+    broker_option,
+    corpus_options,
+    corpus_values,
+    given,
+    settings,
+    settings_option,
+)
+
+
+@click.command()
+@corpus_options
+@settings_option
+@broker_option
+def produce(settings_file: Path | None, broker: str | None, **values: Any) -> None:
+    """Write TEXT as token batches to a corpus on the broker.
+
+    TEXT is files, folders, '-' for standard input, hf:NAME[:CONFIG][#SPLIT] for a Hugging Face
+    dataset, or python: for the texts that come with Python. A broken-off corpus goes on where it
+    stopped.
+    """
+    from millrace.producing import produce_corpus
+    from streams.transport.client import connect
+
+    chosen = settings(settings_file, broker=broker, corpus=given(corpus_values(**values)))
+    client = connect(chosen.broker)
+    record = produce_corpus(client, chosen)
+    click.echo(
+        f"corpus {record.name}: {record.documents:,} documents, {record.rows:,} rows, "
+        f"{record.tokens:,} tokens in {record.batches:,} batches"
+    )

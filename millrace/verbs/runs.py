@@ -1,0 +1,91 @@
+"""``millrace runs``."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from millrace.options import broker_option, run_option, settings, settings_option, store_option
+from streams.transport.client import connect
+
+
+@click.group()
+def runs() -> None:
+    """Create, list, show and delete runs."""
+
+
+@runs.command()
+@settings_option
+@broker_option
+@store_option
+@run_option
+@click.option("--corpus", help="Name of the corpus (MILLRACE_CORPUS__NAME).")
+@click.option("--k", type=int, help="Contexts kept per cluster and criterion.")
+def create(
+    settings_file: Path | None,
+    broker: str | None,
+    store: str | None,
+    run_name: str | None,
+    corpus: str | None,
+    k: int | None,
+) -> None:
+    """Create the run that the settings describe, after checking that all of it fits together."""
+    from consumers.creation import create_run
+    from millrace.options import given
+    from streams.catalog import get_corpus
+    from streams.run_catalog import put_run
+    from streams.runs import run_id
+
+    chosen = settings(
+        settings_file,
+        broker=broker,
+        store=store,
+        run=given({"name": run_name, "k": k}),
+        corpus=given({"name": corpus}),
+    )
+    client = connect(chosen.broker)
+    record = get_corpus(client, chosen.corpus.name)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    made = create_run(chosen.run_spec(), record, created=now)
+    put_run(client, made)
+    click.echo(f"run {made.name} over corpus {made.corpus}: id {run_id(made)}")
+
+
+@runs.command("list")
+@settings_option
+@broker_option
+def list_(settings_file: Path | None, broker: str | None) -> None:
+    """List the runs of the broker."""
+    from streams.run_catalog import list_runs
+
+    for record in list_runs(connect(settings(settings_file, broker=broker).broker)):
+        sources = ", ".join(source.name for source in record.sources)
+        click.echo(f"{record.name}  corpus {record.corpus}  {record.model.location}  {sources}")
+
+
+@runs.command()
+@click.argument("name")
+@settings_option
+@broker_option
+def show(name: str, settings_file: Path | None, broker: str | None) -> None:
+    """Show a run: what it is, how far each side has come, and its snapshots."""
+    from consumers.watching import progress_lines
+    from streams.run_catalog import get_run
+
+    client = connect(settings(settings_file, broker=broker).broker)
+    for line in progress_lines(client, get_run(client, name)):
+        click.echo(line)
+
+
+@runs.command()
+@click.argument("name")
+@settings_option
+@broker_option
+def delete(name: str, settings_file: Path | None, broker: str | None) -> None:
+    """Delete a run: topics, state and published manifests. The corpus and the files stay."""
+    from streams.run_catalog import delete_run, get_run
+
+    client = connect(settings(settings_file, broker=broker).broker)
+    record = get_run(client, name)
+    delete_run(client, record)
+    click.echo(f"run {name} deleted; its files stay in {record.store}/{name}")

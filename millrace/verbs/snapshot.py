@@ -1,0 +1,64 @@
+"""``millrace snapshot`` and ``millrace verify``."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from millrace.options import broker_option, given, run_option, settings, settings_option
+from streams.errors import SnapshotError
+
+
+@click.command()
+@settings_option
+@broker_option
+@run_option
+@click.option("--name", help="Name of the snapshot; by default the time.")
+@click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds to wait.")
+def snapshot(
+    settings_file: Path | None,
+    broker: str | None,
+    run_name: str | None,
+    name: str | None,
+    timeout: float,
+) -> None:
+    """Take a snapshot of a run as it stands; ingestion goes on meanwhile."""
+    from consumers.snapshots import published, request_snapshot
+    from streams.names import check_name
+    from streams.run_catalog import get_run
+    from streams.snapshot import run_manifest
+    from streams.transport.client import connect
+
+    chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
+    client = connect(chosen.broker)
+    record = get_run(client, chosen.run.name)
+    wanted = check_name(name or datetime.now(UTC).strftime("at-%Y%m%d-%H%M%S"), "snapshot")
+    request_snapshot(client, record, wanted)
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = published(client, record.name).get(wanted, {}).get("")
+        if found is not None:
+            manifest = run_manifest(found)
+            click.echo(f"{manifest.store}/{manifest.run}/{wanted}/manifest.json")
+            click.echo(f"content {manifest.content}")
+            return
+        time.sleep(0.5)
+    raise SnapshotError(
+        f"snapshot {wanted} of run {record.name} is not there after {timeout:g} s: "
+        "are aggregate workers running for every shard?"
+    )
+
+
+@click.command()
+@click.argument("manifest")
+def verify(manifest: str) -> None:
+    """Check the files of the snapshot at MANIFEST and print its content hash."""
+    from consumers.snapshots import content_of
+    from streams.store import read_manifest
+
+    found = read_manifest(manifest)
+    content = content_of(found, check=True)
+    if content != found.content:
+        raise SnapshotError(f"{manifest} names content {found.content}, its files hold {content}")
+    click.echo(f"content {content}")
