@@ -4,6 +4,7 @@ One process, no broker, no shards, one cluster at a time. It shares the models, 
 the table columns with the service and nothing of its selection, aggregation or plan of counters.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class Oracle:
     kept: dict[tuple[int, int], tuple[TokenBatch, Activations]] = field(default_factory=dict)
     fired: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     together: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    signs: AnyArray = field(default_factory=lambda: np.zeros(0))
     tokens: int = 0
     rows: int = 0
     batches: int = 0
@@ -52,6 +54,7 @@ class Oracle:
 
     def __post_init__(self) -> None:
         """Begin with nothing found of any cluster."""
+        self.signs = np.asarray([s.sign for s in self.plan.run.sources for _ in range(s.components)])
         bins = len(self.plan.run.edges) + 1
         criteria = self.plan.run.criteria
         for _ in range(self.plan.clusters):
@@ -66,10 +69,10 @@ class Oracle:
         """Count a batch in; one that cannot be computed counts as refused."""
         run = self.plan.run
         valid = batch.mask.copy()
-        for row, position in np.ndindex(*valid.shape):
-            token = int(batch.ids[row, position])
-            if token in run.masked_ids or position in run.masked_positions:
-                valid[row, position] = False
+        for token in run.masked_ids:
+            valid[batch.ids == token] = False
+        for position in run.masked_positions:
+            valid[:, position : position + 1] = False
         try:
             activations = self.engine.compute(batch, valid)
         except RecordError:
@@ -98,7 +101,7 @@ class Oracle:
 
     def _signed(self, component: AnyArray, value: AnyArray) -> AnyArray:
         """Return activity: the value with its source's sign, or its absolute value."""
-        signs = np.concatenate([[s.sign] * s.components for s in self.plan.run.sources])[component]
+        signs = self.signs[component]
         flipped = np.where(signs == "negative", -value, value)
         return np.where(signs == "absolute", np.abs(value), flipped)
 
@@ -141,9 +144,10 @@ class Oracle:
         found.high = max(found.high, float(values.max())) if found.tokens else float(values.max())
         found.tokens += len(values)
         found.rows += int((activity > -np.inf).any(axis=1).sum())
-        found.sum += sum(round(float(v) * 2**self.plan.run.sum_bits) for v in values)
-        for value in values:
-            found.histogram[int((self.plan.run.edges <= value).sum())] += 1
+        found.sum += sum(round(v * 2**self.plan.run.sum_bits) for v in values.tolist())
+        edges = self.plan.run.edges.tolist()
+        for value in values.tolist():
+            found.histogram[bisect_right(edges, value)] += 1
         for row in np.flatnonzero((activity > -np.inf).any(axis=1)):
             place = (batch.partition, batch.sequence, int(row))
             peaks = {
@@ -223,9 +227,7 @@ class Oracle:
         strongest: dict[int, float] = {}
         for member, component in enumerate(self._members(cluster)):
             first, stop = np.searchsorted(activations.component, (component, component + 1))
-            for at in range(first, stop):
-                if activations.row[at] != place[2]:
-                    continue
+            for at in first + np.flatnonzero(activations.row[first:stop] == place[2]):
                 position, value = int(activations.position[at]), float(activations.value[at])
                 member_rows.append((member, position, value))
                 activity = float(self._signed(np.asarray([component]), np.asarray([value]))[0])

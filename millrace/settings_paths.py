@@ -1,5 +1,6 @@
 """Paths in settings: made absolute, so that workers and other folders mean the same files."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,4 +68,4 @@ def _pattern(name: str) -> bool:
 
 
 def _absolute(value: str, folder: Path) -> str:
-    return str((folder / Path(value).expanduser()).absolute())
+    return os.path.normpath((folder / Path(value).expanduser()).absolute())

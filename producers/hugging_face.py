@@ -66,7 +66,7 @@ def _rows(place: DatasetPlace) -> Iterator[Any]:
         loaded: Any = datasets.load_from_disk(place.name)
     else:
         loaded = datasets.load_dataset(place.name, place.config, streaming=True)
-    return iter(_choose_split(place, loaded) if isinstance(loaded, Mapping) else loaded)
+    yield from _choose_split(place, loaded) if isinstance(loaded, Mapping) else loaded
 
 
 def _choose_split(place: DatasetPlace, splits: Mapping[Any, Any]) -> Any:

@@ -16,7 +16,7 @@ def token_bytes(backend: Backend, description: Description) -> tuple[bytes, ...]
 
     Added tokens stand for what they spell. The bytes of the rest follow from the kind: byte-level
     tokens are read back through their alphabet, pieces of SentencePiece have their spaces and
-    bytes, words of WordPiece get the space that precedes them. Put together they give the text
+    bytes, whole words get the space that precedes them. Put together they give the text
     back, up to what the tokenizer's normalizer did to it.
     """
     pieces = backend.get_vocab(with_added_tokens=True)
@@ -41,6 +41,8 @@ def _speller(backend: Backend, description: Description) -> Callable[[str, int],
     suffix = model.get("end_of_word_suffix")
     if suffix:
         return lambda piece, number: _end_of_word(piece, suffix)
+    if description.get("decoder") is None:
+        return lambda piece, number: f" {piece}".encode()  # decoding puts spaces between tokens
     return lambda piece, number: (backend.decode([number]) or piece).encode()
 
 

@@ -56,7 +56,7 @@ class PartitionEnd:
 
 @dataclass(frozen=True, slots=True)
 class CorpusRecord:
-    """What is known of a corpus; rewritten with ``sealed`` and the totals once all ends are written.
+    """What is known of a corpus; rewritten with ``sealed`` and totals once all ends are there.
 
     tokenizer: its name or folder. tokenizer_id: a hash of what it does. special_ids: ids that the
     tokenizer calls special. bos_id: the id put before every row, None if none is. context: tokens

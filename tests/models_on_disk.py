@@ -32,12 +32,13 @@ def save_tokenizer(folder: Path) -> None:
 def save_model(folder: Path, shape: str, seed: int = 0, **changes: Any) -> Path:
     """Write a random model of 3 layers, 32 wide, 64 ids and 16 positions, with its tokenizer."""
     import torch
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
         _MAKERS[shape](**changes).eval().save_pretrained(folder)
         save_tokenizer(folder)
     return folder
@@ -55,19 +56,20 @@ def save_dictionary(
 ) -> Path:
     """Write a random SAELens dictionary."""
     import torch
-    from sae_lens.registry import get_sae_class
-    from sae_lens.saes.sae import SAEMetadata
 
     torch.manual_seed(seed)
-    sae_class, config_class = get_sae_class(architecture)
     options: dict[str, Any] = {"k": 5} if "topk" in architecture else {}
     if "transcoder" in architecture:
         options = {"d_out": width, "apply_b_dec_to_input": False}
-    notes = SAEMetadata(hook_name=hook, context_size=CONTEXT, **(metadata or {}))
-    config = config_class(d_in=width, d_sae=components, metadata=notes, **(options | changes))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sae = sae_class(config)
+        from sae_lens.registry import get_sae_class
+        from sae_lens.saes.sae import SAEMetadata
+
+        sae_class, config_class = get_sae_class(architecture)
+        notes = SAEMetadata(hook_name=hook, context_size=CONTEXT, **(metadata or {}))
+        sizes = {"d_in": width, "d_sae": components, "metadata": notes}
+        sae = sae_class(config_class(**(sizes | options | changes)))
         for name, parameter in sae.named_parameters():
             scale = 0.05 if name == "threshold" else 0.3
             values = torch.randn(parameter.shape) * scale

@@ -25,6 +25,11 @@ def cluster_address(run: str, clustering: str, iteration: int, label: str, **que
     return f"{plain}{_part(label)}{_query(iteration, query)}"
 
 
+def components_address(run: str, source: str, **query: object) -> str:
+    """Return the address of a source's dead or dropped components."""
+    return f"/components/{quote(run, safe='')}/{quote(source, safe='')}{_query(0, query)}"
+
+
 def parse(raw_path: str) -> tuple[str, str, str | None]:
     """Return run, clustering and label of a path under ``/runs/``, before any decoding.
 

@@ -53,7 +53,7 @@ def make_app(watch: Watch) -> web.Application:
 
 def serve(
     host: str = "127.0.0.1",
-    port: int = 8765,
+    port: int = 8080,
     *,
     broker: str | None = None,
     snapshot: str | None = None,

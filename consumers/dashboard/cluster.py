@@ -159,7 +159,7 @@ def _neighbours(
     a, b, both = (pairs[name].to_numpy() for name in ("a", "b", "tokens"))
     other = np.where(a == cluster, b, a)
     firing = snapshot.firing_tokens
-    jaccard = both / np.maximum(firing[other] + firing[cluster] - both, 1)
+    jaccard = np.minimum(both / np.maximum(firing[other] + firing[cluster] - both, 1), 1.0)
     order = np.lexsort((other, -jaccard))[:NEIGHBOURS]
     return tuple(
         _neighbour(snapshot, int(other[i]), int(both[i]), float(jaccard[i]))

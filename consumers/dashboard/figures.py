@@ -80,7 +80,7 @@ def histogram(bins: Sequence[Bin], noun: str = "token") -> Drawing:
     axis = _axis(bins[0].left, bins[-1].right)
     top = max(each.count for each in bins)
     bars = tuple(_bar(each, axis, top, noun) for each in bins)
-    ticks = tuple((axis.place(at), formats.number(at)) for at in axis.ticks())
+    ticks = tuple((axis.place(at), formats.short(at)) for at in axis.ticks())
     return Drawing(bars, ticks, top)
 
 

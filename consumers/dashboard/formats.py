@@ -27,6 +27,11 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
+def short(value: float) -> str:
+    """Return a round value, as an axis shows it."""
+    return f"{value:g}" if 1e-4 <= abs(value) < 1e6 else number(value)
+
+
 def signed(value: float) -> str:
     """Return a value with its sign."""
     return f"+{number(value)}" if value > 0 else number(value)

@@ -89,8 +89,8 @@ class Listing:
 
     @cached_property
     def several(self) -> bool:
-        """Whether some cluster shown has other than one member."""
-        return any(row.size != 1 for row in self.rows)
+        """Whether some cluster shown has several members."""
+        return any(row.size > 1 for row in self.rows)
 
 
 def make_listing(snapshot: Snapshot, clustering: Clustering, query: Query) -> Listing:

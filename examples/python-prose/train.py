@@ -67,6 +67,19 @@ class Settings:
 
 
 @dataclass
+class Limit:
+    """When a training ends: after some tokens or some minutes, whichever comes first."""
+
+    tokens: int
+    minutes: float
+
+    def progress(self, seen: int, started: float) -> float:
+        """Return how much of the training is over, from 0 to 1."""
+        elapsed = (time.monotonic() - started) / 60
+        return max(seen / self.tokens, elapsed / self.minutes)
+
+
+@dataclass
 class Document:
     """One text: a source file, the docstrings of a file, or a reference topic."""
 
@@ -100,9 +113,7 @@ def publish(draft: Path, final: Path) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file so that a reader sees the old one or the new one, never half."""
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(
-        json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     publish(draft, path)
 
 
@@ -129,9 +140,7 @@ def docstrings_of(source: str) -> str:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds))
     found = (ast.get_docstring(node, clean=False) for node in nodes)
-    return "\n\n".join(
-        inspect.cleandoc(text) for text in found if text and len(text) > 40
-    )
+    return "\n\n".join(inspect.cleandoc(text) for text in found if text and len(text) > 40)
 
 
 def library_documents() -> Iterator[Document]:
@@ -206,9 +215,7 @@ def build_tokenizer(settings: Settings, vocabulary: int) -> None:
         for _ in range(REPEATS[document.kind])
     ]
     bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(
-        texts, vocab_size=vocabulary, special_tokens=[BOS], show_progress=False
-    )
+    bpe.train_from_iterator(texts, vocab_size=vocabulary, special_tokens=[BOS], show_progress=False)
     draft = settings.work / "tokenizer"
     draft.mkdir(exist_ok=True)
     bpe.save(str(draft / "bpe.json"))
@@ -243,9 +250,7 @@ def tokenize(settings: Settings, split: str) -> list[Tokens]:
 
     tokenizer = Tokenizer.from_file(str(settings.work / "tokenizer" / "tokenizer.json"))
     documents = [d for d in load_documents(settings) if d.split == split]
-    encoded = tokenizer.encode_batch(
-        [d.text for d in documents], add_special_tokens=False
-    )
+    encoded = tokenizer.encode_batch([d.text for d in documents], add_special_tokens=False)
     return [Tokens(d, e.ids) for d, e in zip(documents, encoded, strict=True)]
 
 
@@ -325,73 +330,69 @@ def optimizers(model: Any, rate: float) -> list[torch.optim.Optimizer]:
         inside = ".h." in name and parameter.ndim == 2
         (matrices if inside else others).append(parameter)
     return [
-        torch.optim.Muon(
-            matrices, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
-        ),
+        torch.optim.Muon(matrices, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
-def train_model(
-    settings: Settings, tokens: int, batch: int, rate: float, fuse: bool
-) -> None:
+def set_rates(chosen: list[torch.optim.Optimizer], rate: float, progress: float) -> None:
+    """Warm up over the first 3% of the training, then fall in a line to zero."""
+    factor = min((progress + 0.001) / 0.03, (1 - progress) / 0.97)
+    for optimizer in chosen:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * factor
+
+
+def fit_model(
+    model: Any, rows: Iterator[Tensor], rate: float, limit: Limit, fuse: bool
+) -> dict[str, Any]:
+    """Train until the limit on tokens or on minutes, whichever comes first."""
+
+    def loss_of(batch: Tensor) -> Tensor:
+        logits = model(input_ids=batch.clamp(min=0), use_cache=False).logits
+        return next_token_loss(logits, batch)
+
+    run: Callable[[Tensor], Tensor] = torch.compile(loss_of) if fuse else loss_of
+    chosen = optimizers(model, rate)
+    started, step, seen, smooth = time.monotonic(), 0, 0, math.nan
+    while (progress := limit.progress(seen, started)) < 1:
+        batch = next(rows)
+        set_rates(chosen, rate, progress)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = run(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in chosen:
+            optimizer.step()
+            optimizer.zero_grad()
+        seen += int((batch[:, 1:] >= 0).sum())
+        smooth = loss.item() if step == 0 else 0.97 * smooth + 0.03 * loss.item()
+        if step % 50 == 0:
+            pace = seen / (time.monotonic() - started)
+            click.echo(f"model {progress:.0%}: loss {smooth:.3f}, {pace:,.0f} tokens/s")
+        step += 1
+    minutes = round((time.monotonic() - started) / 60, 1)
+    return {"tokens_seen": seen, "steps": step, "minutes": minutes}
+
+
+def train_model(settings: Settings, batch: int, rate: float, limit: Limit, fuse: bool) -> None:
     """Train the transformer and save it, with the tokenizer, as a Hugging Face folder."""
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(settings.work / "tokenizer")
     texts = tokenize(settings, "train")
     model = new_model(len(tokenizer))
-    steps = math.ceil(tokens / (batch * (CONTEXT - 1)))
-    chosen = optimizers(model, rate)
-    # Warm up over the first 3% of the steps, then fall in a line to zero.
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(
-            one,
-            lambda step: min(
-                (step + 1) / (0.03 * steps), (steps - step) / (0.97 * steps)
-            ),
-        )
-        for one in chosen
-    ]
-
-    def loss_of(rows: Tensor) -> Tensor:
-        return next_token_loss(
-            model(input_ids=rows.clamp(min=0), use_cache=False).logits, rows
-        )
-
-    run: Callable[[Tensor], Tensor] = torch.compile(loss_of) if fuse else loss_of
-    started, seen, smooth = time.monotonic(), 0, math.nan
-    for step, rows in zip(
-        range(steps), batches(texts, settings.seed, batch), strict=False
-    ):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = run(rows)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for one, schedule in zip(chosen, schedules, strict=True):
-            one.step()
-            one.zero_grad()
-            schedule.step()
-        seen += int((rows[:, 1:] >= 0).sum())
-        smooth = loss.item() if step == 0 else 0.97 * smooth + 0.03 * loss.item()
-        if step % 50 == 0 or step == steps - 1:
-            pace = seen / (time.monotonic() - started)
-            click.echo(f"model {step}/{steps}: loss {smooth:.3f}, {pace:,.0f} tokens/s")
+    done = fit_model(model, batches(texts, settings.seed, batch), rate, limit, fuse)
     save_model(settings, model, tokenizer)
-    distinct = sum(REPEATS[t.document.kind] * len(t.ids) for t in texts)
-    record(
-        settings,
-        "model",
-        {
-            "parameters": model.num_parameters(),
-            "tokens_seen": seen,
-            "tokens_in_one_pass": distinct,
-            "steps": steps,
-            "minutes": round((time.monotonic() - started) / 60, 1),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        },
-    )
+    value = {
+        "parameters": model.num_parameters(),
+        "tokens_in_training_text": sum(len(t.ids) for t in texts),
+        "tokens_in_one_pass": sum(REPEATS[t.document.kind] * len(t.ids) for t in texts),
+        **done,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    record(settings, "model", value)
 
 
 def save_model(settings: Settings, model: Any, tokenizer: Any) -> None:
@@ -399,6 +400,7 @@ def save_model(settings: Settings, model: Any, tokenizer: Any) -> None:
     draft = settings.out / ".model.draft"
     model.save_pretrained(draft)
     tokenizer.save_pretrained(draft)
+    (draft / "model.safetensors").chmod(0o644)
     publish(draft, settings.out / "model")
 
 
@@ -409,9 +411,7 @@ def load_bridge(settings: Settings) -> Any:
     """Load the model as the dashboards do."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    bridge = TransformerBridge.boot_transformers(
-        str(settings.out / "model"), device="cpu"
-    )
+    bridge = TransformerBridge.boot_transformers(str(settings.out / "model"), device="cpu")
     return bridge.eval()
 
 
@@ -429,6 +429,7 @@ def residuals(bridge: Any, rows: Tensor) -> Tensor:
     bridge.run_with_hooks(
         rows.clamp(min=0),
         return_type=None,
+        stop_at_layer=LAYER + 1,
         fwd_hooks=[(HOOK, lambda value, hook: kept.append(value.detach()))],
     )
     return kept[0]
@@ -441,9 +442,7 @@ def counted(rows: Tensor) -> Tensor:
     return mask
 
 
-def activations(
-    bridge: Any, texts: list[Tokens], seed: int, size: int
-) -> Iterator[Tensor]:
+def activations(bridge: Any, texts: list[Tokens], seed: int, size: int) -> Iterator[Tensor]:
     """Yield shuffled batches of residual vectors without end, position 0 left out."""
     pool: list[Tensor] = []
     generator = torch.Generator().manual_seed(seed)
@@ -479,44 +478,55 @@ def new_sae(width: int, active: float) -> Any:
     return BatchTopKTrainingSAE(config)
 
 
+@torch.no_grad()
+def start_from(sae: Any, vectors: Tensor) -> None:
+    """Begin with the directions of real vectors, which leaves fewer latents dead.
+
+    The trainer scales its input to a mean norm of sqrt(width), so this does the same.
+    """
+    vectors = vectors * (vectors.shape[1] ** 0.5 / vectors.norm(dim=1).mean())
+    centre = vectors.mean(0)
+    picked = vectors[torch.randperm(len(vectors))[:LATENTS]]
+    sae.b_dec.copy_(centre)
+    sae.W_dec.copy_(0.1 * F.normalize(picked - centre, dim=1))
+    sae.W_enc.copy_(sae.W_dec.T)
+
+
 def train_sae(settings: Settings, tokens: int, active: float, rate: float) -> None:
     """Train the autoencoder with SAELens' trainer and save it in SAELens' format."""
     from sae_lens.config import SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
-    size = 2048
-    bridge = load_bridge(settings)
-    texts = tokenize(settings, "train")
-    sae = new_sae(bridge.cfg.d_model, active)
+    size = 1024
     steps = tokens // size
+    bridge = load_bridge(settings)
+    sae = new_sae(bridge.cfg.d_model, active)
+    started = time.monotonic()
+    stream = activations(bridge, tokenize(settings, "train"), settings.seed + 1, size)
+    start_from(sae, torch.cat([next(stream) for _ in range(10)]))
     config = SAETrainerConfig(
         total_training_samples=steps * size,
         train_batch_size_samples=size,
         lr=rate,
         lr_end=rate / 10,
-        lr_warm_up_steps=min(200, steps // 10),
+        lr_warm_up_steps=steps // 20,
         lr_decay_steps=steps // 3,
-        dead_feature_window=200,
+        dead_feature_window=100,
         feature_sampling_window=500,
         n_batches_for_norm_estimate=50,
     )
-    started = time.monotonic()
-    stream = activations(bridge, texts, settings.seed + 1, size)
     SAETrainer(cfg=config, sae=sae, data_provider=stream).fit()
     draft = settings.out / ".sae.draft"
     sae.save_inference_model(draft)
     publish(draft, settings.out / "sae")
-    record(
-        settings,
-        "sae",
-        {
-            "hook": HOOK,
-            "latents": LATENTS,
-            "tokens_seen": steps * size,
-            "minutes": round((time.monotonic() - started) / 60, 1),
-            "threads": torch.get_num_threads(),
-        },
-    )
+    value = {
+        "hook": HOOK,
+        "latents": LATENTS,
+        "tokens_seen": steps * size,
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "threads": torch.get_num_threads(),
+    }
+    record(settings, "sae", value)
 
 
 # -------------------------------------------------------------------------- clusters
@@ -560,9 +570,7 @@ def label_of(number: int, members: list[int], found: Firing, tokenizer: Any) -> 
     words: list[str] = []
     for token in share.topk(12).indices.tolist():
         text = tokenizer.decode([token])
-        word = {"\n": "newline"}.get(
-            text, "spaces" if not text.strip() else text.strip()
-        )
+        word = {"\n": "newline"}.get(text, "spaces" if not text.strip() else text.strip())
         if word.isprintable() and word not in words:
             words.append(word)
     return f"{number:02d} {' '.join(words[:3])}"
@@ -579,13 +587,9 @@ def build_clusters(settings: Settings, threshold: float) -> None:
     directions = F.normalize(load_sae(settings).W_dec.detach()[alive], dim=1)
     tree = linkage(directions.numpy(), method="average", metric="cosine")
     groups: dict[int, list[int]] = {}
-    for latent, group in zip(
-        alive.tolist(), fcluster(tree, threshold, "distance"), strict=True
-    ):
+    for latent, group in zip(alive.tolist(), fcluster(tree, threshold, "distance"), strict=True):
         groups.setdefault(int(group), []).append(latent)
-    kept = sorted(
-        (g for g in groups.values() if 3 <= len(g) <= 20), key=len, reverse=True
-    )
+    kept = sorted((g for g in groups.values() if 3 <= len(g) <= 20), key=len, reverse=True)
     clusters = {
         label_of(number, members, found, tokenizer): [f"{SOURCE}:{i}" for i in members]
         for number, members in enumerate(kept)
@@ -609,9 +613,7 @@ def build_clusters(settings: Settings, threshold: float) -> None:
 # ---------------------------------------------------------------------------- report
 
 
-def ngram_losses(
-    train: list[Tokens], rows: Tensor, vocabulary: int
-) -> dict[str, float]:
+def ngram_losses(train: list[Tokens], rows: Tensor, vocabulary: int) -> dict[str, float]:
     """Loss of a unigram and a bigram model of the training documents, on the same tokens.
 
     The bigram falls back on the unigram as Witten and Bell do: the more different tokens
@@ -630,9 +632,7 @@ def ngram_losses(
         kinds[before] += 1
     before, after = rows[:, :-1].flatten().numpy(), rows[:, 1:].flatten().numpy()
     before, after = before[after >= 0], after[after >= 0]
-    seen = np.array(
-        [pairs[pair] for pair in zip(before.tolist(), after.tolist(), strict=True)]
-    )
+    seen = np.array([pairs[pair] for pair in zip(before.tolist(), after.tolist(), strict=True)])
     weight = np.maximum(kinds[before], 1)
     bigram = (seen + weight * unigram[after]) / (total[before] + weight)
     return {
@@ -642,9 +642,7 @@ def ngram_losses(
 
 
 @torch.no_grad()
-def total_loss(
-    bridge: Any, rows: Tensor, change: Callable[[Tensor], Tensor] | None
-) -> float:
+def total_loss(bridge: Any, rows: Tensor, change: Callable[[Tensor], Tensor] | None) -> float:
     """Sum of the loss of the rows, with the residuals after position 0 changed if asked."""
 
     def splice(value: Tensor, hook: Any) -> Tensor:
@@ -652,15 +650,11 @@ def total_loss(
         return torch.cat([value[:, :1], change(value[:, 1:])], dim=1)
 
     hooks = [(HOOK, splice)] if change is not None else []
-    logits = bridge.run_with_hooks(
-        rows.clamp(min=0), return_type="logits", fwd_hooks=hooks
-    )
+    logits = bridge.run_with_hooks(rows.clamp(min=0), return_type="logits", fwd_hooks=hooks)
     return next_token_loss(logits, rows, "sum").item()
 
 
-def mean_loss(
-    bridge: Any, rows: Tensor, change: Callable[[Tensor], Tensor] | None = None
-) -> float:
+def mean_loss(bridge: Any, rows: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> float:
     """Mean loss over the real tokens of rows."""
     total = sum(total_loss(bridge, part, change) for part in rows.split(64))
     return total / int((rows[:, 1:] >= 0).sum())
@@ -669,9 +663,7 @@ def mean_loss(
 @torch.no_grad()
 def reconstruction(bridge: Any, sae: Any, rows: Tensor) -> dict[str, float]:
     """Measure how many latents fire and how much of the variance they explain."""
-    vectors = torch.cat(
-        [residuals(bridge, part)[counted(part)] for part in rows.split(128)]
-    )
+    vectors = torch.cat([residuals(bridge, part)[counted(part)] for part in rows.split(128)])
     active, error = 0, 0.0
     for part in vectors.split(8192):
         acts = sae.encode(part)
@@ -696,9 +688,7 @@ def report(settings: Settings) -> None:
         "loss": plain,
         **ngram_losses(tokenize(settings, "train"), rows, bridge.cfg.d_vocab),
         "loss_by_kind": {
-            kind: mean_loss(
-                bridge, fixed_rows([t for t in texts if t.document.kind == kind])
-            )
+            kind: mean_loss(bridge, fixed_rows([t for t in texts if t.document.kind == kind]))
             for kind in REPEATS
         },
         **reconstruction(bridge, sae, rows),
@@ -730,17 +720,10 @@ def show(settings: Settings, latents: list[int], size: int, sample: int) -> None
         peaks = found.peaks[:, latent]
         order = peaks.argsort(descending=True)[: int((peaks > 0).sum())]
         spread = order[size :: max(1, len(order) // 5)][:5]
-        tokens = [
-            tokenizer.decode([t]) for t in found.mass[latent].topk(8).indices.tolist()
-        ]
-        click.echo(
-            f"\n=== latent {latent}: density {density[latent]:.2%}, mostly on {tokens}"
-        )
+        tokens = [tokenizer.decode([t]) for t in found.mass[latent].topk(8).indices.tolist()]
+        click.echo(f"\n=== latent {latent}: density {density[latent]:.2%}, mostly on {tokens}")
         for row in found.rows[torch.cat([order[:size], spread])]:
-            acts = (
-                sae.encode(residuals(bridge, row[None]))[0, :, latent]
-                * counted(row[None])[0]
-            )
+            acts = sae.encode(residuals(bridge, row[None]))[0, :, latent] * counted(row[None])[0]
             place = int(acts.argmax())
             before = tokenizer.decode(row[max(1, place - 22) : place].tolist())
             after = tokenizer.decode(row[place + 1 : place + 9].clamp(min=0).tolist())
@@ -791,27 +774,22 @@ def tokenizer_command(settings: Settings, vocabulary: int) -> None:
 
 
 @cli.command("model")
-@click.option(
-    "--tokens", default=14_000_000, show_default=True, help="Tokens to train on."
-)
+@click.option("--tokens", default=14_000_000, show_default=True, help="Tokens to train on.")
+@click.option("--minutes", default=60.0, show_default=True, help="End after this time at most.")
 @click.option("--batch", default=32, show_default=True, help="Rows in a batch.")
 @click.option("--rate", default=5e-3, show_default=True, help="Highest learning rate.")
 @click.option("--fuse", is_flag=True, help="Use torch.compile; needs a C++ compiler.")
 @click.pass_obj
 def model_command(
-    settings: Settings, tokens: int, batch: int, rate: float, fuse: bool
+    settings: Settings, tokens: int, minutes: float, batch: int, rate: float, fuse: bool
 ) -> None:
     """Train the transformer."""
-    train_model(settings, tokens, batch, rate, fuse)
+    train_model(settings, batch, rate, Limit(tokens, minutes), fuse)
 
 
 @cli.command("sae")
-@click.option(
-    "--tokens", default=8_000_000, show_default=True, help="Tokens to train on."
-)
-@click.option(
-    "--active", default=20.0, show_default=True, help="Latents per token, on average."
-)
+@click.option("--tokens", default=2_000_000, show_default=True, help="Tokens to train on.")
+@click.option("--active", default=20.0, show_default=True, help="Latents per token, on average.")
 @click.option("--rate", default=1e-3, show_default=True, help="Highest learning rate.")
 @click.pass_obj
 def sae_command(settings: Settings, tokens: int, active: float, rate: float) -> None:
@@ -820,9 +798,7 @@ def sae_command(settings: Settings, tokens: int, active: float, rate: float) -> 
 
 
 @cli.command("clusters")
-@click.option(
-    "--threshold", default=0.7, show_default=True, help="Cosine distance to cut at."
-)
+@click.option("--threshold", default=0.7, show_default=True, help="Cosine distance to cut at.")
 @click.pass_obj
 def clusters_command(settings: Settings, threshold: float) -> None:
     """Group the latents."""
@@ -839,13 +815,9 @@ def report_command(settings: Settings) -> None:
 @cli.command("look")
 @click.argument("latents", type=int, nargs=-1, required=True)
 @click.option("--texts", default=10, show_default=True, help="Strongest rows to print.")
-@click.option(
-    "--sample", default=6000, show_default=True, help="Training rows to search."
-)
+@click.option("--sample", default=6000, show_default=True, help="Training rows to search.")
 @click.pass_obj
-def look_command(
-    settings: Settings, latents: tuple[int, ...], texts: int, sample: int
-) -> None:
+def look_command(settings: Settings, latents: tuple[int, ...], texts: int, sample: int) -> None:
     """Print where some latents fire."""
     show(settings, list(latents), texts, sample)
 

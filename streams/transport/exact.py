@@ -59,6 +59,7 @@ class ExactConsumer(_Base):
         self._read_offset = _Untracked()
         self._selectable = asyncio.Event()
         self._sources: dict[TP, Partition[Message]] = {}
+        self._abandoned = False
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int | None]:
         """Return the group's committed offsets."""
@@ -195,6 +196,16 @@ class ExactConsumer(_Base):
         # Faust counts acks of records that were delivered before the last rebalance.
         source = self._sources.get(message.tp)
         return source is not None and source.acknowledge(message)
+
+    def abandon(self) -> None:
+        """Wait for no acknowledgement any more: there will be none."""
+        self._abandoned = True
+        self._unacked_messages.clear()
+
+    async def wait_empty(self) -> None:
+        """Wait until every record that an agent has begun is acknowledged, then commit."""
+        if not self._abandoned:
+            await super().wait_empty()
 
     def _release(self, message: Message) -> None:
         """Make no rebalance wait for this record any more."""

@@ -101,5 +101,5 @@ async def kill(app: ExactApp) -> None:
     What it did not send, commit or hear of is lost; its group misses it when its session is over.
     """
     cast(MemoryTransport, app.transport).cut = True
-    app.conf.stream_wait_empty = False
+    app.delivery.abandon()
     await app.stop()

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
 from faust.types.transports import ProducerT
 from faust.types.tuples import RecordMetadata
 
+from streams.errors import BrokerError
 from streams.transport.client import Headers
 
 Confirmation = asyncio.Future[RecordMetadata]
@@ -28,11 +29,14 @@ class Sends:
     """Hands records to a producer in the order they came; the first failure is the end.
 
     Not through Faust's buffer: its flush gives up after 0.1 s without progress and a failed send
-    is only logged. ``failed`` is called once with the first error, and every later send fails.
+    is only logged. ``producer`` returns the started producer. ``failed`` is called once with the
+    first error, and every later send fails. What is sent to a stopped producer is cancelled.
     """
 
     def __init__(
-        self, producer: Callable[[], ProducerT], failed: Callable[[BaseException], None]
+        self,
+        producer: Callable[[], Awaitable[ProducerT]],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._producer = producer
         self._failed = failed
@@ -65,8 +69,12 @@ class Sends:
         while self._queue and self.error is None:
             item = self._queue.popleft()
             try:
+                producer = await self._producer()
+                if producer.should_stop:
+                    item.confirmed.cancel()
+                    continue
                 delivery = asyncio.ensure_future(
-                    await self._producer().send(
+                    await producer.send(
                         item.topic,
                         item.key,
                         item.value,
@@ -76,26 +84,32 @@ class Sends:
                     )
                 )
             except Exception as error:
-                self._fail(item.confirmed, error)
+                self._fail(item, error)
             else:
-                delivery.add_done_callback(partial(self._settle, item.confirmed))
+                delivery.add_done_callback(partial(self._settle, item))
 
-    def _settle(self, confirmed: Confirmation, delivery: Confirmation) -> None:
-        if confirmed.done():
+    def _settle(self, item: _Waiting, delivery: Confirmation) -> None:
+        if item.confirmed.done():
             return
         if delivery.cancelled():
-            confirmed.cancel()
+            item.confirmed.cancel()
         elif (error := delivery.exception()) is not None:
-            self._fail(confirmed, error)
+            self._fail(item, error)
         else:
-            confirmed.set_result(delivery.result())
+            item.confirmed.set_result(delivery.result())
 
-    def _fail(self, confirmed: Confirmation, error: BaseException) -> None:
+    def _fail(self, item: _Waiting, cause: BaseException) -> None:
+        error = BrokerError(
+            f"a record of {len(item.value or b'')} bytes for topic {item.topic}, partition "
+            f"{item.partition}, was not stored: {cause}"
+        )
+        error.__cause__ = cause
         first = self.error is None
         self.error = self.error or error
-        confirmed.set_exception(error)
-        while self._queue:
-            self._queue.popleft().confirmed.set_exception(error)
+        for waiting in (item, *self._queue):
+            if not waiting.confirmed.done():
+                waiting.confirmed.set_exception(error)
+        self._queue.clear()
         if first:
             self._failed(error)
 

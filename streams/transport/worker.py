@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import faust
+from faust.types.transports import ProducerT
 
 from streams.transport.client import Headers
 from streams.transport.exact import ExactConsumer, StartPositions
@@ -47,7 +48,7 @@ class ExactApp(faust.App):
         self.positions = positions
         self.failure = None
         self._leave = leave
-        self._sends = Sends(lambda: self.producer, self.fatal)
+        self._sends = Sends(self._started_producer, self.fatal)
         super().__init__(app_id, **settings)
 
     @property
@@ -71,9 +72,14 @@ class ExactApp(faust.App):
         if self.failure is None:
             self.failure = error
             log.critical("Worker ends, nothing later is acknowledged: %s", error)
-            # Where ``leave`` comes back, as in tests, no stop may wait for acknowledgements.
-            self.conf.stream_wait_empty = False
             self._leave(1)
+            # Where ``leave`` comes back, as in tests, no stop may wait for acknowledgements.
+            self.delivery.abandon()
+
+    async def _started_producer(self) -> ProducerT:
+        if not self.producer.started:
+            await self.maybe_start_producer()
+        return self.producer
 
     def _create_directories(self) -> None:
         """Nothing: all state is in memory and in changelogs, so a worker needs no folder."""

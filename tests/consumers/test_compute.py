@@ -10,7 +10,7 @@ import torch
 
 from consumers.creation import create_run, load_engine
 from consumers.engine import Activations
-from consumers.specs import DictionarySpec, ModelSpec, NeuronsSpec, RunSpec, SourceSpec, WeightsSpec
+from consumers.specs import DictionarySpec, NeuronsSpec, RunSpec, SourceSpec, WeightsSpec
 from streams.arrays import AnyArray, Bool
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import NotFiniteError
@@ -47,7 +47,8 @@ def by_hand(folder: Path, ids: AnyArray, hook: str) -> torch.Tensor:
     bridge = TransformerBridge.boot_transformers(str(folder), device="cpu")
     with torch.inference_mode():
         _, cache = bridge.run_with_cache(torch.from_numpy(ids.astype(np.int64)))
-    return cache[hook]
+    values: torch.Tensor = cache[hook]
+    return values
 
 
 def encoded_by_hand(folder: Path, values: torch.Tensor) -> AnyArray:
@@ -68,7 +69,9 @@ def run_of(spec: RunSpec, corpus: CorpusRecord, *sources: SourceSpec, **model: A
 def test_dictionaries_agree_with_saelens(
     architecture: str, disk: Path, tmp_path: Path, spec: RunSpec, corpus: CorpusRecord
 ) -> None:
-    extra = {"n_heads": 4, "bottleneck_factor": 1} if architecture == "temporal" else {}
+    extra: dict[str, Any] = (
+        {"n_heads": 4, "bottleneck_factor": 1} if architecture == "temporal" else {}
+    )
     folder = save_dictionary(tmp_path, architecture, **extra)
     batch, valid = batch_of(10)
     engine = run_of(spec, corpus, DictionarySpec("d", path=str(folder)))

@@ -86,9 +86,9 @@ def test_names_of_sources_are_unique(spec: RunSpec, corpus: CorpusRecord) -> Non
 
 
 def test_the_corpus_must_fit_the_model(spec: RunSpec, corpus: CorpusRecord) -> None:
-    with pytest.raises(ModelError, match="has 65 token ids .* knows 64"):
+    with pytest.raises(ModelError, match=r"has 65 token ids .* knows 64"):
         create_run(spec, replace(corpus, vocabulary=65))
-    with pytest.raises(ModelError, match="rows of 17 tokens, model .* takes 16"):
+    with pytest.raises(ModelError, match=r"rows of 17 tokens, model .* takes 16"):
         create_run(spec, replace(corpus, context=17))
 
 
@@ -127,11 +127,11 @@ def test_a_worker_refuses_what_has_changed(
     plan = make_plan(create_run(own, corpus))
     assert load_engine(plan, "cpu").sources[0].components == 48
     save_dictionary(sae, "standard", seed=1)
-    with pytest.raises(RunError, match="dictionary 'sae' .* is not the one that run run"):
+    with pytest.raises(RunError, match=r"dictionary 'sae' .* is not the one that run run"):
         load_engine(plan, "cpu")
     save_dictionary(sae, "standard")
     save_model(model, "gpt2", seed=1)
-    with pytest.raises(RunError, match="model .* is not the one"):
+    with pytest.raises(RunError, match=r"model .* is not the one"):
         load_engine(plan, "cpu")
 
 

@@ -23,9 +23,18 @@ CONTAINER_SECONDS = 90.0
 HEAP_MEGABYTES = 384
 
 
+KAFKA_PYTHON_WARNINGS = (
+    # It reads its schemas by a function that Python deprecated and then took back.
+    "ignore:(read|open)_text is deprecated:DeprecationWarning",
+    # It forgets sockets that were refused; they are closed when they are collected.
+    "ignore:unclosed <socket.*proto=6:ResourceWarning",
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Let kafka-python read its schemas by a function that Python deprecated, then took back."""
-    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is:DeprecationWarning")
+    """Bear with what the Kafka library does wrong and we cannot mend."""
+    for line in KAFKA_PYTHON_WARNINGS:
+        config.addinivalue_line("filterwarnings", line)
 
 
 @pytest.fixture(scope="session")

@@ -261,7 +261,7 @@ def small() -> Given:
             values[1, row, position] = -1.5 if position == 3 else 0.0
             values[2, row, position] = 0.25 * (position + 1) if row == 1 else 0.0
     values[4, 0, 1] = 3.0
-    clusters = [("features/sae", str(n), [n]) for n in range(4)]
+    clusters = [("features/sae", str(n), [n]) for n in range(5)]
     clusters += [
         ("odd", "both", [0, 1]),
         ("odd", "<script>alert(3)</script>", [1, 2]),

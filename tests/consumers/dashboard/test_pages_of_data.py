@@ -1,0 +1,120 @@
+"""What pages say, against numbers that follow from the given values."""
+
+import numpy as np
+import pytest
+
+from consumers.dashboard.cluster import cluster_page
+from consumers.dashboard.components import component_page, source_summaries
+from consumers.dashboard.contexts import top_contexts
+from consumers.dashboard.data import Snapshot
+from consumers.dashboard.listing import Query, make_listing, query_of
+from tests.consumers.dashboard.snapshot_files import Given
+
+BOTH, MIXED = 5, 7
+
+
+def test_clusterings_are_found_in_order(snapshot: Snapshot) -> None:
+    named = [(c.name, c.first, c.stop, c.noun) for c in snapshot.clusterings]
+    assert named == [("features/sae", 0, 5, "feature"), ("odd", 5, 11, "cluster")]
+
+
+def test_density_counts_valid_tokens(snapshot: Snapshot, given: Given) -> None:
+    tokens = sum(len(ids) for _, ids in given.rows)
+    firing = int(np.count_nonzero(given.values[0]))
+    numbers = {number.name: number for number in cluster_page(snapshot, 0).numbers}
+    assert snapshot.tokens == tokens
+    assert numbers["Density"].value == firing / tokens
+    assert numbers["Tokens"].value == firing
+    assert numbers["Maximum"].value == given.values[0].max()
+    mean = given.values[0][given.values[0] > 0].mean()
+    assert numbers["Mean"].value == pytest.approx(mean, abs=1e-5)
+    low, high = numbers["Minimum"].value, numbers["Maximum"].value
+    assert low <= numbers["Median"].value <= high
+    assert numbers["Median"].kind == "from bins"
+
+
+def test_a_context_shows_the_row_and_marks_the_peak(snapshot: Snapshot, given: Given) -> None:
+    first, *rest = top_contexts(snapshot, 0, "maximum", 9)
+    row = int(given.values[0].max(axis=1).argmax())
+    assert [token.id for token in first.tokens] == given.rows[row][1]
+    assert [token.activity for token in first.tokens] == pytest.approx(
+        given.values[0, row, : len(first.tokens)].tolist()
+    )
+    assert first.tokens[first.peak].level == 16
+    assert first.score == first.tokens[first.peak].activity
+    assert first.document == given.rows[row][0].id
+    assert all(context.score <= first.score for context in rest)
+
+
+def test_members_keep_their_sign(snapshot: Snapshot) -> None:
+    rows = {row.label: row for row in top_contexts(snapshot, BOTH, "maximum", 1)[0].members}
+    assert rows["sae:1"].strongest.value == -1.5
+    assert rows["sae:1"].strongest.level < 0 < rows["sae:0"].strongest.level
+
+
+def test_neighbours_carry_counts_and_jaccard(snapshot: Snapshot, given: Given) -> None:
+    page = cluster_page(snapshot, 0)
+    fires = given.values != 0
+    both, either = (fires[0] & fires[1]).sum(), (fires[0] | fires[1]).sum()
+    found = {other.label: other for other in page.neighbours or ()}
+    assert found["1"].both == both
+    assert found["1"].jaccard == pytest.approx(both / either)
+
+
+def test_the_matrix_is_symmetric_with_firings_on_its_diagonal(
+    snapshot: Snapshot, given: Given
+) -> None:
+    matrix = cluster_page(snapshot, MIXED).matrix
+    assert matrix is not None
+    counts = np.array([[cell.both for cell in row] for row in matrix.cells])
+    members = [int(label.removeprefix("sae:")) for label in matrix.labels]
+    assert (counts == counts.T).all()
+    assert counts.diagonal().tolist() == [np.count_nonzero(given.values[m]) for m in members]
+    assert cluster_page(snapshot, 0).matrix is None
+
+
+def test_clusters_that_share_members_are_named(snapshot: Snapshot) -> None:
+    page = cluster_page(snapshot, BOTH)
+    assert {other.label for other in page.sharing} == {
+        "0", "1", "<script>alert(3)</script>", "a/b%2F?c#d é", "..", "",
+    }  # fmt: skip
+    assert page.singles["sae:1"].clustering == "features/sae"
+
+
+def test_a_cluster_without_members_says_so(snapshot: Snapshot) -> None:
+    page = cluster_page(snapshot, 10)
+    assert (page.status, page.members, page.dropped) == ("empty", (), ("sae:4",))
+    assert page.contexts == page.bins == ()
+    assert cluster_page(snapshot, 3).status == "dead"
+
+
+def test_the_list_sorts_filters_and_searches(snapshot: Snapshot) -> None:
+    features, odd = snapshot.clusterings
+
+    def labels(clustering: object, query: Query) -> list[str]:
+        return [row.label for row in make_listing(snapshot, clustering, query).rows]  # type: ignore[arg-type]
+
+    assert labels(features, Query()) == ["0", "1", "2", "3", "4"]
+    assert labels(features, Query(show="dead")) == ["3", "4"]
+    assert labels(features, Query(sort="max", descending=True))[0] == "2"
+    assert labels(odd, Query(search="ALERT")) == ["<script>alert(3)</script>"]
+    assert labels(odd, Query(search="sae:3")) == ["a/b%2F?c#d é"]
+    assert make_listing(snapshot, odd, Query(page=99)).query.page == 1
+
+
+def test_the_list_shows_the_best_context(snapshot: Snapshot) -> None:
+    row = make_listing(snapshot, snapshot.clusterings[0], Query()).rows[0]
+    assert row.best is not None
+    assert row.best.score == row.high
+
+
+@pytest.mark.parametrize("page", ["x", "-1", "0", "9" * 40, "²"])
+def test_a_senseless_query_counts_as_not_said(page: str) -> None:
+    assert query_of({"page": page, "sort": "up", "show": "?"}) == Query()
+
+
+def test_dead_and_dropped_components_are_listed(snapshot: Snapshot) -> None:
+    (source,) = source_summaries(snapshot)
+    assert (source.components, source.dead, source.dropped) == (5, 1, 1)
+    assert component_page(snapshot, source, {}).indices == (3,)
+    assert component_page(snapshot, source, {"show": "dropped"}).indices == (4,)
