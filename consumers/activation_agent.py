@@ -43,7 +43,7 @@ def activations_app(
         found = dict(message.headers or {})
         return workers[0].handle(message.partition, message.value, found)
 
-    async def activations(stream: faust.StreamT[bytes]) -> None:
+    async def activations(stream: faust.Stream[bytes]) -> None:
         loop = asyncio.get_running_loop()
         async for event in stream.noack().events():
             if not await app.delivery.admit(event.message):
@@ -89,5 +89,3 @@ def send_dead_letter(
         message.key,
         headers(origin, error, app=app.conf.id, run=plan.run.name, stage=stage),
     )
-
-

@@ -55,14 +55,10 @@ class _Shards:
             self._writer.write_final(shard, self.overlay.states(shard))
 
     async def _write(self) -> Caused:
-        return [
-            self._table.put(key, value, shard) for shard, key, value in self.overlay.flush()
-        ]
+        return [self._table.put(key, value, shard) for shard, key, value in self.overlay.flush()]
 
 
-def aggregates_app(
-    plan: Plan, broker: str, options: AppOptions, progress: Progress
-) -> ExactApp:
+def aggregates_app(plan: Plan, broker: str, options: AppOptions, progress: Progress) -> ExactApp:
     """Return the app that folds a run's partials into per-cluster state and writes snapshots."""
     app = create_app(topics.aggregates_app(plan.run.name), broker, options=options)
     table = durable_table(app, "buckets", plan.run.shards)
@@ -70,7 +66,7 @@ def aggregates_app(
     shards = _Shards(app, plan, table, writer)
     app.positions = shards
 
-    async def aggregate(stream: faust.StreamT[bytes]) -> None:
+    async def aggregate(stream: faust.Stream[bytes]) -> None:
         async for event in stream.noack().events():
             if not await app.delivery.admit(event.message):
                 continue
@@ -100,7 +96,9 @@ def _apply(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any])
     found = partial(plan, message.partition, kind, message.value)
     applied: Applied = shards.overlay.apply(message.partition, message.offset, found)
     if applied.gap is not None:
-        log.warning("Statistics ahead of their predecessor, dropped until it comes: %s", applied.gap)
+        log.warning(
+            "Statistics ahead of their predecessor, dropped until it comes: %s", applied.gap
+        )
     if applied.request is not None:
         states = shards.overlay.states(message.partition)
         writer.write(applied.request.snapshot, message.partition, states)

@@ -102,8 +102,16 @@ def _statistics(
 
     def chained(stop: int) -> Statistics:
         return Statistics(
-            plan.id, shard, partition, sequence, first, stop, tally.tokens, tally.rows,
-            refused=False, tallies=tuple(tallies),
+            plan.id,
+            shard,
+            partition,
+            sequence,
+            first,
+            stop,
+            tally.tokens,
+            tally.rows,
+            refused=False,
+            tallies=tuple(tallies),
         )
 
     for bucket in buckets:

@@ -54,7 +54,9 @@ class Oracle:
 
     def __post_init__(self) -> None:
         """Begin with nothing found of any cluster."""
-        self.signs = np.asarray([s.sign for s in self.plan.run.sources for _ in range(s.components)])
+        self.signs = np.asarray(
+            [s.sign for s in self.plan.run.sources for _ in range(s.components)]
+        )
         bins = len(self.plan.run.edges) + 1
         criteria = self.plan.run.criteria
         for _ in range(self.plan.clusters):
@@ -127,7 +129,7 @@ class Oracle:
         if not dense or not any((d > -np.inf).any() for d in dense):
             return None
         pairs = len(dense) * (len(dense) + 1) // 2
-        if 1 < len(dense) and pairs <= PAIRS_LIMIT:
+        if len(dense) > 1 and pairs <= PAIRS_LIMIT:
             for a in range(len(dense)):
                 for b in range(a, len(dense)):
                     both = int(((dense[a] > -np.inf) & (dense[b] > -np.inf)).sum())
@@ -222,7 +224,7 @@ class Oracle:
 
     def _rows(self, cluster: int, place: Place) -> dict[str, list[Any]]:
         """Return the row of the cluster and of each member at a place."""
-        batch, activations = self.kept[place[:2]]
+        _, activations = self.kept[place[:2]]
         member_rows: list[tuple[int, int, float]] = []
         strongest: dict[int, float] = {}
         for member, component in enumerate(self._members(cluster)):

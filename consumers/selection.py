@@ -167,9 +167,7 @@ def _fixed(activity: F32, bits: int) -> I64:
     return scaled.astype(np.int64)
 
 
-def _coactivations(
-    plan: Plan, tokens: _Tokens, shape: tuple[int, ...]
-) -> list[tuple[I64, I64]]:
+def _coactivations(plan: Plan, tokens: _Tokens, shape: tuple[int, ...]) -> list[tuple[I64, I64]]:
     """Return the counters of clusters of one clustering that fire at the same token."""
     found = []
     for clustering in plan.clusterings:

@@ -80,9 +80,9 @@ def _entries_fit(plan: Plan, hits: Hits, buckets: range) -> bool:
     return bool(
         (hits.member >= 0).all()
         and (hits.member < members).all()
-        and ((0 <= hits.position) & (hits.position < plan.run.context)).all()
-        and ((0 <= hits.peak) & (hits.peak < plan.run.context)).all()
-        and ((0 <= hits.partition) & (hits.partition < plan.run.partitions)).all()
+        and ((hits.position >= 0) & (hits.position < plan.run.context)).all()
+        and ((hits.peak >= 0) & (hits.peak < plan.run.context)).all()
+        and ((hits.partition >= 0) & (hits.partition < plan.run.partitions)).all()
         and (hits.row >= 0).all()
         and (hits.sequence >= 0).all()
     )

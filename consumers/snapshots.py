@@ -248,4 +248,3 @@ def about(run: RunRecord) -> dict[str, Any]:
             for c in run.clusterings
         ],
     }
-

@@ -35,9 +35,12 @@ def new_standing(tables: int, k: int) -> Standing:
 
 def unbeaten(standing: Standing, hits: Hits) -> Bool:
     """Return which hits fewer than k known samples beat."""
-    score, high, low = (column[hits.table] for column in (standing.score, standing.high, standing.low))
+    score, high, low = (
+        column[hits.table] for column in (standing.score, standing.high, standing.low)
+    )
     earlier = (hits.sample_high < high) | ((hits.sample_high == high) & (hits.sample_low <= low))
-    return (hits.score > score) | ((hits.score == score) & earlier)
+    passes: Bool = (hits.score > score) | ((hits.score == score) & earlier)
+    return passes
 
 
 def seen(standing: Standing, hits: Hits) -> Standing:
@@ -63,4 +66,5 @@ def _full(ranked: Hits, k: int) -> AnyArray:
     """Return the k-th entry of every table of a ranked set that has k."""
     begins = np.flatnonzero(np.r_[True, ranked.table[1:] != ranked.table[:-1]])
     sizes = np.diff(np.r_[begins, len(ranked)])
-    return begins[sizes >= k] + k - 1
+    full: AnyArray = begins[sizes >= k] + k - 1
+    return full

@@ -67,7 +67,8 @@ def _counts(plan: Plan, state: BucketState, at: I64, width: int) -> AnyArray:
     """Return ``width`` counters from each cluster's address on, [cluster, width]."""
     clusters = plan.clusters_of(state.bucket)
     base = at[clusters.start : clusters.stop] - plan.counter_first[state.bucket]
-    return state.counts[base[:, None] + np.arange(width)]
+    counts: I64 = state.counts[base[:, None] + np.arange(width)]
+    return counts
 
 
 def _labels(plan: Plan, first: I64, members: I64, cluster: int) -> list[str]:
@@ -195,9 +196,7 @@ def components_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
         [np.zeros(0, np.int64)]
         + [np.arange(*plan.owned_first[s.bucket : s.bucket + 2]) for s in states]
     )
-    fired = _joined(
-        [np.zeros(0, np.int64)] + [_owned_counts(plan, s) for s in states]
-    )
+    fired = _joined([np.zeros(0, np.int64)] + [_owned_counts(plan, s) for s in states])
     source = np.searchsorted(plan.component_first, numbers, side="right") - 1
     dropped = [
         int(n - plan.component_first[s]) in plan.run.sources[s].dropped

@@ -59,9 +59,9 @@ class ActivationWorker:
                 return Outcome(tuple(self._end(partition, value)))
             return self._batch(partition, sequence, value)
         except RecordError as error:
-            is_batch = sequence is not None and headers.get(topics.KIND) != topics.END
-            tombstones = refused_records(self._plan, partition, sequence) if is_batch else ()
-            return Outcome(tuple(tombstones), error)
+            if sequence is None or headers.get(topics.KIND) == topics.END:
+                return Outcome((), error)
+            return Outcome(tuple(refused_records(self._plan, partition, sequence)), error)
 
     def _end(self, partition: int, value: bytes | None) -> Iterator[Outgoing]:
         end = codec.decode(PartitionEnd, value)

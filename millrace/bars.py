@@ -51,9 +51,9 @@ def bars() -> Iterator[Progress]:
 class ProducerBar:
     """A bar for the producers: tokens of a total that is known only with a limit."""
 
-    def __init__(self, progress: Progress, total: int | None) -> None:
+    def __init__(self, progress: Progress, stage: str, total: int | None) -> None:
         self._progress = progress
-        self._task = progress.add_task("tokenise", total=total, unit="tokens")
+        self._task = progress.add_task(stage, total=total, unit="tokens")
 
     def advance(self, rows: int, tokens: int) -> None:
         """Move the bar."""

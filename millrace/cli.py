@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import sys
 
 import click
@@ -80,6 +81,8 @@ def cli(verbose: int) -> None:
 
 def main() -> None:
     """Run the program: 0 when all went well, 2 for what the user can mend, 1 otherwise."""
+    # Threads that wait by spinning stand still when they outnumber the cores that are free.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -1,9 +1,11 @@
 """Producing a corpus with a progress bar."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.bars import ProducerBar, bars
 from millrace.corpus import corpus_settings, documents
+from producers.dump import dump_corpus, load_corpus
 from producers.publish import produce
 from streams.corpus import CorpusRecord
 from streams.transport.client import Client
@@ -12,11 +14,23 @@ if TYPE_CHECKING:
     from millrace.settings import Settings
 
 
+def dump(client: Client, name: str, file: Path) -> CorpusRecord:
+    """Write a corpus to a file, with a bar."""
+    with bars() as progress:
+        return dump_corpus(client, name, file, ProducerBar(progress, "dump", None))
+
+
+def load(client: Client, file: Path) -> CorpusRecord:
+    """Load a corpus from a file, with a bar."""
+    with bars() as progress:
+        return load_corpus(client, file, ProducerBar(progress, "load", None))
+
+
 def produce_corpus(client: Client, settings: "Settings") -> CorpusRecord:
     """Make, resume or find the corpus of the settings and return its sealed record."""
     made = corpus_settings(settings)
     with bars() as progress:
-        bar = ProducerBar(progress, made.limit_tokens)
+        bar = ProducerBar(progress, "tokenise", made.limit_tokens)
         record = produce(client, made, documents(settings, client), bar)
         bar.finish(record.tokens)
     return record

@@ -115,7 +115,11 @@ def _drawn(
 
 
 def _report(
-    tokenised: float, computed: float, corpus: CorpusRecord, engine: "TorchEngine", progress: Progress
+    tokenised: float,
+    computed: float,
+    corpus: CorpusRecord,
+    engine: "TorchEngine",
+    progress: Progress,
 ) -> None:
     """Print the time that each stage took; stages overlap, so they may add up to more."""
     done, timings = progress.done, engine.timings

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from producers.documents import Document
+from producers.waiting import FIRST, Waiting
 from streams.arrays import I64, U32, Bool
 from streams.errors import SettingsError
 
@@ -77,7 +78,7 @@ class Cut:
 
     def _joined(self, documents: Iterable[Tokenised]) -> Iterator[Rows]:
         """Yield rows across documents; only the very last one is padded."""
-        waiting = _Waiting()
+        waiting = Waiting()
         for document, ids in documents:
             waiting.add(document, ids, self.separator)
             starts, end = waiting.row_starts(self.width, self.bos)
@@ -87,66 +88,14 @@ class Cut:
         if len(waiting.ids):
             yield self._of_waiting(waiting, [0], len(waiting.ids))
 
-    def _of_waiting(self, waiting: "_Waiting", starts: list[int], width: int) -> Rows:
+    def _of_waiting(self, waiting: Waiting, starts: list[int], width: int) -> Rows:
         text = np.full((len(starts), self.width), self.pad, np.uint32)
         begun = np.zeros(len(starts), np.int64)
         for row, start in enumerate(starts):
             text[row, :width] = waiting.ids[start : start + width]
-            begun[row] = np.count_nonzero(waiting.kind[start : start + width] == _FIRST)
+            begun[row] = np.count_nonzero(waiting.kind[start : start + width] == FIRST)
         owners = [waiting.documents[waiting.owner[start]] for start in starts]
         return self._finish(text, np.full(len(starts), width), owners, begun)
-
-
-_OTHER, _FIRST, _SEPARATOR = 0, 1, 2
-
-
-class _Waiting:
-    """Joined text that fills no row yet.
-
-    ids, owner and kind: [token]. owner: the number of a token's document, for a separator that of
-    the document it precedes. kind: whether it is a separator or the first token of a document.
-    """
-
-    def __init__(self) -> None:
-        self.ids = np.zeros(0, np.uint32)
-        self.owner = np.zeros(0, np.int64)
-        self.kind = np.zeros(0, np.uint8)
-        self.documents: dict[int, Document] = {}
-        self.count = 0
-
-    def add(self, document: Document, ids: U32, separator: int | None) -> None:
-        """Append a document, behind a separator unless it is the very first."""
-        kind = np.full(len(ids), _OTHER, np.uint8)
-        kind[0] = _FIRST
-        if separator is not None and self.count:
-            ids = np.insert(ids, 0, separator)
-            kind = np.insert(kind, 0, _SEPARATOR)
-        self.ids = np.concatenate([self.ids, ids])
-        self.kind = np.concatenate([self.kind, kind])
-        self.owner = np.concatenate([self.owner, np.full(len(ids), self.count)])
-        self.documents[self.count] = document
-        self.count += 1
-
-    def row_starts(self, width: int, bos: int | None) -> tuple[list[int], int]:
-        """Return where the full rows start, and where what is left over does.
-
-        A separator that is the BOS itself is left out at the beginning of a row, which has one.
-        """
-        starts: list[int] = []
-        at = 0
-        while True:
-            if at < len(self.ids) and self.kind[at] == _SEPARATOR and self.ids[at] == bos:
-                at += 1
-            if at + width > len(self.ids):
-                return starts, at
-            starts.append(at)
-            at += width
-
-    def drop(self, end: int) -> None:
-        """Forget the tokens before ``end`` and the documents that have none left."""
-        self.ids, self.owner, self.kind = self.ids[end:], self.owner[end:], self.kind[end:]
-        first = int(self.owner[0]) if len(self.owner) else self.count
-        self.documents = {n: d for n, d in self.documents.items() if n >= first}
 
 
 def first_tokens(rows: Iterable[Rows], limit: int) -> Iterator[Rows]:

@@ -145,7 +145,7 @@ def _internal_url(broker: str) -> str:
     raise SettingsError(f"broker {broker!r} is no address: take kafka://host:port or memory://name")
 
 
-def raw_topic(app: ExactApp, name: str) -> TopicT[bytes]:
+def raw_topic(app: ExactApp, name: str) -> TopicT:
     """Return a topic whose records reach the agent as the bytes they are."""
     return app.topic(
         name,

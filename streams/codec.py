@@ -49,7 +49,7 @@ def decode(kind: type[T], data: bytes | None) -> T:
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise UndecodableError(f"broken MessagePack, {reason}") from error
-    return typing.cast(T, _raiser(kind)(body, kind.__name__))
+    return typing.cast(T, _raiser(typing.cast(Any, kind))(body, kind.__name__))
 
 
 def _lower(value: Any) -> Any:

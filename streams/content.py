@@ -80,8 +80,10 @@ def _digest(pieces: Iterable[bytes]) -> bytes:
 
 
 def _lengths(chunk: pa.Array) -> bytes:
-    lengths = pc.list_value_length(chunk) if pa.types.is_list(chunk.type) else pc.binary_length(chunk)
-    return lengths.to_numpy(zero_copy_only=False).astype("<i8").tobytes()
+    lengths = (
+        pc.list_value_length(chunk) if pa.types.is_list(chunk.type) else pc.binary_length(chunk)
+    )
+    return bytes(lengths.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
 
 
 def _bytes(chunk: pa.Array) -> Iterator[bytes]:

@@ -82,7 +82,8 @@ def ranges(starts: AnyArray, lengths: AnyArray) -> AnyArray:
     lengths = lengths.astype(np.int64)
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    indices: AnyArray = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    return indices
 
 
 def join(parts: Sequence[Hits]) -> Hits:

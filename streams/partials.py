@@ -135,8 +135,8 @@ def added(total: I64, at: U32, more: I64) -> I64:
     result = total.copy()
     result[at] += more
     if len(at) and (result[at] < 0).any():
-        raise OverflowingSumError("a count or fixed-point sum exceeds 2**63: raise the resolution "
-                                  "step (lower sum_bits) and start a new run")
+        raise OverflowingSumError(
+            "a count or fixed-point sum exceeds 2**63: raise the resolution "
+            "step (lower sum_bits) and start a new run"
+        )
     return result
-
-

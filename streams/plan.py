@@ -8,6 +8,7 @@ component's counters, and ``counter_first`` where a bucket's block begins.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,7 +43,8 @@ class Plan:
     numbers (a source's components begin at component_first[source]). listed_first and listed: the
     same with dropped ones. threshold [component], float32. sign [component], int8: 1, -1, or 0 for
     the absolute value.
-    bucket_first [bucket + 1]: clusters of each bucket. shard_first [shard + 1]: buckets of each shard.
+    bucket_first [bucket + 1]: clusters of each bucket. shard_first [shard + 1]: buckets of each
+    shard.
     owned_first [bucket + 1]: components whose firings the bucket counts.
     at_pairs and at_coactivation are -1 where a cluster has no such counters.
     """
@@ -198,7 +200,7 @@ def _dropped(run: RunRecord, component_first: I64) -> AnyArray:
 
 
 def _coactivation_widths(clusterings: tuple[ClusteringPlan, ...]) -> I64:
-    """Return per cluster how many co-activation counters it has: one per cluster of its clustering."""
+    """Return per cluster how many co-activation counters it has: one per cluster beside it."""
     widths = [
         np.full(c.stop - c.first, c.stop - c.first if c.coactivation else 0, np.int64)
         for c in clusterings
@@ -229,8 +231,8 @@ def _refuse_oversized(
         where = next(c for c in clusterings if c.first <= worst < c.stop)
         raise RunError(
             f"cluster {where.labels[worst - where.first]!r} of {where.name} can take "
-            f"{int(cluster_bytes[worst]):,} bytes of state ({len(run.criteria)} criteria x k={run.k} "
-            f"x {run.context} positions x its members, and counters), one record holds "
+            f"{int(cluster_bytes[worst]):,} bytes of state ({len(run.criteria)} criteria x "
+            f"k={run.k} x {run.context} positions x its members, and counters), one record holds "
             f"{run.record_bytes:,}: lower k, split the cluster or raise record_bytes"
         )
 
@@ -241,7 +243,7 @@ def _pack(cluster_bytes: I64, run: RunRecord) -> tuple[I64, I64]:
     goals = total[-1] * np.arange(1, run.shards) / run.shards
     shard_clusters = np.r_[0, np.searchsorted(total, goals), len(cluster_bytes)]
     bucket_first, shard_first = [0], [0]
-    for first, stop in zip(shard_clusters[:-1], shard_clusters[1:], strict=True):
+    for first, stop in pairwise(shard_clusters):
         at = int(first)
         while True:
             room = int(np.searchsorted(total, total[at] + run.bucket_bytes, side="right")) - 1
@@ -276,5 +278,3 @@ def _addresses(
         "at_pairs": np.where(pairs > 0, start + 2 + bins + widths, -1),
         "at_component": after_clusters[owner] + components - owned_first[owner],
     }
-
-

@@ -75,7 +75,7 @@ class Clustering:
 class RunRecord:
     """Everything that the numbers of a run depend on. Workers build their plan from it alone.
 
-    edges: ascending lower edges of the histogram bins, activity units; one bin lies below the first.
+    edges: ascending lower edges of the histogram bins, activity units; one bin lies below them.
     masked_ids and masked_positions: tokens that count as absent. sum_bits: sums are integers in
     units of 2**-sum_bits. store: folder or address that parts of snapshots are written to.
     """

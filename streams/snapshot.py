@@ -56,7 +56,7 @@ HITS = pa.schema(
     ]
 )
 """One row per cluster, criterion and rank (0 is best). positions and activity: where the cluster
-fires and how strongly. member, member_position, member_value: every member's signed non-zero values."""
+fires and how strongly. member, member_position, member_value: members' signed non-zero values."""
 
 SAMPLES = pa.schema(
     [
@@ -129,7 +129,7 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True)
 class ShardManifest:
-    """One shard's part: its files and the chain (last sequence per source partition) it stands at."""
+    """One shard's part: its files, and the last sequence per source partition that it stands at."""
 
     run: str
     run_id: str
@@ -190,5 +190,3 @@ def run_manifest(data: bytes) -> RunManifest:
             f"the snapshot has version {manifest.version}, this program reads up to {VERSION}"
         )
     return manifest
-
-

@@ -67,7 +67,7 @@ def delete(name: str, settings_file: Path | None, broker: str | None) -> None:
 @broker_option
 def dump(name: str, file: Path, settings_file: Path | None, broker: str | None) -> None:
     """Write a sealed corpus to one FILE, from which it can be loaded elsewhere."""
-    from producers.dump import dump_corpus
+    from millrace.producing import dump as dump_corpus
 
     record = dump_corpus(_client(settings_file, broker), name, file)
     click.echo(f"corpus {record.name}: {record.batches:,} batches written to {file}")
@@ -79,7 +79,7 @@ def dump(name: str, file: Path, settings_file: Path | None, broker: str | None) 
 @broker_option
 def load(file: Path, settings_file: Path | None, broker: str | None) -> None:
     """Put a dumped corpus onto the broker, batch for batch as it was."""
-    from producers.dump import load_corpus
+    from millrace.producing import load as load_corpus
 
     record = load_corpus(_client(settings_file, broker), file)
     click.echo(f"corpus {record.name}: {record.batches:,} batches loaded")

@@ -54,7 +54,9 @@ def service(plan: Plan, engine: Any, given: Sequence[TokenBatch], shuffle: int) 
 
 def fold(plan: Plan, records: Sequence[Any]) -> list[BucketState]:
     states: list[Any] = [
-        new_bucket(plan, shard, b) for shard in range(plan.run.shards) for b in plan.buckets_of(shard)
+        new_bucket(plan, shard, b)
+        for shard in range(plan.run.shards)
+        for b in plan.buckets_of(shard)
     ]
     for offset, record in enumerate(records):
         for bucket in plan.buckets_of(record.shard):
@@ -85,7 +87,9 @@ def dashboard(
 ) -> dict[str, Any]:
     hits = tables.shard_hits(plan, states)
     by_place = {(b.partition, b.sequence): b for b in given}
-    places = set(zip(hits.partition.tolist(), hits.sequence.tolist(), hits.row.tolist(), strict=True))
+    places = set(
+        zip(hits.partition.tolist(), hits.sequence.tolist(), hits.row.tolist(), strict=True)
+    )
     return {
         "clusters": tables.clusters_table(plan, states),
         "hits": tables.hits_table(plan, hits),

@@ -50,6 +50,7 @@ def test_final_snapshot_has_the_content_of_the_oracle(workers: int, tmp_path: Pa
     for batch in given:
         oracle.add(batch)
     manifest = final_manifest(client, plan)
-    assert manifest is not None and manifest.final
+    assert manifest is not None
+    assert manifest.final
     assert manifest.content == content_hash(oracle.tables(published.WORDS))
     assert content_of(manifest, check=True) == manifest.content

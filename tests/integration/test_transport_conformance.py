@@ -275,9 +275,7 @@ def test_nothing_is_committed_past_an_unacknowledged_record(
     assert client.committed(names.group, names.source) == {0: 20}
 
 
-def test_an_ack_of_an_earlier_assignment_is_ignored(
-    url: str, client: Client, names: Names
-) -> None:
+def test_an_ack_of_an_earlier_assignment_is_ignored(url: str, client: Client, names: Names) -> None:
     client.create_topics([TopicSpec(names.source, 1)])
     send(client, names, 0, range(4))
 

@@ -186,6 +186,19 @@ def test_another_text_is_refused_before_anything_is_written(folder, client, keep
     assert [len(log(client, 0)), len(log(client, 1))] == [2, 0]
 
 
+def test_text_that_was_added_behind_an_end_is_refused(folder, client):
+    whole = new_client()
+    start_of(produced(folder, whole), whole, client)
+    with client.sender() as sender:
+        for partition in range(2):
+            for record in log(whole, partition):
+                sender.send("tokens.text", partition, record.value, headers=record.headers)
+    longer = Listed((*DOCUMENTS.documents, Document("new", "", "more " * 99)))
+    with pytest.raises(CorpusError, match="not what it was"):
+        produce(client, corpus_settings(folder), longer, Silent())
+    assert produced(folder, client) == get_corpus(whole, "text")
+
+
 def test_a_text_that_became_too_short_is_refused(folder, client):
     broken_off(folder, client)
     with pytest.raises(CorpusError, match="not what it was"):
@@ -286,5 +299,6 @@ def test_a_failed_send_ends_production_at_once_and_it_can_be_resumed(folder, goo
     assert failing.last.failed == (2 if good == 0 else 1) or good < 2
     assert not (found := find_corpus(broken, "text")) or not found.sealed
     assert produced(folder, broken) == expected
+    assert get_vocabulary(broken, "text") == get_vocabulary(whole, "text")
     for partition in range(2):
         assert without_doubles(broken, partition) == without_doubles(whole, partition)

@@ -24,9 +24,8 @@ def test_a_list_is_told_from_a_cluster(run: str, clustering: str) -> None:
 
 def test_plain_names_read_plainly() -> None:
     assert cluster_address("demo", "features/sae", 0, "12") == "/runs/demo/features/sae/12"
-    assert (
-        clustering_address("demo", "groups", 3, q="a b") == "/runs/demo/groups/?q=a+b&iteration=3"
-    )
+    asked = clustering_address("demo", "groups", 3, q="a b")
+    assert asked == "/runs/demo/groups/?q=a+b&iteration=3"
     assert parse(run_address("demo")) == ("demo", "", None)
 
 

@@ -53,12 +53,12 @@ def test_members_keep_their_sign(snapshot: Snapshot) -> None:
 
 
 def test_neighbours_carry_counts_and_jaccard(snapshot: Snapshot, given: Given) -> None:
-    page = cluster_page(snapshot, 0)
+    page = cluster_page(snapshot, 1)
     fires = given.values != 0
-    both, either = (fires[0] & fires[1]).sum(), (fires[0] | fires[1]).sum()
+    both, either = (fires[1] & fires[2]).sum(), (fires[1] | fires[2]).sum()
     found = {other.label: other for other in page.neighbours or ()}
-    assert found["1"].both == both
-    assert found["1"].jaccard == pytest.approx(both / either)
+    assert found["2"].both == both == 1
+    assert found["2"].jaccard == pytest.approx(both / either)
 
 
 def test_the_matrix_is_symmetric_with_firings_on_its_diagonal(

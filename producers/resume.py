@@ -1,0 +1,92 @@
+"""Whether a corpus can be made, or gone on with, and what is missing from its topic."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from producers.confirmed import Confirmed, digest
+from producers.progress import Progress
+from producers.tally import Tally
+from streams.corpus import CorpusRecord, TokenBatch
+from streams.errors import CorpusError
+
+
+def verified(
+    batches: Iterator[TokenBatch], confirmed: list[Confirmed], tally: Tally, progress: Progress
+) -> list[TokenBatch]:
+    """Go through the batches that should be in the topic and return those that are missing.
+
+    Those are few: partitions differ by what was in flight when production broke off. Raises
+    CorpusError if a batch is not what the topic holds, or if there are fewer than it holds.
+    """
+    missing = []
+    awaited = {(p, s) for p, partition in enumerate(confirmed) for s in partition.digests}
+    following = [partition.next_sequence() for partition in confirmed]
+    while awaited:
+        batch = next(batches, None)
+        place = None if batch is None else (batch.partition, batch.sequence)
+        if batch is None or place is None:
+            raise _changed("ends too early")
+        awaited.discard(place)
+        kept = confirmed[batch.partition].digests.get(batch.sequence)
+        if kept is not None and kept != digest(batch):
+            raise _changed(f"makes another batch {batch.sequence} of partition {batch.partition}")
+        if batch.sequence >= following[batch.partition]:
+            missing.append(batch)
+        else:
+            progress.advance(*tally.add(batch))
+    return missing
+
+
+def within_ends(batches: Iterable[TokenBatch], confirmed: list[Confirmed]) -> Iterator[TokenBatch]:
+    """Pass batches on; raise CorpusError at one that lies behind the end of its partition."""
+    for batch in batches:
+        end = confirmed[batch.partition].end
+        if end is not None and batch.sequence >= end.batches:
+            raise _changed("goes on behind its end")
+        yield batch
+
+
+def _changed(how: str) -> CorpusError:
+    return CorpusError(
+        f"the text is not what it was when production broke off (it {how}): bring the old text "
+        "back, or delete the corpus and produce it anew"
+    )
+
+
+def not_empty(name: str, batches: Iterable[TokenBatch]) -> Iterator[TokenBatch]:
+    """Return the batches; raise CorpusError if there is none."""
+    found = iter(batches)
+    first = next(found, None)
+    if first is None:
+        raise CorpusError(f"corpus {name} would be empty: there is no text at the places named")
+    return chain([first], found)
+
+
+def expect_same(found: CorpusRecord, wanted: CorpusRecord) -> None:
+    """Raise CorpusError, naming what differs, if a name already stands for another corpus."""
+    if found.fingerprint == wanted.fingerprint:
+        return
+    shown = ("partitions", "tokenizer_id", "context", "batch_rows", "pack", "bos_id", "pad_id")
+    changes = [
+        f"{name} {getattr(found, name)}, now {getattr(wanted, name)}"
+        for name in shown
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    raise CorpusError(
+        f"corpus {wanted.name} exists with other settings ({'; '.join(changes) or 'limits'}): "
+        "take another name or delete it"
+    )
+
+
+def expect_resumable(name: str, known: bool, rereadable: bool) -> None:
+    """Raise CorpusError if a corpus with batches in its topic cannot be gone on with."""
+    if not known:
+        raise CorpusError(
+            f"there are batches of an unknown corpus {name}, left from a deletion that broke off: "
+            "delete it again"
+        )
+    if not rereadable:
+        raise CorpusError(
+            f"corpus {name} broke off and standard input cannot be read again: delete it and "
+            "produce it anew, from a file if it may break off"
+        )
