@@ -45,6 +45,8 @@ HOOK = f"blocks.{LAYER}.hook_resid_post"
 LATENTS = 1024
 SOURCE = "sae"
 VALIDATION_SHARE = 0.1
+# Training rows, beside all validation rows, in which firing is counted.
+SAMPLE = 4000
 # How often a document of each kind is read in one pass over the training text.
 REPEATS = {"code": 1, "docstrings": 3, "reference": 4}
 # Tests, vendored packages and files that hold generated tables.
@@ -571,7 +573,7 @@ def label_of(number: int, members: list[int], found: Firing, tokenizer: Any) -> 
     for token in share.topk(12).indices.tolist():
         text = tokenizer.decode([token])
         word = {"\n": "newline"}.get(text, "spaces" if not text.strip() else text.strip())
-        if word.isprintable() and word not in words:
+        if word.isprintable() and "\ufffd" not in word and word not in words:
             words.append(word)
     return f"{number:02d} {' '.join(words[:3])}"
 
@@ -582,7 +584,7 @@ def build_clusters(settings: Settings, threshold: float) -> None:
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(settings.out / "model")
-    found = firing(settings, sample_rows(settings, 6000))
+    found = firing(settings, sample_rows(settings, SAMPLE))
     alive = torch.nonzero(found.count > 0).flatten()
     directions = F.normalize(load_sae(settings).W_dec.detach()[alive], dim=1)
     tree = linkage(directions.numpy(), method="average", metric="cosine")
@@ -602,6 +604,8 @@ def build_clusters(settings: Settings, threshold: float) -> None:
         "clusters",
         {
             "clusters": len(kept),
+            "threshold": threshold,
+            "sample_tokens": int(counted(found.rows).sum()),
             "smallest": min(sizes),
             "largest": max(sizes),
             "latents_in_a_cluster": sum(sizes),
@@ -681,7 +685,7 @@ def report(settings: Settings) -> None:
     plain = mean_loss(bridge, rows)
     spliced = mean_loss(bridge, rows, lambda x: sae.decode(sae.encode(x)))
     zeroed = mean_loss(bridge, rows, torch.zeros_like)
-    found = firing(settings, sample_rows(settings, 8000))
+    found = firing(settings, sample_rows(settings, SAMPLE))
     sampled = int(counted(found.rows).sum())
     values: dict[str, Any] = {
         "validation_tokens": int(counted(rows).sum()),
@@ -815,7 +819,7 @@ def report_command(settings: Settings) -> None:
 @cli.command("look")
 @click.argument("latents", type=int, nargs=-1, required=True)
 @click.option("--texts", default=10, show_default=True, help="Strongest rows to print.")
-@click.option("--sample", default=6000, show_default=True, help="Training rows to search.")
+@click.option("--sample", default=SAMPLE, show_default=True, help="Training rows to search.")
 @click.pass_obj
 def look_command(settings: Settings, latents: tuple[int, ...], texts: int, sample: int) -> None:
     """Print where some latents fire."""

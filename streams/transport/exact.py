@@ -77,8 +77,9 @@ class ExactConsumer(_Base):
             positions.assigned()
         if not tps:
             return
-        committed = await self.committed(tps)
-        first, end = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        committed, first, end = await asyncio.gather(
+            self.committed(tps), self.earliest_offsets(*tps), self.highwaters(*tps)
+        )
         starts = {}
         for tp in tps:
             wanted = positions.start(tp) if positions is not None else None

@@ -10,6 +10,8 @@ from faust.types.transports import ConsumerT, ProducerT
 
 from streams.transport.exact import ExactConsumer
 
+_FETCH_WAIT_MILLISECONDS = 200
+
 
 class _Thread(driver.AIOKafkaConsumerThread):
     """The thread that aiokafka lives in."""
@@ -25,6 +27,13 @@ class _Thread(driver.AIOKafkaConsumerThread):
             *(consumer.committed(driver.ensure_aiokafka_TP(tp)) for tp in tps)
         )
         return dict(zip(tps, offsets, strict=True))
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust sets 1500: a broker answers one connection's requests in turn, so that every
+        # question asked at a rebalance waits that long behind a fetch that finds nothing.
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MILLISECONDS
+        return consumer
 
 
 class ExactKafkaConsumer(ExactConsumer, driver.Consumer):

@@ -10,7 +10,7 @@ import struct
 import sys
 from dataclasses import dataclass, field, replace
 
-from faust import StreamT
+from faust import Stream
 from faust.types import TP
 
 from streams.app import AppOptions, create_app, raw_topic, serve
@@ -157,7 +157,7 @@ def counting_app(
     counter = Counter(names, app, durable_table(app, "buckets", shards))
     app.positions = counter
 
-    async def count(stream: StreamT[bytes]) -> None:
+    async def count(stream: Stream[bytes]) -> None:
         commits = Commits(app, counter.write, records=records, seconds=0.2)
         async for event in stream.noack().events():
             message = event.message

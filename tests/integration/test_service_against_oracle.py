@@ -1,56 +1,131 @@
-"""The two apps, on the embedded transport, arrive at the oracle's content."""
+"""The two apps arrive at the oracle's content, on the embedded transport and on Kafka."""
 
-import asyncio
-import itertools
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from consumers.activation_agent import activations_app
-from consumers.aggregate_agent import aggregates_app
-from consumers.oracle import Oracle
-from consumers.progress import Progress
-from consumers.snapshots import content_of, final_manifest
-from consumers.worker import ActivationWorker
-from streams.app import AppOptions, serve
-from streams.content import content_hash
-from streams.plan import make_plan
+from consumers.snapshots import content_of, published, request_snapshot
+from streams.run_catalog import delete_run, list_runs, put_run
+from streams.store import read_table
 from streams.transport.client import connect
-from tests import factories, published
+from streams.transport.memory_broker import forget
+from tests import factories
+from tests.service import Service, make_service
 
-names = itertools.count()
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest, prefix: str) -> Iterator[str]:
+    """An address of each kind of broker; this test's topics are gone at the end."""
+    if request.param == "memory":
+        yield f"memory://{prefix}"
+        forget(prefix)
+        return
+    url = request.getfixturevalue("kafka_url")
+    yield url
+    client = connect(url)
+    client.delete_topics([name for name in client.topics() if prefix in name])
+    client.close()
+
+
+def assert_exact(service: Service) -> None:
+    manifest = service.manifest()
+    assert manifest is not None
+    assert manifest.final
+    assert manifest.content == service.expected()
+    assert content_of(manifest, check=True) == manifest.content
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_final_snapshot_has_the_content_of_the_oracle(workers: int, tmp_path: Path) -> None:
-    broker = f"memory://service-{next(names)}"
-    run = factories.run_record(store=str(tmp_path), partitions=4)
+def test_final_snapshot_has_the_content_of_the_oracle(
+    broker: str, prefix: str, workers: int, tmp_path: Path
+) -> None:
+    service = make_service(broker, tmp_path, prefix)
+    service.serve(workers, workers)
+    assert_exact(service)
+
+
+def test_everything_may_stop_in_the_middle_and_start_again(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(broker, tmp_path, prefix)
+    for share in (0.2, 0.6):
+        enough = share * len(service.batches)
+        service.serve(1, 2, until=lambda enough=enough: service.progress.done.batches >= enough)
+    assert not service.is_done()
+    service.serve(2, 1)
+    assert_exact(service)
+
+
+def test_a_second_run_takes_another_dictionary_over_the_same_corpus(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(broker, tmp_path, prefix)
+    service.serve(1, 1)
+    assert_exact(service)
+    other = make_service_over(service, sources=(factories.source("other", components=20),))
+    other.serve(1, 1)
+    assert_exact(other)
+    assert other.expected() != service.expected()
+
+
+def make_service_over(service: Service, **changes: object) -> Service:
+    """Return another run over the corpus that a service has published."""
+    from streams.plan import make_plan
+
+    run = replace(service.plan.run, name=f"{service.plan.run.name}-2", clusterings=(), **changes)
+    put_run(service.client, run)
     plan = make_plan(run)
-    given = factories.batches(partitions=4, per_partition=20, seed=workers)
-    client = connect(broker)
-    published.publish(client, run, given)
-    engine = factories.DenseEngine(plan)
-    progress = Progress()
+    return replace(service, plan=plan, engine=factories.DenseEngine(plan))
 
-    def options(instance: str) -> AppOptions:
-        return AppOptions(instance=instance, leave=lambda status: None)
 
-    async def main() -> None:
-        apps = [
-            activations_app(
-                plan, lambda: ActivationWorker(plan, engine), broker, options(f"a{n}"), progress
-            )
-            for n in range(workers)
-        ]
-        apps += [aggregates_app(plan, broker, options(f"b{n}"), progress) for n in range(workers)]
-        await serve(apps, until=lambda: final_manifest(client, plan) is not None)
+def test_a_deleted_run_leaves_the_corpus_and_other_runs_alone(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(broker, tmp_path, prefix)
+    other = make_service_over(service)
+    service.serve(1, 1)
+    delete_run(service.client, service.plan.run)
+    names = {run.name for run in list_runs(service.client)}
+    assert service.plan.run.name not in names
+    assert other.plan.run.name in names
+    assert not published(service.client, service.plan.run.name)
+    assert not [t for t in service.client.topics() if t == f"partials.{service.plan.run.name}"]
+    other.serve(1, 1)
+    assert_exact(other)
 
-    asyncio.run(asyncio.wait_for(main(), 60))
-    oracle = Oracle(plan, engine)
-    for batch in given:
-        oracle.add(batch)
-    manifest = final_manifest(client, plan)
-    assert manifest is not None
-    assert manifest.final
-    assert manifest.content == content_hash(oracle.tables(published.WORDS))
-    assert content_of(manifest, check=True) == manifest.content
+
+def test_a_snapshot_in_mid_run_is_true_and_stops_nothing(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(broker, tmp_path, prefix)
+    half = len(service.batches) / 2
+    service.serve(1, 1, until=lambda: service.progress.done.batches >= half)
+    request_snapshot(service.client, service.plan.run, "middle")
+    service.serve(
+        1, 1, until=lambda: "" in published(service.client, prefix).get("middle", {})
+    )
+    service.serve(1, 1)
+    assert_exact(service)
+    from streams.snapshot import run_manifest
+
+    middle = run_manifest(published(service.client, prefix)["middle"][""])
+    final = service.manifest()
+    assert final is not None
+    counted = read_table(middle, "totals").to_pylist()[0]
+    assert counted["batches"] == sum(n + 1 for n in middle.chains[0])
+    everything = {(r["sample"], r["score"]) for r in all_hits(service)}
+    assert {(r["sample"], r["score"]) for r in read_table(middle, "hits").to_pylist()} <= everything
+
+
+def all_hits(service: Service) -> list[dict[str, object]]:
+    """Return every hit of the run, from an oracle that keeps them all."""
+    from consumers.oracle_run import oracle_tables
+    from streams.plan import make_plan
+
+    plan = make_plan(replace(service.plan.run, k=10**6, record_bytes=2**40, bucket_bytes=2**40))
+    rows: list[dict[str, object]] = oracle_tables(
+        plan, factories.DenseEngine(plan), iter(service.batches), ()
+    )["hits"].to_pylist()
+    return rows

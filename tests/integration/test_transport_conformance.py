@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from faust import StreamT
-from faust.types import TP
+from faust import Stream
+from faust.types import TP, EventT
 
 from streams.app import AppOptions, create_app, raw_topic, serve
 from streams.errors import BrokerError, LostInputError
@@ -112,7 +112,7 @@ def watching_app(
     """Return an app that notes every record and acknowledges it after what ``cause`` sends."""
     app, seen = create_app(names.group, url, options=options), Seen()
 
-    async def watch(stream: StreamT[bytes]) -> None:
+    async def watch(stream: Stream[bytes]) -> None:
         commits = Commits(app, records=8, seconds=0.1)
         async for event in stream.noack().events():
             message = event.message
@@ -158,7 +158,7 @@ def test_headers_key_and_value_come_as_they_were_sent(
     async def work() -> None:
         app = create_app(names.group, url, options=OPTIONS)
 
-        async def look(stream: StreamT[bytes]) -> None:
+        async def look(stream: Stream[bytes]) -> None:
             commits = Commits(app)
             async for event in stream.noack().events():
                 message = event.message
@@ -254,7 +254,7 @@ def test_nothing_is_committed_past_an_unacknowledged_record(
         app = create_app(names.group, url, options=OPTIONS)
         kept = []
 
-        async def hold(stream: StreamT[bytes]) -> None:
+        async def hold(stream: Stream[bytes]) -> None:
             async for event in stream.noack().events():
                 if await app.delivery.admit(event.message):
                     kept.append(event)
@@ -281,9 +281,10 @@ def test_an_ack_of_an_earlier_assignment_is_ignored(url: str, client: Client, na
 
     async def work() -> None:
         app = create_app(names.group, url, options=OPTIONS)
-        early, late = [], []
+        early: list[EventT[bytes]] = []
+        late: list[EventT[bytes]] = []
 
-        async def hold(stream: StreamT[bytes]) -> None:
+        async def hold(stream: Stream[bytes]) -> None:
             async for event in stream.noack().events():
                 if await app.delivery.admit(event.message):
                     (early if len(early) < 4 else late).append(event)
@@ -317,7 +318,7 @@ def test_a_failed_send_ends_the_worker_and_acknowledges_nothing(
 
     async def work() -> None:
         app, _ = watching_app(url, names, AppOptions(leave=left.append), cause=cause)
-        with pytest.raises(BrokerError, match="a record of 5000 bytes for topic .*-small"):
+        with pytest.raises(BrokerError, match=r"a record of 5000 bytes for topic .*-small"):
             async with running(app) as served:
                 await asyncio.wait({served}, timeout=PATIENCE)
 
@@ -405,7 +406,7 @@ def test_a_table_holds_its_whole_changelog_after_every_rebalance(
 
         def assigned(self) -> None:
             self.counter.assigned()
-            found.append({at: b for at, b in self.counter.states.items()})
+            found.append(dict(self.counter.states))
 
         def start(self, tp: TP) -> int:
             return self.counter.start(tp)
@@ -424,7 +425,7 @@ def test_a_table_holds_its_whole_changelog_after_every_rebalance(
                 second, two = counting_app(url, names, 4, OPTIONS)
                 second.positions = Look(two)
                 async with running(second):
-                    await until(lambda: bool(one.states) and bool(two.states))
+                    await until(lambda: bool(one.states) and bool(two.states))  # noqa: B023
                     full = stored(client, names)
                     assert all(full.get(at) == b for states in found for at, b in states.items())
                 await until(lambda: one.assignments > before + 1)  # noqa: B023

@@ -94,16 +94,23 @@ def dump(folder, tmp_path_factory):
 
 @settings(deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255), cut=st.booleans())
-def test_a_damaged_or_cut_dump_is_never_read_to_its_end(dump, place, flip, cut):
+def test_a_damaged_dump_is_refused_and_gives_out_nothing_wrong(dump, place, flip, cut):
     data = bytearray(dump.read_bytes())
     at = int(place * len(data))
     data[at] ^= flip
     damaged = dump.with_name("damaged")
     damaged.write_bytes(data[:at] if cut else data)
-    good = {codec_key(batch) for batch in iter_batches(dump)}
-    with pytest.raises(CorpusError) as caught:
-        assert all(codec_key(batch) in good for batch in iter_batches(damaged))
-    assert "\n" not in str(caught.value)
+    good = [codec_key(batch) for batch in iter_batches(dump)]
+    found = []
+    try:
+        found.extend(map(codec_key, iter_batches(damaged)))
+        whole = True
+    except CorpusError:
+        whole = False
+    # a flipped bit may be one that means nothing to Zstandard; then all is read, and right
+    assert found == good[: len(found)]
+    assert len(found) == len(good) or not whole
+    assert not (whole and cut)
 
 
 def codec_key(batch: TokenBatch) -> tuple[int, int, bytes, bytes]:

@@ -1,0 +1,106 @@
+"""The whole service in one event loop, on any broker, over a stand-in for the models."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from consumers.activation_agent import activations_app
+from consumers.aggregate_agent import aggregates_app
+from consumers.engine import Engine
+from consumers.oracle_run import oracle_tables
+from consumers.progress import Progress
+from consumers.snapshots import final_manifest
+from consumers.worker import ActivationWorker
+from streams.app import AppOptions, serve
+from streams.content import content_hash
+from streams.corpus import TokenBatch
+from streams.plan import Plan, make_plan
+from streams.snapshot import RunManifest
+from streams.transport.client import Client, connect
+from tests import factories, published
+
+PATIENCE = 120.0
+_serial = itertools.count()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A published corpus and run, and the engine that computes it."""
+
+    broker: str
+    client: Client
+    plan: Plan
+    batches: tuple[TokenBatch, ...]
+    engine: Engine
+    progress: Progress
+
+    def serve(
+        self, activations: int, aggregates: int, until: Callable[[], bool] | None = None
+    ) -> None:
+        """Run workers until ``until()``, by default until the final snapshot is there."""
+        asyncio.run(asyncio.wait_for(self._serve(activations, aggregates, until), PATIENCE))
+
+    async def _serve(
+        self, activations: int, aggregates: int, until: Callable[[], bool] | None
+    ) -> None:
+        apps = [
+            activations_app(
+                self.plan,
+                lambda: ActivationWorker(self.plan, self.engine),
+                self.broker,
+                _options(f"activations-{number}"),
+                self.progress,
+            )
+            for number in range(activations)
+        ]
+        apps += [
+            aggregates_app(self.plan, self.broker, _options(f"aggregates-{number}"), self.progress)
+            for number in range(aggregates)
+        ]
+        await serve(apps, until or self.is_done)
+
+    def is_done(self) -> bool:
+        """Return whether the final snapshot is there."""
+        return self.manifest() is not None
+
+    def manifest(self) -> RunManifest | None:
+        """Return the final snapshot's manifest."""
+        return final_manifest(self.client, self.plan)
+
+    def expected(self) -> str:
+        """Return the oracle's content."""
+        tables = oracle_tables(self.plan, self.engine, iter(self.batches), published.WORDS)
+        return content_hash(tables)
+
+
+def _options(name: str) -> AppOptions:
+    return AppOptions(
+        session=10.0,
+        heartbeat=1.0,
+        commit_interval=0.2,
+        instance=f"{name}-{next(_serial)}",
+        leave=lambda status: None,
+    )
+
+
+def make_service(
+    broker: str,
+    store: Path,
+    prefix: str = "test",
+    *,
+    batches: Sequence[TokenBatch] | None = None,
+    **run: Any,
+) -> Service:
+    """Publish a corpus and a run over it; names begin with ``prefix``."""
+    record = factories.run_record(
+        **{"name": prefix, "corpus": f"{prefix}-text", "store": str(store), "partitions": 4, **run}
+    )
+    given = batches or factories.batches(partitions=record.partitions, per_partition=12)
+    renamed = tuple(replace(batch, corpus=record.corpus) for batch in given)
+    client = connect(broker)
+    published.publish(client, record, renamed)
+    plan = make_plan(record)
+    return Service(broker, client, plan, renamed, factories.DenseEngine(plan), Progress())
