@@ -22,6 +22,7 @@ from consumers.shards import (
 )
 from streams import codec, topics
 from streams.errors import ShapeError, UndecodableError
+from streams.names import is_name
 from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
 from streams.plan import Plan
 
@@ -56,6 +57,8 @@ def partial(plan: Plan, shard: int, kind: bytes, value: bytes | None) -> Partial
         check_end(plan, found)
     elif kind == topics.SNAPSHOT_REQUEST:
         found = codec.decode(SnapshotRequest, value)
+        if not is_name(found.snapshot):
+            raise ShapeError("a request for a snapshot whose name is none")
     else:
         raise UndecodableError(f"its header names no kind of partial, {kind!r}")
     if found.shard != shard or found.run != plan.id:

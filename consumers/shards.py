@@ -52,13 +52,14 @@ def new_bucket(plan: Plan, shard: int, bucket: int) -> BucketState:
 
 def check_state(plan: Plan, state: BucketState) -> None:
     """Raise ShapeError unless a state read back belongs to this plan."""
-    clusters = len(plan.clusters_of(state.bucket)) if 0 <= state.bucket < _buckets(plan) else -1
-    sizes = (len(state.sums), len(state.low), len(state.high))
-    if state.run != plan.id or state.bucket not in plan.buckets_of(state.shard):
+    ours = state.run == plan.id and 0 <= state.shard < plan.run.shards
+    if not ours or state.bucket not in plan.buckets_of(state.shard):
         raise ShapeError(f"state of another run or shard: {state.run} {state.shard}/{state.bucket}")
-    if len(state.counts) != plan.counters_of(state.bucket) or sizes != (clusters,) * 3:
+    clusters = len(plan.clusters_of(state.bucket))
+    sizes = {state.sums.shape, state.low.shape, state.high.shape}
+    if state.counts.shape != (plan.counters_of(state.bucket),) or sizes != {(clusters,)}:
         raise ShapeError(f"state of bucket {state.bucket} has another layout than the run's")
-    if not len(state.chain) == len(state.batches) == plan.run.partitions:
+    if {state.chain.shape, state.batches.shape} != {(plan.run.partitions,)}:
         raise ShapeError(f"state of bucket {state.bucket} knows other source partitions")
     state.hits.check(clusters * plan.criteria)
 
@@ -94,8 +95,8 @@ def check_statistics(plan: Plan, record: Statistics) -> None:
     buckets = plan.buckets_of(record.shard)
     if not buckets.start <= record.first <= record.stop <= buckets.stop:
         raise ShapeError(f"statistics for buckets {record.first} to {record.stop} of {buckets}")
-    if min(record.tokens, record.rows) < 0:
-        raise ShapeError("statistics: negative totals")
+    if not 0 <= record.rows <= record.tokens < 2**32:
+        raise ShapeError(f"statistics: {record.tokens} tokens in {record.rows} rows")
     numbers = [tally.bucket for tally in record.tallies]
     if sorted(set(numbers)) != numbers or (record.refused and numbers):
         raise ShapeError("statistics: buckets repeat or are out of order")
@@ -120,10 +121,6 @@ def _check_origin(plan: Plan, record: HitsPart | Statistics) -> None:
         raise ShapeError(f"a partial for shard {record.shard} of {plan.run.shards}")
     if not 0 <= record.partition < plan.run.partitions or record.sequence < 0:
         raise ShapeError("a partial of a batch that the corpus cannot hold")
-
-
-def _buckets(plan: Plan) -> int:
-    return len(plan.bucket_first) - 1
 
 
 def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> BucketState:

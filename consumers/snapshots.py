@@ -14,6 +14,7 @@ from consumers.shards import is_complete
 from streams import codec, topics
 from streams.catalog import get_vocabulary, read_compacted
 from streams.content import content_hash
+from streams.deadletters import distinct, read_dead_letters
 from streams.errors import SnapshotError
 from streams.partials import BucketState, SnapshotRequest
 from streams.plan import Plan
@@ -22,6 +23,7 @@ from streams.snapshot import (
     TABLES,
     VERSION,
     PartFile,
+    RefusedRecord,
     RunManifest,
     ShardManifest,
     run_manifest,
@@ -167,8 +169,20 @@ def assemble(plan: Plan, shards: Sequence[ShardManifest], client: Client) -> Run
         chains=tuple(shard.chain for shard in shards),
         files=files,
         about=about(plan.run),
+        dead_letters=refused_records(plan, client),
     )
     return _finish(manifest, content_of(manifest), client)
+
+
+def refused_records(plan: Plan, client: Client) -> tuple[RefusedRecord, ...]:
+    """Return what a run has refused so far, each original position once, in order."""
+    letters = read_dead_letters(client, run=plan.run.name)
+    ours = (entry.refusal for entry in distinct(r for r in letters if r.refusal.run_id == plan.id))
+    found = (
+        RefusedRecord(r.origin.topic, r.origin.partition, r.origin.offset, r.error, r.message)
+        for r in ours
+    )
+    return tuple(sorted(found, key=lambda r: (r.topic, r.partition, r.offset)))
 
 
 def _finish(manifest: RunManifest, content: str, client: Client) -> RunManifest:

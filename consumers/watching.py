@@ -1,22 +1,46 @@
 """How far a run has come, as anybody can see it from the broker."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from consumers.dead_letters import printable
 from consumers.snapshots import published
 from streams import topics
 from streams.errors import SnapshotError
 from streams.plan import make_plan
 from streams.runs import RunRecord, run_id
-from streams.snapshot import run_manifest
+from streams.snapshot import RunManifest, run_manifest
 from streams.transport.client import Client
+
+_DEAD_LETTERS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far a group has come in a partition: offsets of the first record kept, of the first one
+    that is not acknowledged, and behind the last."""
+
+    start: int
+    at: int
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """Records that are not acknowledged."""
+        return max(0, self.end - self.at)
+
+
+def readings(client: Client, group: str, topic: str) -> dict[int, Reading]:
+    """Return how far a group has acknowledged each partition of a topic."""
+    committed = client.committed(group, topic)
+    starts, ends = client.starts(topic), client.ends(topic)
+    return {p: Reading(starts[p], max(committed.get(p, 0), starts[p]), ends[p]) for p in ends}
 
 
 def lag(client: Client, group: str, topic: str) -> tuple[int, int]:
     """Return how many records of a topic a group has acknowledged, and how many there are."""
-    ends, starts = client.ends(topic), client.starts(topic)
-    committed = client.committed(group, topic)
-    done = sum(max(0, committed.get(p, 0) - starts[p]) for p in ends)
-    return done, sum(ends[p] - starts[p] for p in ends)
+    found = readings(client, group, topic).values()
+    return sum(r.at - r.start for r in found), sum(r.end - r.start for r in found)
 
 
 def progress_lines(client: Client, run: RunRecord) -> Iterator[str]:
@@ -49,3 +73,15 @@ def _snapshots(client: Client, run: RunRecord) -> Iterator[str]:
             continue
         kind = "final" if manifest.final else "in mid-run"
         yield f"snapshot {name}: {kind}, {manifest.created}, content {manifest.content}"
+        yield from _dead_letters(manifest)
+
+
+def _dead_letters(manifest: RunManifest) -> Iterator[str]:
+    found = manifest.dead_letters
+    for letter in found[:_DEAD_LETTERS_SHOWN]:
+        yield printable(
+            f"  refused: {letter.topic}, partition {letter.partition}, offset {letter.offset}: "
+            f"{letter.error}: {letter.message}"
+        )
+    if len(found) > _DEAD_LETTERS_SHOWN:
+        yield f"  and {len(found) - _DEAD_LETTERS_SHOWN:,} more, see millrace dlq list"

@@ -8,6 +8,7 @@ from producers.settings import CorpusSettings
 from producers.sources import Source
 from producers.tokenise import Bos
 from streams import topics
+from streams.deadletters import Origin, Refusal, headers
 from streams.errors import SettingsError
 from streams.transport.client import Client
 
@@ -51,13 +52,13 @@ def documents(settings: "Settings", client: Client) -> Source:
 
 def _send(client: Client, corpus: str, bad: BadDocument) -> None:
     client.create_topics([topics.DEAD_LETTERS])
-    headers = (
-        ("x-error-class", b"UnreadableDocument"),
-        ("x-error-message", bad.cause.encode(errors="replace")),
-        ("x-error-stage", b"produce"),
-        ("x-original-topic", bad.where.encode(errors="replace")),
-        ("x-app", f"produce.{corpus}".encode()),
+    refusal = Refusal(
+        origin=Origin(bad.where),
+        error="UnreadableDocument",
+        message=bad.cause,
+        stage="produce",
+        app=f"produce.{corpus}",
     )
     with client.sender() as sender:
-        sender.send(topics.DEAD_LETTERS.name, 0, bad.data, headers=headers)
+        sender.send(topics.DEAD_LETTERS.name, 0, bad.data, headers=headers(refusal))
         sender.flush()

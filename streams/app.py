@@ -79,6 +79,7 @@ def create_app(
         consumer_group_instance_id=options.instance or None,
         consumer_max_fetch_size=options.max_record_bytes + 2**20,
         producer_acks=-1,
+        producer_request_timeout=60.0,
         producer_max_request_size=options.max_record_bytes + 2**20,
         producer_max_batch_size=256 * 1024,
         broker_commit_interval=options.commit_interval,

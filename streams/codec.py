@@ -19,9 +19,12 @@ import numpy as np
 from streams.errors import UndecodableError, VersionError
 
 VERSION = 1
-_NARROW = ("|u1", "<u2", "<u4", "<i8")
+_NARROW = tuple(
+    (name, np.iinfo(name).min, np.iinfo(name).max) for name in ("|u1", "<u2", "<u4", "<i8")
+)
 _WIRE_DTYPES = {"|b1", "|u1", "<u2", "<u4", "<u8", "<i4", "<i8", "<f4", "<f8"}
 _MAX_DIMENSIONS = 3
+_MAX_EMPTY = 2**20  # sizes beside a 0 cost no bytes, but numpy multiplies them
 
 T = TypeVar("T")
 
@@ -45,11 +48,23 @@ def decode(kind: type[T], data: bytes | None) -> T:
     if data[0] != VERSION:
         raise UndecodableError(f"unknown first byte {data[0]}")
     try:
+        _walk(memoryview(data)[1:])
         body = msgpack.unpackb(memoryview(data)[1:], raw=False, strict_map_key=True)
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise UndecodableError(f"broken MessagePack, {reason}") from error
     return typing.cast(T, _raiser(typing.cast(Any, kind))(body, kind.__name__))
+
+
+def _walk(packed: memoryview) -> None:
+    """Read over a value without building it, and raise if it is cut short.
+
+    Building makes room for as many items as each header claims, so a few nested claims that no
+    bytes stand behind would take memory without limit.
+    """
+    walker = msgpack.Unpacker(max_buffer_size=len(packed))
+    walker.feed(packed)
+    walker.skip()
 
 
 def _lower(value: Any) -> Any:
@@ -67,9 +82,8 @@ def _lower(value: Any) -> Any:
 def _lower_array(array: np.ndarray[Any, Any]) -> list[Any]:
     if array.dtype.kind in "iu" and array.dtype.itemsize > 1 and array.size:
         low, high = int(array.min()), int(array.max())
-        for narrow in _NARROW:
-            limits = np.iinfo(narrow)
-            if limits.min <= low and high <= limits.max:
+        for narrow, least, most in _NARROW:
+            if least <= low and high <= most:
                 array = array.astype(narrow)
                 break
     little = array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype
@@ -136,8 +150,10 @@ def _raise_array(value: Any, dtype: np.dtype[Any], where: str) -> Any:
     count = 1
     for n in shape:
         count *= n
-    if count * found.itemsize != len(data):
+    if count * found.itemsize != len(data) or (not count and sum(shape) > _MAX_EMPTY):
         raise UndecodableError(f"{where} has {len(data)} bytes for shape {shape}")
+    if found.kind == "b" and data.translate(None, b"\0\1"):
+        raise UndecodableError(f"{where} holds truth values other than 0 and 1")
     array = np.frombuffer(data, dtype=found).reshape(shape)
     if found == dtype:
         return array
@@ -166,4 +182,6 @@ def _raise_scalar(value: Any, kind: Any, where: str) -> Any:
         return float(value)
     if type(value) is not kind:
         raise UndecodableError(f"{where} is no {kind.__name__}")
+    if kind is int and not -(2**63) <= value < 2**63:
+        raise UndecodableError(f"{where} does not fit 64 bits")
     return value

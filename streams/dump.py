@@ -27,6 +27,7 @@ _FRAME = struct.Struct("<BII")
 _KINDS: dict[int, type[Entry]] = {1: CorpusRecord, 2: Vocabulary, 3: TokenBatch, 4: PartitionEnd}
 _CODES = {kind: code for code, kind in _KINDS.items()}
 _CLOSING = 255
+_MAX_BODY = 2**26  # twice what a topic takes: no record is longer, whatever a header claims
 
 
 def write_dump(path: Path, entries: Iterable[Entry]) -> None:
@@ -96,7 +97,7 @@ def _read_frames(path: Path, file: io.BufferedReader) -> Iterator[Entry]:
         if len(head) < _FRAME.size:
             raise CorpusError(f"the dump {path} is cut short: copy or dump it again")
         code, length, checksum = _FRAME.unpack(head)
-        body = file.read(length)
+        body = file.read(min(length, _MAX_BODY))
         if len(body) < length or zlib.crc32(body) != checksum:
             raise CorpusError(f"the dump {path} is damaged: copy or dump it again")
         if code == _CLOSING:

@@ -79,5 +79,13 @@ class OverflowingSumError(StreamError):
     """A fixed-point sum or a count no longer fits 64 bits."""
 
 
+class TooManyDeadLettersError(StreamError):
+    """So many records were refused that the cause must lie elsewhere than in the records."""
+
+
+class StallError(StreamError):
+    """A worker that has records to process gets no further."""
+
+
 class LostInputError(StreamError):
     """The input that a state still needs has been deleted from the log."""

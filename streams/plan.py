@@ -124,6 +124,7 @@ def make_plan(run: RunRecord) -> Plan:
     _refuse_oversized(run, clusterings, cluster_bytes)
     bucket_first, shard_first = _pack(cluster_bytes, run)
     owned_first = np.linspace(0, component_first[-1], len(bucket_first)).astype(np.int64)
+    _refuse_oversized_buckets(run, cluster_bytes, bucket_first, owned_first)
     layout = _addresses(run, bucket_first, owned_first, widths, pairs)
     threshold = [np.full(s.components, s.threshold, np.float32) for s in run.sources]
     sign = [np.full(s.components, SIGNS[s.sign], np.int8) for s in run.sources]
@@ -234,6 +235,21 @@ def _refuse_oversized(
             f"{int(cluster_bytes[worst]):,} bytes of state ({len(run.criteria)} criteria x "
             f"k={run.k} x {run.context} positions x its members, and counters), one record holds "
             f"{run.record_bytes:,}: lower k, split the cluster or raise record_bytes"
+        )
+
+
+def _refuse_oversized_buckets(
+    run: RunRecord, cluster_bytes: I64, bucket_first: I64, owned_first: I64
+) -> None:
+    """Raise RunError if a bucket with the components that it counts cannot fit one record."""
+    clusters = np.diff(np.r_[0, np.cumsum(cluster_bytes)][bucket_first])
+    components = COUNTER_BYTES * np.diff(owned_first)
+    worst = int((clusters + components).argmax())
+    if int(clusters[worst] + components[worst]) > run.record_bytes:
+        raise RunError(
+            f"bucket {worst} can take {int(clusters[worst]):,} bytes for its clusters and "
+            f"{int(components[worst]):,} for the components that it counts, one record holds "
+            f"{run.record_bytes:,}: lower bucket_bytes, raise record_bytes or take more shards"
         )
 
 

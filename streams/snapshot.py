@@ -144,12 +144,24 @@ class ShardManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedRecord:
+    """A record that was refused and became a dead letter: where it stands, and why."""
+
+    topic: str
+    partition: int
+    offset: int
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunManifest:
     """What makes a set of files a snapshot; written last.
 
     final: every shard has seen the whole corpus. content: see content.py. chains: per shard.
     about: the run record for people (model, sources, clusterings, criteria, k, edges, sum_bits,
-    context, corpus). created: ISO 8601, UTC.
+    context, corpus). created: ISO 8601, UTC. dead_letters: what the run refused so far, each place
+    once, by place.
     """
 
     version: int
@@ -163,6 +175,7 @@ class RunManifest:
     chains: tuple[tuple[int, ...], ...]
     files: tuple[PartFile, ...]
     about: dict[str, Any]
+    dead_letters: tuple[RefusedRecord, ...] = ()
 
 
 def to_json(manifest: ShardManifest | RunManifest) -> bytes:

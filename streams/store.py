@@ -82,11 +82,12 @@ def _remove_quietly(store: Store, path: str) -> None:
 
 def read_manifest(path: str) -> RunManifest:
     """Return the run manifest at ``path`` (the file, or the folder it lies in)."""
-    files, inner = fsspec.core.url_to_fs(path)
-    if files.isdir(inner):
-        inner = posixpath.join(inner, "manifest.json")
+    store = open_store(path)
+    inner = store.root
     try:
-        return run_manifest(files.cat_file(inner))
+        if store.files.isdir(inner):
+            inner = posixpath.join(inner, "manifest.json")
+        return run_manifest(store.files.cat_file(inner))
     except OSError as error:
         raise SnapshotError(f"no snapshot at {path}: {error.strerror or error}") from error
 

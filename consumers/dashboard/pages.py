@@ -56,14 +56,14 @@ def run_path(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Mo
         return _list_page(snapshot, snapshot.clusterings[0], asked)
     iteration = asked.get("iteration", "0")
     clustering = snapshot.clustering(name, int(iteration) if _small(iteration) else -1)
-    if clustering is None:
-        return not_found(f"Run “{run}” has no clustering “{name}” (iteration {iteration}).")
-    if label is None:
+    if clustering and label is None:
         return _list_page(snapshot, clustering, asked)
-    number = snapshot.find(clustering, label)
-    if number is None:
-        return _no_slash(snapshot, f"{name}/{label}")
-    return _cluster_page(snapshot, number, asked)
+    number = snapshot.find(clustering, label) if clustering and label is not None else None
+    if number is not None:
+        return _cluster_page(snapshot, number, asked)
+    if label is None:
+        return not_found(f"Run “{run}” has no clustering “{name}” (iteration {iteration}).")
+    return _no_slash(snapshot, f"{name}/{label}")
 
 
 def components(shelf: Shelf, run: str, name: str, asked: Mapping[str, str]) -> Page:

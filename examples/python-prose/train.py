@@ -46,7 +46,7 @@ LATENTS = 1024
 SOURCE = "sae"
 VALIDATION_SHARE = 0.1
 # Training rows, beside all validation rows, in which firing is counted.
-SAMPLE = 4000
+SAMPLE = 2000
 # How often a document of each kind is read in one pass over the training text.
 REPEATS = {"code": 1, "docstrings": 3, "reference": 4}
 # Tests, vendored packages and files that hold generated tables.

@@ -65,9 +65,11 @@ class Commits:
         self._pending = []
 
     async def _flush_later(self) -> None:
-        suspended = asyncio.ensure_future(self._app.delivery.suspend_flow.wait())
-        try:
-            await asyncio.wait({suspended}, timeout=self._seconds)
-        finally:
-            suspended.cancel()
-        await self.flush()
+        # Until nothing is left: what came during a flush has no timer of its own.
+        while self._pending:
+            suspended = asyncio.ensure_future(self._app.delivery.suspend_flow.wait())
+            try:
+                await asyncio.wait({suspended}, timeout=self._seconds)
+            finally:
+                suspended.cancel()
+            await self.flush()

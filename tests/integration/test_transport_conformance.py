@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -539,6 +540,34 @@ def test_counts_are_exact_when_workers_are_killed_and_come_back(
 
     within(work())
     assert totals(client, names) == expected(4, range(8000))
+
+
+@pytest.mark.kafka
+def test_a_zombie_that_comes_back_changes_nothing(kafka_url: str, names: Names) -> None:
+    client = connect(kafka_url)
+    create_topics(client, names, 4)
+    workers = Processes(kafka_url, names)
+    numbers = range(4000)
+
+    async def work() -> None:
+        try:
+            await workers.start("one")
+            await workers.start("two")
+            for part in range(4):
+                publish(client, names, 4, numbers[part * 1000 : (part + 1) * 1000])
+                zombie = workers.running["one" if part % 2 else "two"]
+                await asyncio.sleep(0.1 * part)
+                zombie.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(5.0)
+                zombie.send_signal(signal.SIGCONT)
+            await until_done(client, names)
+        finally:
+            await workers.end()
+
+    within(work())
+    assert totals(client, names) == expected(4, numbers)
+    client.delete_topics([names.source, names.changelog])
+    client.close()
 
 
 @dataclass

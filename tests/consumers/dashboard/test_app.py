@@ -4,7 +4,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from consumers.dashboard.app import make_app, serve
 from consumers.dashboard.watch import PathSource, Watch
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.snapshot import RunManifest
-from tests.consumers.dashboard.snapshot_files import Given
+from tests.consumers.dashboard.snapshot_files import Given, write_snapshot
 
 Browser = TestClient[Any, Any]
 
 
+@asynccontextmanager
 async def browser_of(watch: Watch) -> AsyncIterator[Browser]:
     watch.look()
     async with TestClient(TestServer(make_app(watch))) as browser:
@@ -31,7 +32,7 @@ async def browser_of(watch: Watch) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture
 async def browser(manifest: RunManifest) -> AsyncIterator[Browser]:
-    async for each in browser_of(Watch(lambda: [manifest], interval=60)):
+    async with browser_of(Watch(lambda: [manifest], interval=60)) as each:
         yield each
 
 
@@ -140,17 +141,17 @@ async def test_json_lists_and_state(browser: Browser, manifest: RunManifest) -> 
 
 
 @pytest.mark.asyncio
-async def test_several_runs_are_listed(manifest: RunManifest, tmp_path: Path) -> None:
-    other = replace(manifest, run="other", files=())
-    async for browser in browser_of(Watch(lambda: [manifest, other], interval=60)):
+async def test_several_runs_are_listed(manifest: RunManifest, tmp_path: Path, given: Given) -> None:
+    other = write_snapshot(str(tmp_path), given, run="other")
+    async with browser_of(Watch(lambda: [manifest, other], interval=60)) as browser:
         _, html = await fetched(browser, "/")
         assert 'href="/runs/demo/"' in html
-        assert "other" in html
+        assert 'href="/runs/other/"' in html
 
 
 @pytest.mark.asyncio
 async def test_before_the_first_snapshot_the_page_says_so() -> None:
-    async for browser in browser_of(Watch(list, interval=60)):
+    async with browser_of(Watch(list, interval=60)) as browser:
         status, html = await fetched(browser, "/")
         assert status == 200
         assert "No snapshot has been written yet" in html
@@ -160,10 +161,8 @@ async def test_before_the_first_snapshot_the_page_says_so() -> None:
 async def test_a_file_that_vanished_is_a_page_that_says_so(
     tmp_path: Path, given: Given, manifest: RunManifest
 ) -> None:
-    from tests.consumers.dashboard.snapshot_files import write_snapshot
-
     written = write_snapshot(str(tmp_path), given)
-    async for browser in browser_of(Watch(lambda: [written], interval=60)):
+    async with browser_of(Watch(lambda: [written], interval=60)) as browser:
         for part in written.files:
             (tmp_path / "demo" / part.path).unlink()
         status, html = await fetched(browser, "/runs/demo/odd/both")

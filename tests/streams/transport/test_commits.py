@@ -111,6 +111,20 @@ def test_a_group_that_does_not_fill_is_flushed_in_time() -> None:
     run(work)
 
 
+def test_what_comes_during_a_flush_is_not_left_behind() -> None:
+    async def work(app: StubApp, acked: list[int]) -> None:
+        commits = make(app, seconds=0.02)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await commits.add(StubEvent(0, acked), [future])  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        await commits.add(StubEvent(1, acked))  # type: ignore[arg-type]
+        future.set_result(None)
+        await asyncio.sleep(0.1)
+        assert acked == [0, 1]
+
+    run(work)
+
+
 def test_a_suspended_flow_is_not_kept_waiting() -> None:
     async def work(app: StubApp, acked: list[int]) -> None:
         commits = make(app)

@@ -1,0 +1,65 @@
+"""``millrace dlq``."""
+
+from pathlib import Path
+
+import click
+
+from millrace.options import broker_option, settings, settings_option, stacked
+from streams.transport.client import Client, connect
+
+_filters = stacked(
+    settings_option,
+    broker_option,
+    click.option("--run", "run_name", default="", help="Only those of this run."),
+    click.option("--app", default="", help="Only those of this app, produce.CORPUS for one."),
+)
+
+
+@click.group()
+def dlq() -> None:
+    """List, show and export dead letters: what could not be processed, and why."""
+
+
+def _client(settings_file: Path | None, broker: str | None) -> Client:
+    return connect(settings(settings_file, broker=broker).broker)
+
+
+@dlq.command("list")
+@_filters
+def list_(settings_file: Path | None, broker: str | None, run_name: str, app: str) -> None:
+    """List dead letters, one line per original position; the first number is for dlq show."""
+    from consumers.dead_letters import listing
+    from streams.deadletters import distinct, read_dead_letters
+
+    client = _client(settings_file, broker)
+    for line in listing(distinct(read_dead_letters(client, run_name, app))):
+        click.echo(line)
+
+
+@dlq.command()
+@click.argument("number", type=int)
+@click.option("--bytes", "shown", type=int, default=256, show_default=True, help="Bytes to show.")
+@settings_option
+@broker_option
+def show(number: int, shown: int, settings_file: Path | None, broker: str | None) -> None:
+    """Show the dead letter of a NUMBER: its cause, where it stood, and how its bytes begin."""
+    from consumers.dead_letters import description
+    from streams.deadletters import get_dead_letter
+
+    for line in description(get_dead_letter(_client(settings_file, broker), number), shown):
+        click.echo(line)
+
+
+@dlq.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@_filters
+def export(
+    folder: Path, settings_file: Path | None, broker: str | None, run_name: str, app: str
+) -> None:
+    """Write the original bytes, a file per position, and index.json to FOLDER."""
+    from consumers import dead_letters
+    from streams.deadletters import read_dead_letters
+
+    client = _client(settings_file, broker)
+    count = dead_letters.export(read_dead_letters(client, run_name, app), folder)
+    click.echo(f"{count} dead letters written to {folder}")

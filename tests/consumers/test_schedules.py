@@ -1,0 +1,48 @@
+"""Random schedules of faults against the core: exact with every rule, wrong without each of them.
+
+MILLRACE_SCHEDULES sets how many schedules are tried (10,000 by default, in CI too); a failing seed
+is in the message, and ``simulate(SCENE, seed)`` replays it.
+"""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from tests.consumers.simulation import EVERY_RULE, INCOMPLETE, Rules, make_scene, simulate
+
+SCHEDULES = int(os.environ.get("MILLRACE_SCHEDULES", "10000"))
+GROUPS = 20
+SCENE = make_scene()
+RULES = sorted(Rules.__dataclass_fields__)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_every_schedule_is_exact(group: int) -> None:
+    for seed in range(group, SCHEDULES, GROUPS):
+        wrong = simulate(SCENE, seed)
+        assert not wrong, f"schedule {seed}: {', '.join(wrong)}"
+
+
+@pytest.mark.parametrize("rule", sorted(set(RULES) - {"chain_wants_successor"}))
+def test_without_a_rule_some_schedule_goes_wrong(rule: str) -> None:
+    rules = replace(EVERY_RULE, **{rule: False})
+    assert any(simulate(SCENE, seed, rules) for seed in range(1500))
+
+
+def test_a_gap_leaves_the_chain_incomplete_and_never_the_numbers_wrong() -> None:
+    careless = replace(EVERY_RULE, dies_of_a_failed_send=False)
+    outcomes = [simulate(SCENE, seed, careless) for seed in range(300)]
+    assert any(INCOMPLETE in wrong for wrong in outcomes)
+    hits_may_be_lost = [w for wrong in outcomes for w in wrong if w != INCOMPLETE]
+    careless_chain = replace(careless, chain_wants_successor=False)
+    without = [w for seed in range(300) for w in simulate(SCENE, seed, careless_chain)]
+    assert len([w for w in without if w != INCOMPLETE]) > len(hits_may_be_lost)
+
+
+def test_a_seed_replays_to_the_same_end() -> None:
+    rules = replace(EVERY_RULE, delivers_contiguously=False)
+    outcomes = [simulate(SCENE, seed, rules) for seed in range(20)]
+    assert outcomes == [simulate(SCENE, seed, rules) for seed in range(20)]
+    assert any(outcomes)
