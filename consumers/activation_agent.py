@@ -1,22 +1,23 @@
 """The activation side as a Faust app: wiring around ``worker.ActivationWorker``."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import faust
+from faust import StreamT
 from faust.types import EventT
 
+from consumers.limits import Limits
 from consumers.progress import Progress
-from consumers.worker import ActivationWorker
+from consumers.refusals import Refusals
+from consumers.watchdog import Watchdog, Watched
+from consumers.worker import ActivationWorker, Outcome
 from streams import topics
-from streams.app import AppOptions, create_app, raw_topic
-from streams.deadletters import Origin, headers
-from streams.errors import RecordError
+from streams.app import AppOptions, create_app, events, raw_topic
 from streams.plan import Plan
 from streams.transport.commits import Commits
-from streams.transport.sends import Confirmation
 from streams.transport.worker import ExactApp
 
 
@@ -26,6 +27,7 @@ def activations_app(
     broker: str,
     options: AppOptions,
     progress: Progress,
+    limits: Limits = Limits(),
 ) -> ExactApp:
     """Return the app that turns a run's corpus into partials.
 
@@ -34,28 +36,34 @@ def activations_app(
     app = create_app(topics.activations_app(plan.run.name), broker, options=options)
     device = ThreadPoolExecutor(1, thread_name_prefix="device")
     commits = Commits(app)
+    refusals = Refusals(app, plan, "activations", limits)
     workers: list[ActivationWorker] = []
+    partials = topics.partials(plan.run.name, 0, 0).name
+    corpus = topics.tokens(plan.run.corpus, plan.run.partitions).name
 
-    def handle(event: EventT[Any]) -> Any:
+    def handle(event: EventT[Any]) -> Outcome:
         if not workers:
             workers.append(make_worker())
         message = event.message
         found = dict(message.headers or {})
         return workers[0].handle(message.partition, message.value, found)
 
-    async def activations(stream: faust.Stream[bytes]) -> None:
+    async def activations(stream: StreamT[bytes]) -> None:
         loop = asyncio.get_running_loop()
-        async for event in stream.noack().events():
+        async for event in events(stream):
             if not await app.delivery.admit(event.message):
                 continue
+            begun = time.perf_counter()
             try:
                 outcome = await loop.run_in_executor(device, handle, event)
+                await refusals.settle(event, outcome.error)
             except Exception as error:
                 app.fatal(error)
                 return
+            progress.activated(outcome, time.perf_counter() - begun)
             futures = [
                 app.send_record(
-                    topics.partials(plan.run.name, 0, 0).name,
+                    partials,
                     record.shard,
                     record.value,
                     headers=(
@@ -65,27 +73,9 @@ def activations_app(
                 )
                 for record in outcome.records
             ]
-            if outcome.error is not None:
-                futures.append(send_dead_letter(app, plan, event, outcome.error, "activations"))
-            progress.activated(outcome)
             await commits.add(event, futures)
 
-    corpus = raw_topic(app, topics.tokens(plan.run.corpus, plan.run.partitions).name)
-    app.agent(corpus, name="activations")(activations)
+    app.agent(raw_topic(app, corpus), name="activations")(activations)
+    watched = Watched(corpus, lambda: refusals.breaker.records, dict)
+    app.add_dependency(Watchdog(app, plan, watched, limits, progress))
     return app
-
-
-def send_dead_letter(
-    app: ExactApp, plan: Plan, event: EventT[Any], error: RecordError, stage: str
-) -> Confirmation:
-    """Send a record that cannot be processed, as it came, to the dead letters."""
-    message = event.message
-    timestamp = int((message.timestamp or 0) * 1000)
-    origin = Origin(message.topic, message.partition, message.offset, timestamp)
-    return app.send_record(
-        topics.DEAD_LETTERS.name,
-        0,
-        message.value,
-        message.key,
-        headers(origin, error, app=app.conf.id, run=plan.run.name, stage=stage),
-    )

@@ -1,23 +1,28 @@
 """The aggregate side as a Faust app: wiring around ``overlay.Overlay`` and the snapshot writer."""
 
+import asyncio
 import logging
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import faust
+from faust import StreamT
 from faust.types import TP, EventT
 
-from consumers.activation_agent import send_dead_letter
-from consumers.overlay import Applied, Overlay, partial
+from consumers.limits import Limits
+from consumers.overlay import Overlay, Partial, partial
 from consumers.progress import Progress
+from consumers.refusals import Refusals
 from consumers.shard_writer import ShardWriter
+from consumers.watchdog import Watchdog, Watched
 from streams import topics
-from streams.app import AppOptions, create_app, raw_topic
+from streams.app import AppOptions, create_app, events, raw_topic
 from streams.errors import RecordError
+from streams.partials import BucketState, Statistics
 from streams.plan import Plan
 from streams.transport.commits import Caused, Commits
 from streams.transport.durable import DurableTable, durable_table
-from streams.transport.sends import Confirmation
 from streams.transport.worker import ExactApp
 
 log = logging.getLogger(__name__)
@@ -26,11 +31,19 @@ log = logging.getLogger(__name__)
 class _Shards:
     """The state behind the agent: the overlay over the table, and where each shard starts."""
 
-    def __init__(self, app: ExactApp, plan: Plan, table: DurableTable, writer: ShardWriter) -> None:
+    def __init__(
+        self,
+        app: ExactApp,
+        plan: Plan,
+        table: DurableTable,
+        writer: ShardWriter,
+        progress: Progress,
+    ) -> None:
         self._app = app
         self._plan = plan
         self._table = table
         self._writer = writer
+        self._progress = progress
         self._input = topics.partials(plan.run.name, 0, 0).name
         self.overlay = Overlay(plan)
         self.commits = Commits(app, self._write, records=64, seconds=1.0)
@@ -54,53 +67,88 @@ class _Shards:
         if self.overlay.is_complete(shard):
             self._writer.write_final(shard, self.overlay.states(shard))
 
+    def states(self) -> Mapping[int, Sequence[BucketState]]:
+        """Return the states of every owned shard."""
+        return {shard: self.overlay.states(shard) for shard in self.overlay.shards}
+
     async def _write(self) -> Caused:
-        return [self._table.put(key, value, shard) for shard, key, value in self.overlay.flush()]
+        begun = time.perf_counter()
+        sent = [self._table.put(key, value, shard) for shard, key, value in self.overlay.flush()]
+        if sent:
+            durable = asyncio.gather(*sent, return_exceptions=True)
+            durable.add_done_callback(lambda _: self._progress.flushed(time.perf_counter() - begun))
+        return sent
 
 
-def aggregates_app(plan: Plan, broker: str, options: AppOptions, progress: Progress) -> ExactApp:
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What became of a partial. tokens: whose statistics it brought."""
+
+    tokens: int = 0
+    duplicate: bool = False
+    error: RecordError | None = None
+
+
+def aggregates_app(
+    plan: Plan, broker: str, options: AppOptions, progress: Progress, limits: Limits = Limits()
+) -> ExactApp:
     """Return the app that folds a run's partials into per-cluster state and writes snapshots."""
     app = create_app(topics.aggregates_app(plan.run.name), broker, options=options)
     table = durable_table(app, "buckets", plan.run.shards)
     writer = ShardWriter(plan, broker, app.fatal, progress)
-    shards = _Shards(app, plan, table, writer)
+    shards = _Shards(app, plan, table, writer, progress)
+    refusals = Refusals(app, plan, "aggregates", limits)
+    partials = topics.partials(plan.run.name, 0, 0).name
     app.positions = shards
 
-    async def aggregate(stream: faust.Stream[bytes]) -> None:
-        async for event in stream.noack().events():
+    async def aggregate(stream: StreamT[bytes]) -> None:
+        async for event in events(stream):
             if not await app.delivery.admit(event.message):
                 continue
             begun = time.perf_counter()
-            caused: list[Confirmation] = []
-            tokens = 0
             try:
-                tokens = _apply(plan, shards, writer, event)
-            except RecordError as error:
-                caused.append(send_dead_letter(app, plan, event, error, "aggregates"))
+                taken = _take(plan, shards, writer, event)
+                seconds = time.perf_counter() - begun
+                await refusals.settle(event, taken.error)
             except Exception as error:
                 app.fatal(error)
                 return
-            progress.applied(tokens, time.perf_counter() - begun)
-            await shards.commits.add(event, caused)
+            refused = taken.error is not None
+            progress.applied(taken.tokens, seconds, duplicate=taken.duplicate, refused=refused)
+            await shards.commits.add(event)
 
-    source = raw_topic(app, topics.partials(plan.run.name, 0, 0).name)
-    app.agent(source, name="aggregate")(aggregate)
+    app.agent(raw_topic(app, partials), name="aggregate")(aggregate)
     app.task(writer.assemble_forever)
+    watched = Watched(partials, lambda: refusals.breaker.records, shards.states)
+    app.add_dependency(Watchdog(app, plan, watched, limits, progress))
     return app
 
 
-def _apply(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) -> int:
-    """Take a partial in and return the tokens whose statistics it brought."""
+def _take(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) -> _Taken:
+    """Take a partial in, or refuse it before any of it is."""
     message = event.message
+    shard = message.partition
     kind = dict(message.headers or {}).get(topics.KIND, b"")
-    found = partial(plan, message.partition, kind, message.value)
-    applied: Applied = shards.overlay.apply(message.partition, message.offset, found)
+    try:
+        found = partial(plan, shard, kind, message.value)
+        duplicate = _is_known(found, shards.overlay.states(shard))
+        applied = shards.overlay.apply(shard, message.offset, found)
+    except RecordError as error:
+        return _Taken(error=error)
     if applied.gap is not None:
         log.warning(
             "Statistics ahead of their predecessor, dropped until it comes: %s", applied.gap
         )
     if applied.request is not None:
-        states = shards.overlay.states(message.partition)
-        writer.write(applied.request.snapshot, message.partition, states)
-    shards.check(message.partition)
-    return applied.tokens
+        writer.write(applied.request.snapshot, shard, shards.overlay.states(shard))
+    shards.check(shard)
+    return _Taken(0 if duplicate else applied.tokens, duplicate)
+
+
+def _is_known(found: Partial, states: Sequence[BucketState]) -> bool:
+    """Return whether these are statistics that every bucket has applied before."""
+    return isinstance(found, Statistics) and all(
+        found.sequence <= state.chain[found.partition]
+        for state in states
+        if found.first <= state.bucket < found.stop
+    )

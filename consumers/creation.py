@@ -42,6 +42,14 @@ def create_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> RunRec
     created: the time, as text. Raises ModelError, RunError or SettingsError in one line for
     whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
     """
+    return prepare_run(spec, corpus, created).plan.run
+
+
+def prepare_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> TorchEngine:
+    """Return the engine of a new run, whose plan holds its record; errors as in ``create_run``.
+
+    The corpus need not be sealed yet, nor be on a broker.
+    """
     check_names(spec)
     check_criteria(spec.criteria)
     device = pick_device(spec.model.device)
@@ -77,8 +85,7 @@ def create_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> RunRec
         record_bytes=spec.record_bytes,
         created=created,
     )
-    make_plan(run)
-    return run
+    return TorchEngine(make_plan(run), model, loaded)
 
 
 def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:

@@ -34,7 +34,9 @@ def description(letter: DeadLetter, shown_bytes: int) -> Iterator[str]:
     yield f"dead letter {letter.number}"
     yield printable(f"stood at  {place(refusal.origin)}{_time(refusal.origin.timestamp)}")
     yield printable(f"error     {refusal.error}: {refusal.message}")
-    yield printable(f"refused by {refusal.app or 'nobody named'}, stage {refusal.stage or 'unknown'}")
+    yield printable(
+        f"refused by {refusal.app or 'nobody named'}, stage {refusal.stage or 'unknown'}"
+    )
     if refusal.run:
         yield printable(f"run       {refusal.run} (id {refusal.run_id})")
     for name, data in (("key", letter.key), ("value", letter.value)):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from streams.errors import ModelError
+from streams.hub import out_of_reach
 
 _GATES = {
     "attn.hook_result": "set_use_attn_result",
@@ -136,7 +137,7 @@ def close(name: str, known: Iterable[str]) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return what an error of another library says, as one short line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = out_of_reach(error) or " ".join(str(error).split()) or type(error).__name__
     if len(text) > 200:
         text = text.split(". ")[0]
     return text if len(text) <= 200 else text[:197] + "..."

@@ -4,7 +4,7 @@ Batches that some buckets have already are duplicates to them, so going back too
 never results.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from consumers.overlay import bucket_key
@@ -75,7 +75,7 @@ def stored_states(client: Client, plan: Plan) -> Iterator[BucketState]:
             yield state
 
 
-def first_missing(plan: Plan, states: Iterator[BucketState]) -> list[Missing]:
+def first_missing(plan: Plan, states: Iterable[BucketState]) -> list[Missing]:
     """Return the smallest missing sequence of every source partition that lacks one."""
     found: dict[int, Missing] = {}
     for state in states:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from consumers.activation_agent import activations_app
 from consumers.aggregate_agent import aggregates_app
 from consumers.engine import Engine
+from consumers.limits import Limits
 from consumers.progress import Progress
 from consumers.snapshots import final_manifest
 from consumers.worker import ActivationWorker
@@ -38,45 +39,66 @@ def serve_run(
     *,
     until_final: bool,
     session: float = 60.0,
+    limits: Limits = Limits(),
 ) -> None:
     """Serve workers of a run; return once its final snapshot is there, if ``until_final``.
 
     Raises what ended a worker; SnapshotError, for one, when a part cannot be written.
     """
+    last_resort = LastResort()
     apps: list[ExactApp] = []
     for number in range(crew.activations):
+        made = options(plan, f"activations-{number}", session, last_resort)
         apps.append(
             activations_app(
                 plan,
                 lambda: ActivationWorker(plan, make_engine()),
                 broker,
-                options(plan, f"activations-{number}", session),
+                made,
                 progress,
+                limits,
             )
         )
     for number in range(crew.aggregates):
-        made = options(plan, f"aggregates-{number}", session)
-        apps.append(aggregates_app(plan, broker, made, progress))
-    with Watch(plan, broker, active=until_final) as watch:
+        made = options(plan, f"aggregates-{number}", session, last_resort)
+        apps.append(aggregates_app(plan, broker, made, progress, limits))
+    with last_resort, Watch(plan, broker, active=until_final) as watch:
         asyncio.run(serve(apps, until=lambda: watch.done))
 
 
-def options(plan: Plan, role: str, session: float) -> AppOptions:
+def options(plan: Plan, role: str, session: float, last_resort: "LastResort") -> AppOptions:
     """Return the options of a worker; its group member is named after host, process and role."""
     return AppOptions(
         session=session,
         heartbeat=min(3.0, session / 4),
         max_record_bytes=plan.run.record_bytes * 2,
         instance=f"{plan.run.name}-{socket.gethostname()}-{os.getpid()}-{role}",
-        leave=leave_soon,
+        leave=last_resort.leave,
     )
 
 
-def leave_soon(status: int) -> None:
-    """End the process for certain after a failure, should stopping cleanly hang."""
-    timer = threading.Timer(_SECONDS_TO_STOP, os._exit, (status or 1,))
-    timer.daemon = True
-    timer.start()
+class LastResort:
+    """Ends the process for certain after a failure, should the block not end by itself."""
+
+    def __init__(self, seconds: float = _SECONDS_TO_STOP) -> None:
+        self._seconds = seconds
+        self._timer: threading.Timer | None = None
+
+    def leave(self, status: int) -> None:
+        """Give the block its last seconds."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._seconds, os._exit, (status or 1,))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def __enter__(self) -> "LastResort":
+        """Begin the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the process live: whoever called says what went wrong, and with which status."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class Watch:

@@ -33,7 +33,10 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def bars() -> Iterator[Progress]:
-    """Yield a set of bars on the error output, one per stage."""
+    """Yield a set of bars on the error output, one per stage; they show once one is started.
+
+    If the block fails they go away, so that the error stands alone.
+    """
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<12}"),
@@ -44,8 +47,21 @@ def bars() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    progress = Progress(*columns, console=console)
+    try:
         yield progress
+    except BaseException:
+        progress.live.transient = True
+        raise
+    finally:
+        progress.stop()
+
+
+@contextmanager
+def spinner(what: str) -> Iterator[None]:
+    """Show on a terminal that something goes on that has no measure."""
+    with console.status(what):
+        yield
 
 
 class ProducerBar:
@@ -57,14 +73,16 @@ class ProducerBar:
 
     def advance(self, rows: int, tokens: int) -> None:
         """Move the bar."""
+        self._progress.start()
         self._progress.advance(self._task, tokens)
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self._progress.console.print(text)
+        self._progress.console.print(text, highlight=False, soft_wrap=True)
 
     def finish(self, tokens: int) -> None:
         """Show the bar as full."""
+        self._progress.start()
         self._progress.update(self._task, total=tokens, completed=tokens)
 
 

@@ -4,10 +4,13 @@ import importlib
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
 from streams.errors import StreamError, UserError
+
+log = logging.getLogger(__name__)
 
 _VERBS = {
     "demo": "millrace.verbs.demo:demo",
@@ -20,6 +23,8 @@ _VERBS = {
     "dashboard": "millrace.verbs.dashboard:dashboard",
     "corpora": "millrace.verbs.corpora:corpora",
     "runs": "millrace.verbs.runs:runs",
+    "dlq": "millrace.verbs.dlq:dlq",
+    "repair": "millrace.verbs.repair:repair",
     "oracle": "millrace.verbs.oracle:oracle",
     "broker": "millrace.verbs.broker:broker",
 }
@@ -34,6 +39,8 @@ _HELP = {
     "dashboard": "Serve pages for the snapshots of a broker or of one folder.",
     "corpora": "List, show, dump, load and delete corpora.",
     "runs": "Create, list, show and delete runs.",
+    "dlq": "List, show and export dead letters.",
+    "repair": "Have a run's missing batches computed again.",
     "oracle": "Compute a run's data in one plain process, to compare.",
     "broker": "A native Apache Kafka for those without Docker.",
 }
@@ -71,32 +78,55 @@ def cli(verbose: int) -> None:
     Settings come from a TOML file (--settings), MILLRACE_... in the environment, and options, each
     overriding the one before.
     """
-    levels = [logging.WARNING, logging.INFO, logging.DEBUG]
-    logging.basicConfig(
-        level=levels[min(verbose, 2)], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for noisy in ("faust", "mode", "aiokafka", "kafka"):
-        logging.getLogger(noisy).setLevel(levels[min(verbose, 2)] + (10 if verbose < 2 else 0))
+    from millrace.logs import set_up_logs
+
+    set_up_logs(verbose)
 
 
 def main() -> None:
-    """Run the program: 0 when all went well, 2 for what the user can mend, 1 otherwise."""
+    """Run the program and end the process with its status."""
+    sys.exit(run_program(sys.argv[1:]))
+
+
+def run_program(arguments: Sequence[str]) -> int:
+    """Return 0 when all went well, 2 for what the user can mend, 130 for Ctrl-C, 1 otherwise.
+
+    Whatever goes wrong is one line on the error output.
+    """
     # Threads that wait by spinning stand still when they outnumber the cores that are free.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        cli.main(standalone_mode=False)
+        cli.main(list(arguments), prog_name="millrace", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("millrace: interrupted", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
+        return 130
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
+    except click.ClickException as error:
+        return _failed(_said(error), 2)
     except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        return end.exit_code
     except StreamError as error:
-        click.echo(f"millrace: error: {' '.join(str(error).split())}", err=True)
-        sys.exit(2 if isinstance(error, UserError) else 1)
+        return _failed(str(error), 2 if isinstance(error, UserError) else 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"millrace: error: {where}{error.strerror or error}", err=True)
-        sys.exit(2)
+        return _failed(f"{where}{error.strerror or error}", 2)
+    except Exception as error:
+        log.info("What was unforeseen:", exc_info=error)
+        what = f"unforeseen {type(error).__name__}: {error}"
+        return _failed(f"{what}; millrace -v shows where, and we would like to know", 1)
+    return 0
+
+
+def _failed(what: str, status: int) -> int:
+    click.echo(f"millrace: error: {' '.join(what.split())}", err=True)
+    return status
+
+
+def _said(error: click.ClickException) -> str:
+    """Return what click says, and for wrong usage where the right one stands."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    said = error.format_message().rstrip(".")
+    return f"{said}; see {context.command_path} --help" if context else said

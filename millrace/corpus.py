@@ -4,10 +4,14 @@ from typing import TYPE_CHECKING
 
 from consumers.specs import suggested_context
 from producers.documents import BadDocument, Fields, Refusals
+from producers.load_tokenizer import load_tokenizer
+from producers.resume import expect_same
 from producers.settings import CorpusSettings
 from producers.sources import Source
 from producers.tokenise import Bos
 from streams import topics
+from streams.catalog import find_corpus
+from streams.corpus import CorpusRecord
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import SettingsError
 from streams.transport.client import Client
@@ -37,6 +41,20 @@ def corpus_settings(settings: "Settings") -> CorpusSettings:
         limit_documents=section.limit_documents,
         limit_tokens=section.limit_tokens,
     )
+
+
+def corpus_to_be(client: Client, settings: "Settings") -> CorpusRecord:
+    """Return the record that the corpus will have before it is sealed; nothing is written.
+
+    Raises SettingsError if no text is named or a place has the wrong form, CorpusError if a file or
+    folder is not there or another corpus has the name, ModelError for the tokenizer.
+    """
+    made = corpus_settings(settings)
+    documents(settings, client).expect_places()
+    record = made.record(load_tokenizer(made.tokenizer))
+    if (found := find_corpus(client, record.name)) is not None:
+        expect_same(found, record)
+    return record
 
 
 def documents(settings: "Settings", client: Client) -> Source:

@@ -42,33 +42,97 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 settings_option = click.option(
     "--settings",
     "settings_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     envvar="MILLRACE_SETTINGS",
-    help="TOML file with settings.",
+    show_envvar=True,
+    help="TOML file with settings; its paths are relative to its folder.",
 )
 broker_option = click.option(
     "--broker",
+    metavar="URL",
+    show_default="memory://local",
     help="kafka://host:port[,host:port], or memory://name inside this process.",
 )
-store_option = click.option("--store", help="Folder or address that snapshots are kept in.")
-run_option = click.option("--run", "run_name", help="Name of the run (MILLRACE_RUN__NAME).")
-device_option = click.option("--device", help="cpu, cuda, mps or auto (the default).")
+store_option = click.option(
+    "--store",
+    metavar="PLACE",
+    show_default=".millrace/snapshots",
+    help="Folder, or address such as s3://bucket/folder, that snapshots are kept in.",
+)
+run_option = click.option(
+    "--run", "run_name", metavar="NAME", show_default="run", help="Name of the run."
+)
+device_option = click.option(
+    "--device", metavar="DEVICE", show_default="auto", help="cpu, cuda, cuda:N, mps or auto."
+)
+k_option = click.option(
+    "--k", type=int, show_default="100", help="Contexts kept per cluster and criterion."
+)
 
 corpus_options = stacked(
     click.argument("text", nargs=-1),
-    click.option("--corpus", "name", help="Name of the corpus."),
-    click.option("--tokenizer", help="Name or folder; the model's."),
-    click.option("--context", type=int, help="Tokens per row."),
-    click.option("--batch-size", "batch_rows", type=int, help="Rows per token batch."),
-    click.option("--partitions", type=int, help="Partitions of the corpus."),
-    click.option("--pack/--no-pack", default=None, help="Join documents instead of padding."),
-    click.option("--bos/--no-bos", default=None, help="Put a BOS before every row, or never."),
-    click.option("--format", "format", help="text, json, jsonl, parquet; by default the suffix's."),
-    click.option("--text-field", help="Field that holds the text."),
-    click.option("--id-field", help="Field that holds the document's id."),
-    click.option("--domain-field", help="Field that holds the document's domain."),
-    click.option("--limit", type=Limit(), help="Stop after so many documents or tokens."),
-    click.option("--skip-bad", is_flag=True, default=None, help="Pass over unreadable documents."),
+    click.option(
+        "--corpus", "name", metavar="NAME", show_default="corpus", help="Name of the corpus."
+    ),
+    click.option(
+        "--tokenizer",
+        metavar="NAME|FOLDER",
+        show_default="the model's",
+        help="Tokenizer of a model, by its name or from its folder.",
+    ),
+    click.option(
+        "--context",
+        type=int,
+        show_default="128, or less if model or dictionary ask for it",
+        help="Tokens per row.",
+    ),
+    click.option(
+        "--batch-size", "batch_rows", type=int, show_default="64", help="Rows per token batch."
+    ),
+    click.option("--partitions", type=int, show_default="4", help="Partitions of the corpus."),
+    click.option(
+        "--pack/--no-pack",
+        default=None,
+        show_default="no-pack",
+        help="Join documents in a row, or pad the last row of each.",
+    ),
+    click.option(
+        "--bos/--no-bos",
+        default=None,
+        show_default="as the tokenizer does",
+        help="Put a BOS before every row, or before none.",
+    ),
+    click.option(
+        "--format",
+        "format",
+        metavar="FORMAT",
+        show_default="by the file's suffix",
+        help="text, json, jsonl or parquet.",
+    ),
+    click.option(
+        "--text-field", metavar="FIELD", show_default="text", help="Field that holds the text."
+    ),
+    click.option("--id-field", metavar="FIELD", help="Field that holds the document's id."),
+    click.option("--domain-field", metavar="FIELD", help="Field that holds the document's domain."),
+    click.option(
+        "--limit",
+        type=Limit(),
+        help="Stop after so many: 200documents (or 200), 1000000tokens.",
+    ),
+    click.option(
+        "--skip-bad",
+        is_flag=True,
+        default=None,
+        help="Make dead letters of unreadable documents and go on; else they stop us.",
+    ),
+)
+port_option = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port of the pages; 0 takes a free one.",
 )
 
 

@@ -1,7 +1,22 @@
 """Serving the dashboard."""
 
+import socket
+
 from millrace.bars import say
-from streams.errors import SettingsError
+from streams.errors import SettingsError, UserError
+from streams.store import read_manifest
+
+
+def expect_port(host: str, port: int) -> None:
+    """Raise UserError, before any work is done, if the pages could not be served at a port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(f"cannot listen on {host}:{port}: {reason}; try another port") from None
 
 
 def serve_pages(manifest: str | None, broker: str, host: str, port: int) -> None:
@@ -15,4 +30,5 @@ def serve_pages(manifest: str | None, broker: str, host: str, port: int) -> None
     if manifest is None:
         serve(host, port, broker=broker, report=say)
     else:
+        read_manifest(manifest)
         serve(host, port, snapshot=manifest, report=say)

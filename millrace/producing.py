@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.progress import Progress
+
 from millrace.bars import ProducerBar, bars
 from millrace.corpus import corpus_settings, documents
 from producers.dump import dump_corpus, load_corpus
@@ -28,9 +30,14 @@ def load(client: Client, file: Path) -> CorpusRecord:
 
 def produce_corpus(client: Client, settings: "Settings") -> CorpusRecord:
     """Make, resume or find the corpus of the settings and return its sealed record."""
-    made = corpus_settings(settings)
     with bars() as progress:
-        bar = ProducerBar(progress, "tokenise", made.limit_tokens)
-        record = produce(client, made, documents(settings, client), bar)
-        bar.finish(record.tokens)
+        return produce_in(progress, client, settings)
+
+
+def produce_in(progress: Progress, client: Client, settings: "Settings") -> CorpusRecord:
+    """Do the same with a bar among others."""
+    made = corpus_settings(settings)
+    bar = ProducerBar(progress, "tokenise", made.limit_tokens)
+    record = produce(client, made, documents(settings, client), bar)
+    bar.finish(record.tokens)
     return record

@@ -111,3 +111,13 @@ class ClusteringSettings(Section):
 
     path: str
     coactivation: Coactivation = "auto"
+
+
+class LimitsSettings(Section):
+    """When a worker gives up; see ``consumers.limits``."""
+
+    dead_letter_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
+    dead_letter_records: Positive = 50
+    dead_letter_run: Positive = 20
+    stall: Annotated[float, Field(ge=0)] = 300.0
+    incomplete: Annotated[float, Field(ge=0)] = 60.0

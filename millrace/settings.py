@@ -6,7 +6,7 @@ Unknown keys are errors everywhere. Importing this module imports pydantic: do i
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,26 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as VariableError
 
 from consumers import specs
+from consumers.limits import Limits
 from millrace.sections import (
     ClusteringSettings,
     CorpusSettings,
     DictionarySettings,
+    LimitsSettings,
     ModelSettings,
     NeuronsSettings,
     RunSettings,
     SourceSettings,
     WeightsSettings,
 )
-from millrace.settings_errors import explain, unknown_variables
+from millrace.settings_errors import explain, name_of, unknown_variables, where_of
 from millrace.settings_paths import with_absolute_paths
 from streams.errors import SettingsError
 
 PREFIX = "MILLRACE_"
+# Variables of ours that are no settings: of the command line, of the broker's cache.
+OTHERS = ("settings", "cache", "wait", "until_done", "metrics_port", "metrics_host")
+Layers = list[tuple[str, dict[str, Any]]]
 
 
 class Settings(BaseSettings):
@@ -53,6 +58,7 @@ class Settings(BaseSettings):
     neurons: tuple[NeuronsSettings, ...] = ()
     weights: tuple[WeightsSettings, ...] = ()
     clusterings: tuple[ClusteringSettings, ...] = ()
+    limits: LimitsSettings = LimitsSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -79,6 +85,10 @@ class Settings(BaseSettings):
             **options,
         )
 
+    def worker_limits(self) -> Limits:
+        """Return when workers give up."""
+        return Limits(**self.limits.model_dump())
+
     def _sources(self) -> list[specs.SourceSpec]:
         return [
             *(specs.DictionarySpec(**_source(one)) for one in self.dictionaries),
@@ -98,21 +108,63 @@ def load_settings(
     Paths of the file are relative to its folder, others to the working directory. Raises
     SettingsError that names the key and where it stands.
     """
-    environment = os.environ if environment is None else environment
-    unknown_variables(environment, PREFIX, Settings)
-    layers: list[tuple[str, dict[str, Any]]] = [
-        (str(file), with_absolute_paths(_read(file), file.parent) if file else {}),
-        ("the environment", with_absolute_paths(_variables(environment), Path())),
-        ("the options", with_absolute_paths(options or {}, Path())),
-    ]
-    merged: dict[str, Any] = {}
-    for _, layer in layers:
-        merged = _over(merged, layer)
+    layers = _layers(file, environment, options)
+    merged = _merged(layers)
     try:
         made = Settings(**merged)
     except ValidationError as error:
         raise SettingsError(explain(error, layers, Settings)) from error
     return made.model_copy(update=with_absolute_paths({"store": made.store}, Path()))
+
+
+def origins(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Return a line for each key that is set: its value, and whether file, environment or option.
+
+    Takes what ``load_settings`` takes; keys that are not listed have their defaults.
+    """
+    layers = _layers(file, environment, options)
+    return [
+        f"{name_of(path)} = {value!r} ({where_of(path, layers)})"
+        for path, value in _leaves(_merged(layers), ())
+    ]
+
+
+def _layers(
+    file: Path | None,
+    environment: Mapping[str, str] | None,
+    options: Mapping[str, Any] | None,
+) -> Layers:
+    """Return what each place says, the strongest last."""
+    environment = os.environ if environment is None else environment
+    unknown_variables(environment, PREFIX, Settings, OTHERS)
+    return [
+        (str(file), with_absolute_paths(_read(file), file.parent) if file else {}),
+        ("the environment", with_absolute_paths(_variables(environment), Path())),
+        ("the options", with_absolute_paths(options or {}, Path())),
+    ]
+
+
+def _merged(layers: Layers) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        merged = _over(merged, layer)
+    return merged
+
+
+def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Yield (path, value) of everything in tables and lists of tables."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, key))
+    elif isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, (*path, number))
+    else:
+        yield path, value
 
 
 def _source(section: SourceSettings) -> dict[str, Any]:

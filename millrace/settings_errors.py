@@ -21,27 +21,37 @@ def explain(error: ValidationError, layers: Layers, settings: type[BaseModel]) -
     path = [part for part in first["loc"] if isinstance(part, str | int)]
     if first["type"] == "extra_forbidden":
         known = _keys(path[:-1], settings)
-        return f"{_where(path, layers)}: unknown key {_name(path)!r}{_hint(str(path[-1]), known)}"
+        return (
+            f"{where_of(path, layers)}: unknown key {name_of(path)!r}{_hint(str(path[-1]), known)}"
+        )
     path = _known(path, settings)
     if first["type"] == "missing":
-        return f"{_where(path[:-1], layers)}: key {_name(path)!r} is missing"
+        return f"{where_of(path[:-1], layers)}: key {name_of(path)!r} is missing"
     if first["type"] == "value_error":
-        return f"{_where(path, layers)}: {_name(path)}: {first['ctx']['error']}"
+        return f"{where_of(path, layers)}: {name_of(path)}: {first['ctx']['error']}"
     same = [e for e in error.errors() if _known(list(e["loc"]), settings) == path]
     reason = ", or ".join(_reason(one["type"], one["msg"]) for one in same)
-    return f"{_where(path, layers)}: {_name(path)} = {first['input']!r}: {reason}"
+    return f"{where_of(path, layers)}: {name_of(path)} = {first['input']!r}: {reason}"
 
 
-def unknown_variables(environment: Iterable[str], prefix: str, settings: type[BaseModel]) -> None:
+def unknown_variables(
+    environment: Iterable[str],
+    prefix: str,
+    settings: type[BaseModel],
+    others: Sequence[str] = (),
+) -> None:
     """Raise SettingsError for a variable that seems to mean a setting and names none.
 
-    Other variables with our prefix are left alone: those without ``__`` unlike any setting.
+    Variables with our prefix that are no settings are left alone: ``others``, and those without
+    ``__`` that look like no setting.
     """
     known = list(settings.model_fields)
     for variable in sorted(environment):
         if not variable.upper().startswith(prefix):
             continue
         section, nested, _ = variable[len(prefix) :].lower().partition("__")
+        if section in others and not nested:
+            continue
         if section not in known and (nested or difflib.get_close_matches(section, known)):
             raise SettingsError(
                 f"the environment: unknown variable {variable}{_hint(section, known)}"
@@ -62,7 +72,7 @@ def _hint(key: str, known: Sequence[str]) -> str:
     return f"{meant} known are {', '.join(known)}"
 
 
-def _name(path: Sequence[str | int]) -> str:
+def name_of(path: Sequence[str | int]) -> str:
     """Return a path like ``dictionaries[0].path``."""
     name = ""
     for part in path:
@@ -70,7 +80,7 @@ def _name(path: Sequence[str | int]) -> str:
     return name
 
 
-def _where(path: Sequence[str | int], layers: Layers) -> str:
+def where_of(path: Sequence[str | int], layers: Layers) -> str:
     """Return which layer holds a key, the strongest first; the file if none does."""
     for where, values in reversed(layers):
         if path and _holds(values, path):

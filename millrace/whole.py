@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress as Bars
@@ -12,15 +13,16 @@ from rich.progress import Progress as Bars
 from consumers.progress import Progress
 from consumers.serving import Crew, serve_run
 from consumers.snapshots import final_manifest
-from millrace.bars import bars, say, stages
-from millrace.producing import produce_corpus
+from millrace.bars import bars, say, spinner, stages
+from millrace.corpus import corpus_to_be
+from millrace.producing import produce_in
 from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord
-from streams.errors import SnapshotError
+from streams.errors import ModelError, SnapshotError
 from streams.plan import Plan, make_plan
-from streams.run_catalog import put_run
+from streams.run_catalog import expect_new, get_run, put_run
 from streams.snapshot import RunManifest
-from streams.store import open_store
+from streams.store import check_store, open_store
 from streams.transport.client import Client, connect
 
 if TYPE_CHECKING:
@@ -30,23 +32,30 @@ if TYPE_CHECKING:
 
 def run_whole(settings: "Settings", workers: int) -> RunManifest:
     """Carry out what the settings say and return the final snapshot's manifest."""
+    check_store(settings.store)
     client = connect(settings.broker)
     begun = time.perf_counter()
-    corpus = _corpus(client, settings)
-    tokenised = time.perf_counter() - begun
-    plan, engine = _prepared(client, settings, corpus)
+    engine = _prepared(client, settings)
+    loaded = time.perf_counter() - begun
     progress = Progress()
-    begun = time.perf_counter()
-    with bars() as shown, _drawn(shown, plan, corpus, engine, progress):
-        serve_run(
-            plan,
-            settings.broker,
-            Crew(workers, workers),
-            lambda: engine,
-            progress,
-            until_final=True,
-        )
-    _report(tokenised, time.perf_counter() - begun, corpus, engine, progress)
+    with bars() as shown:
+        begun = time.perf_counter()
+        corpus = _corpus(client, settings, shown)
+        tokenised = time.perf_counter() - begun
+        put_run(client, engine.plan.run)
+        plan = make_plan(get_run(client, engine.plan.run.name))
+        begun = time.perf_counter()
+        with _drawn(shown, plan, corpus, engine, progress):
+            serve_run(
+                plan,
+                settings.broker,
+                Crew(workers, workers),
+                lambda: engine,
+                progress,
+                until_final=True,
+                limits=settings.worker_limits(),
+            )
+    _report(loaded, tokenised, time.perf_counter() - begun, corpus, engine, progress)
     manifest = final_manifest(client, plan)
     if manifest is None:
         raise SnapshotError(f"run {plan.run.name} ended without its final snapshot")
@@ -60,25 +69,29 @@ def manifest_path(manifest: RunManifest) -> str:
     return open_store(manifest.store).path(manifest.run, manifest.snapshot, "manifest.json")
 
 
-def _corpus(client: Client, settings: "Settings") -> CorpusRecord:
-    found = find_corpus(client, settings.corpus.name)
-    if not settings.corpus.text and found is not None and found.sealed:
-        return found
-    return produce_corpus(client, settings)
+def _corpus(client: Client, settings: "Settings", shown: Bars) -> CorpusRecord:
+    """Return the sealed corpus: that of the name if no text is given, else made of the text."""
+    return _sealed(client, settings) or produce_in(shown, client, settings)
 
 
-def _prepared(
-    client: Client, settings: "Settings", corpus: CorpusRecord
-) -> tuple[Plan, "TorchEngine"]:
-    """Return the plan of the run, put on the broker, and its engine."""
-    say("loading the model and its dictionaries")
-    from consumers.creation import create_run, load_engine
+def _sealed(client: Client, settings: "Settings") -> CorpusRecord | None:
+    found = None if settings.corpus.text else find_corpus(client, settings.corpus.name)
+    return found if found is not None and found.sealed else None
 
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    record = create_run(settings.run_spec(), corpus, created=now)
-    put_run(client, record)
-    plan = make_plan(record)
-    return plan, load_engine(plan, settings.model.device)
+
+def _prepared(client: Client, settings: "Settings") -> "TorchEngine":
+    """Return the engine of the run, after checking that all fits together; nothing is written."""
+    spec = settings.run_spec()
+    if spec.model.path.startswith("/") and not Path(spec.model.path).is_dir():
+        raise ModelError(f"there is no model folder {spec.model.path}: check the name")
+    corpus = _sealed(client, settings) or corpus_to_be(client, settings)
+    with spinner("loading the model and its dictionaries"):
+        from consumers.creation import prepare_run
+
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        engine = prepare_run(spec, corpus, created=now)
+    expect_new(client, engine.plan.run)
+    return engine
 
 
 @contextmanager
@@ -87,6 +100,7 @@ def _drawn(
 ) -> Iterator[None]:
     """Keep the bars of the stages up to date while the block runs."""
     ended = threading.Event()
+    shown.start()
     names = ("forward", "encode", "select", "aggregate")
     tasks = {name: shown.add_task(name, total=corpus.tokens, unit="tokens") for name in names}
     tasks["snapshot"] = shown.add_task("snapshot", total=plan.run.shards + 1, unit="parts")
@@ -115,6 +129,7 @@ def _drawn(
 
 
 def _report(
+    loaded: float,
     tokenised: float,
     computed: float,
     corpus: CorpusRecord,
@@ -125,13 +140,14 @@ def _report(
     done, timings = progress.done, engine.timings
     stages(
         {
+            "load": loaded,
             "tokenise": tokenised,
             "forward": timings.forward,
             "encode": timings.encode,
             "select": timings.select + done.select_seconds,
             "aggregate": done.apply_seconds,
             "snapshot": done.snapshot_seconds,
-            "all after tokenising": computed,
+            "forward to snapshot": computed,
         }
     )
     say(f"{corpus.tokens:,} tokens, {corpus.tokens / computed:,.0f} tokens/s")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from producers.documents import Document, Fields, Refusals, document_of
+from streams.errors import CorpusError
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BROKEN_FILE = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -29,6 +30,10 @@ _OPENERS: dict[str, Callable[[Path], Any]] = {
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file for reading, unpacking it by its suffix; ``-`` is standard input."""
     if str(path) == STDIN:
+        if sys.stdin is None or sys.stdin.closed:
+            raise CorpusError(
+                "there is no standard input: it is closed; pipe text in or name files"
+            )
         return sys.stdin.buffer
     suffix = path.suffix.lower()
     if suffix in _OPENERS:

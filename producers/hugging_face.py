@@ -8,6 +8,7 @@ from typing import Any
 
 from producers.documents import Document, Fields, Refusals, document_of
 from streams.errors import CorpusError
+from streams.hub import out_of_reach
 
 PREFIX = "hf:"
 _PLACE = re.compile(r"hf:(?P<name>[^:#]+)(?::(?P<config>[^:#]+))?(?:#(?P<split>.+))?")
@@ -80,4 +81,5 @@ def _choose_split(place: DatasetPlace, splits: Mapping[Any, Any]) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return out_of_reach(error) or said

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer as Backend
 
 from producers.tokenise import Tokenizer, make_tokenizer
 from streams.errors import ModelError
+from streams.hub import out_of_reach
 
 _PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -97,6 +98,8 @@ def _named_ids(backend: Backend, tokens: dict[str, Any]) -> dict[str, int]:
 
 def _reason(error: Exception) -> str:
     """Return the first sentence of what a library said."""
+    if away := out_of_reach(error):
+        return away
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].split(". ")[0].rstrip(".: ")
 

@@ -9,7 +9,14 @@ from producers.documents import Documents
 from producers.load_tokenizer import load_tokenizer
 from producers.outbox import Outbox
 from producers.progress import Progress
-from producers.resume import expect_resumable, expect_same, not_empty, verified, within_ends
+from producers.resume import (
+    expect_resumable,
+    expect_same,
+    expect_same_text,
+    not_empty,
+    verified,
+    within_ends,
+)
 from producers.settings import CorpusSettings
 from producers.tally import Tally
 from streams import topics
@@ -23,9 +30,10 @@ def produce(
 ) -> CorpusRecord:
     """Make a corpus of documents and return its sealed record.
 
-    What broke off is resumed behind what the topic holds; what is sealed already stays as it is.
-    Raises CorpusError if there is no text, if the name stands for another corpus, or if the text is
-    not what it was; nothing is written then. Raises BrokerError if a record cannot be sent, and
+    What broke off is resumed behind what the topic holds; what is sealed already stays as it is,
+    once the beginning of the text was seen to be the same. Raises CorpusError if there is no text,
+    if the name stands for another corpus, or if the text is not what it was; nothing is written
+    then. Raises BrokerError if a record cannot be sent, and
     nothing is sent after it.
     """
     tokenizer = load_tokenizer(settings.tokenizer)
@@ -58,6 +66,7 @@ def publish(client: Client, draft: Draft, progress: Progress) -> CorpusRecord:
     if found is not None:
         expect_same(found, record)
         if found.sealed:
+            expect_same_text(client, found, draft.batches)
             progress.say(f"corpus {record.name} is complete already: nothing to do")
             return found
     confirmed = read_confirmed(client, record)

@@ -1,13 +1,17 @@
 """Whether a corpus can be made, or gone on with, and what is missing from its topic."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
-from producers.confirmed import Confirmed, digest
+from producers.confirmed import Confirmed, digest, read_log
 from producers.progress import Progress
 from producers.tally import Tally
+from streams import topics
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import CorpusError
+from streams.transport.client import Client
+
+COMPARED_BATCHES = 64
 
 
 def verified(
@@ -90,3 +94,32 @@ def expect_resumable(name: str, known: bool, rereadable: bool) -> None:
             f"corpus {name} broke off and standard input cannot be read again: delete it and "
             "produce it anew, from a file if it may break off"
         )
+
+
+def expect_same_text(client: Client, found: CorpusRecord, batches: Iterable[TokenBatch]) -> None:
+    """Raise CorpusError unless the text begins as that of a corpus that is complete already.
+
+    The first batches are compared, and their number where the text has no more: reading all of a
+    large text again would cost as much as producing it.
+    """
+    topic = topics.tokens(found.name, found.partitions).name
+    logs = [_batches(client, topic, partition) for partition in range(found.partitions)]
+    number = 0
+    for batch in islice(batches, COMPARED_BATCHES):
+        number += 1
+        kept = next((b for b in logs[batch.partition] if b.sequence == batch.sequence), None)
+        if kept is None or digest(kept) != digest(batch):
+            raise _other_text(found.name, f"batch {number} differs")
+    if number < min(COMPARED_BATCHES, found.batches):
+        raise _other_text(found.name, f"it makes {number} batches instead of {found.batches}")
+
+
+def _batches(client: Client, topic: str, partition: int) -> Iterator[TokenBatch]:
+    return (r for r in read_log(client, topic, partition) if isinstance(r, TokenBatch))
+
+
+def _other_text(name: str, how: str) -> CorpusError:
+    return CorpusError(
+        f"corpus {name} exists with other text ({how}): take another name for this text, delete "
+        "the corpus, or name no text to use it as it is"
+    )

@@ -14,7 +14,7 @@ from producers.files import (
     read_text,
     reason,
 )
-from producers.hugging_face import PREFIX, read_dataset
+from producers.hugging_face import PREFIX, parse_place, read_dataset
 from producers.json_files import read_json
 from producers.parquet_files import read_parquet
 from producers.python_text import PLACE, python_documents
@@ -61,6 +61,14 @@ class Source:
         """Whether all places can be read again: standard input cannot."""
         return STDIN not in self.places
 
+    def expect_places(self) -> None:
+        """Raise CorpusError if a file or folder is not there, before any of them is read."""
+        for place in self.places:
+            if place.startswith(PREFIX):
+                parse_place(place)
+            elif place not in (PLACE, STDIN) and not Path(place).exists():
+                raise _absent(Path(place))
+
     def __iter__(self) -> Iterator[Document]:
         for place in self.places:
             yield from self._read(place)
@@ -88,9 +96,13 @@ class Source:
         try:
             yield from reader(path, printable, self.fields, self.refusals)
         except FileNotFoundError as error:
-            raise CorpusError(f"there is no file or folder {path}: check the name") from error
+            raise _absent(path) from error
         except BROKEN_FILE as error:
             self.refusals.add(str(path), reason(error))
+
+
+def _absent(path: Path) -> CorpusError:
+    return CorpusError(f"there is no file or folder {path}: check the name")
 
 
 def format_of(path: Path) -> str:

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
+from faust import Stream, StreamT
 from faust.transport.drivers import TRANSPORTS
-from faust.types import TopicT
+from faust.types import EventT, TopicT
 from mode.supervisors import CrashingSupervisor
 
 from streams.errors import SettingsError
@@ -156,3 +158,8 @@ def raw_topic(app: ExactApp, name: str) -> TopicT:
         value_serializer="raw",
         allow_empty=True,
     )
+
+
+def events(stream: StreamT[bytes]) -> AsyncIterator[EventT[Any]]:
+    """Return the records that reach an agent, which hands them to ``Commits`` afterwards."""
+    return cast(AsyncIterator[EventT[Any]], cast(Stream[bytes], stream).noack().events())

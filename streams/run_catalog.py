@@ -23,8 +23,8 @@ def get_run(client: Client, name: str) -> RunRecord:
     raise RunError(f"there is no run {name!r} (known: {known}); make one with runs create")
 
 
-def put_run(client: Client, record: RunRecord) -> None:
-    """Write a run's record and create its topics; the same settings again change nothing.
+def expect_new(client: Client, record: RunRecord) -> RunRecord:
+    """Return the record, or the one of the same settings that is there already.
 
     Raises RunError if another run has the name.
     """
@@ -33,6 +33,15 @@ def put_run(client: Client, record: RunRecord) -> None:
         raise RunError(
             f"a run {record.name!r} with other settings exists: take another name or delete it"
         )
+    return known
+
+
+def put_run(client: Client, record: RunRecord) -> None:
+    """Write a run's record and create its topics; the same settings again change nothing.
+
+    Raises RunError if another run has the name.
+    """
+    known = expect_new(client, record)
     size = record.record_bytes * 2
     client.create_topics(
         [

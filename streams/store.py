@@ -5,6 +5,7 @@ import io
 import posixpath
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from streams.errors import SnapshotError
 from streams.snapshot import TABLES, PartFile, RunManifest, run_manifest, to_json
 
 _ROWS_PER_GROUP = 4096
+_CHECKED_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,20 @@ def open_store(address: str) -> Store:
     except (ValueError, ImportError) as error:
         raise SnapshotError(f"store {address!r} cannot be opened: {error}") from error
     return Store(address, files, root)
+
+
+def check_store(address: str) -> None:
+    """Raise SnapshotError unless files can be written to a store; nothing stays there."""
+    store = open_store(address)
+    path = store.path(f"check-{uuid.uuid4().hex}")
+    there = _exists(store, store.root)
+    try:
+        _write_whole(store, path, bytes(_CHECKED_BYTES))
+        store.files.rm(path)
+    finally:
+        if not there and _exists(store, store.root):
+            with suppress(OSError):
+                store.files.rmdir(store.root)
 
 
 def write_part(store: Store, run: str, name: str, shard: int, table: pa.Table) -> PartFile:
@@ -72,12 +88,21 @@ def _write_whole(store: Store, path: str, data: bytes) -> None:
         store.files.mv(temporary, path)
     except OSError as error:
         _remove_quietly(store, temporary)
-        raise SnapshotError(f"cannot write {path}: {error.strerror or error}") from error
+        what = f"cannot write {path}: {error.strerror or error}"
+        raise SnapshotError(f"{what}; make room there or take another store") from error
 
 
 def _remove_quietly(store: Store, path: str) -> None:
-    if store.files.exists(path):
-        store.files.rm(path)
+    with suppress(OSError):
+        if store.files.exists(path):
+            store.files.rm(path)
+
+
+def _exists(store: Store, path: str) -> bool:
+    try:
+        return bool(store.files.exists(path))
+    except OSError:
+        return False
 
 
 def read_manifest(path: str) -> RunManifest:

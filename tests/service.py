@@ -10,6 +10,7 @@ from typing import Any
 from consumers.activation_agent import activations_app
 from consumers.aggregate_agent import aggregates_app
 from consumers.engine import Engine
+from consumers.limits import Limits
 from consumers.oracle_run import oracle_tables
 from consumers.progress import Progress
 from consumers.snapshots import final_manifest
@@ -36,6 +37,7 @@ class Service:
     batches: tuple[TokenBatch, ...]
     engine: Engine
     progress: Progress
+    limits: Limits = Limits()
 
     def serve(
         self, activations: int, aggregates: int, until: Callable[[], bool] | None = None
@@ -53,11 +55,18 @@ class Service:
                 self.broker,
                 _options(f"activations-{number}"),
                 self.progress,
+                self.limits,
             )
             for number in range(activations)
         ]
         apps += [
-            aggregates_app(self.plan, self.broker, _options(f"aggregates-{number}"), self.progress)
+            aggregates_app(
+                self.plan,
+                self.broker,
+                _options(f"aggregates-{number}"),
+                self.progress,
+                self.limits,
+            )
             for number in range(aggregates)
         ]
         await serve(apps, until or self.is_done)

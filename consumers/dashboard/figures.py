@@ -133,6 +133,8 @@ class _Axis:
         for steps in ((1, 2, 5), (1, 3), (1,)):
             found = [step * 10.0**ten for ten in decades for step in steps]
             inside = [at for at in found if self.left <= at <= self.right]
+            if len(inside) < 2:
+                return [self.left, self.right]
             if len(inside) <= 6:
                 return inside
         return inside[:: math.ceil(len(inside) / 6)]

@@ -29,7 +29,7 @@ def number(value: float) -> str:
 
 def short(value: float) -> str:
     """Return a round value, as an axis shows it."""
-    return f"{value:g}" if 1e-4 <= abs(value) < 1e6 else number(value)
+    return f"{value:.3g}" if 1e-4 <= abs(value) < 1000 else number(value)
 
 
 def signed(value: float) -> str:

@@ -101,6 +101,7 @@ def provenance(snapshot: Snapshot) -> dict[str, Any]:
         "tokens": snapshot.tokens,
         "rows": snapshot.rows,
         "refused": snapshot.refused,
+        "dead_letters": [asdict(letter) for letter in manifest.dead_letters],
         "about": manifest.about,
     }
 

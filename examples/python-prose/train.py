@@ -327,7 +327,8 @@ def new_model(vocabulary: int) -> Any:
 
 def optimizers(model: Any, rate: float) -> list[torch.optim.Optimizer]:
     """Return Muon for the matrices inside the blocks and AdamW for everything else."""
-    matrices, others = [], []
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
     for name, parameter in model.named_parameters():
         inside = ".h." in name and parameter.ndim == 2
         (matrices if inside else others).append(parameter)
@@ -578,8 +579,8 @@ def label_of(number: int, members: list[int], found: Firing, tokenizer: Any) -> 
     return f"{number:02d} {' '.join(words[:3])}"
 
 
-def build_clusters(settings: Settings, threshold: float) -> None:
-    """Join latents whose decoder directions are close, by average linkage on cosine distance."""
+def build_clusters(settings: Settings, groups_wanted: int) -> None:
+    """Join latents whose decoder directions are close, by Ward linkage on unit vectors."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from transformers import PreTrainedTokenizerFast
 
@@ -587,9 +588,11 @@ def build_clusters(settings: Settings, threshold: float) -> None:
     found = firing(settings, sample_rows(settings, SAMPLE))
     alive = torch.nonzero(found.count > 0).flatten()
     directions = F.normalize(load_sae(settings).W_dec.detach()[alive], dim=1)
-    tree = linkage(directions.numpy(), method="average", metric="cosine")
+    tree = linkage(directions.numpy(), method="ward")
     groups: dict[int, list[int]] = {}
-    for latent, group in zip(alive.tolist(), fcluster(tree, threshold, "distance"), strict=True):
+    for latent, group in zip(
+        alive.tolist(), fcluster(tree, groups_wanted, "maxclust"), strict=True
+    ):
         groups.setdefault(int(group), []).append(latent)
     kept = sorted((g for g in groups.values() if 3 <= len(g) <= 20), key=len, reverse=True)
     clusters = {
@@ -604,7 +607,7 @@ def build_clusters(settings: Settings, threshold: float) -> None:
         "clusters",
         {
             "clusters": len(kept),
-            "threshold": threshold,
+            "groups": len(groups),
             "sample_tokens": int(counted(found.rows).sum()),
             "smallest": min(sizes),
             "largest": max(sizes),
@@ -626,14 +629,14 @@ def ngram_losses(train: list[Tokens], rows: Tensor, vocabulary: int) -> dict[str
     single = np.ones(vocabulary)
     pairs: Counter[tuple[int, int]] = Counter()
     for row in (row for text in train for row in cut(text.ids)):
-        real = [token for token in row if token >= 0]
+        real = [each for each in row if each >= 0]
         np.add.at(single, real[1:], 1)
         pairs.update(pairwise(real))
     unigram = single / single.sum()
     total, kinds = np.zeros(vocabulary), np.zeros(vocabulary)
-    for (before, _), number in pairs.items():
-        total[before] += number
-        kinds[before] += 1
+    for (token, _), number in pairs.items():
+        total[token] += number
+        kinds[token] += 1
     before, after = rows[:, :-1].flatten().numpy(), rows[:, 1:].flatten().numpy()
     before, after = before[after >= 0], after[after >= 0]
     seen = np.array([pairs[pair] for pair in zip(before.tolist(), after.tolist(), strict=True)])
@@ -660,7 +663,7 @@ def total_loss(bridge: Any, rows: Tensor, change: Callable[[Tensor], Tensor] | N
 
 def mean_loss(bridge: Any, rows: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> float:
     """Mean loss over the real tokens of rows."""
-    total = sum(total_loss(bridge, part, change) for part in rows.split(64))
+    total = math.fsum(total_loss(bridge, part, change) for part in rows.split(64))
     return total / int((rows[:, 1:] >= 0).sum())
 
 
@@ -802,11 +805,11 @@ def sae_command(settings: Settings, tokens: int, active: float, rate: float) -> 
 
 
 @cli.command("clusters")
-@click.option("--threshold", default=0.7, show_default=True, help="Cosine distance to cut at.")
+@click.option("--groups", default=80, show_default=True, help="Groups to cut the tree into.")
 @click.pass_obj
-def clusters_command(settings: Settings, threshold: float) -> None:
+def clusters_command(settings: Settings, groups: int) -> None:
     """Group the latents."""
-    build_clusters(settings, threshold)
+    build_clusters(settings, groups)
 
 
 @cli.command("report")

@@ -74,7 +74,7 @@ def dump(name: str, file: Path, settings_file: Path | None, broker: str | None) 
 
 
 @corpora.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @settings_option
 @broker_option
 def load(file: Path, settings_file: Path | None, broker: str | None) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from millrace.options import broker_option, settings, settings_option
+from millrace.options import broker_option, port_option, settings, settings_option
 
 
 @click.command()
@@ -12,7 +12,7 @@ from millrace.options import broker_option, settings, settings_option
 @settings_option
 @broker_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind to.")
-@click.option("--port", type=int, default=8080, show_default=True, help="Port to bind to.")
+@port_option
 def dashboard(
     manifest: str | None, settings_file: Path | None, broker: str | None, host: str, port: int
 ) -> None:

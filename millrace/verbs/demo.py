@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from millrace.options import given, settings
+from millrace.options import given, port_option, settings
 from streams.errors import SettingsError
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "python-prose" / "run.toml"
@@ -14,16 +14,20 @@ _EXAMPLE = Path(__file__).parents[2] / "examples" / "python-prose" / "run.toml"
 @click.option(
     "--serve/--no-serve", default=True, help="Show the result as pages until interrupted."
 )
-@click.option("--port", type=int, default=8080, show_default=True, help="Port of the pages.")
-@click.option("--limit-tokens", type=int, help="Tokens of text to read.")
+@port_option
+@click.option(
+    "--limit-tokens", type=int, show_default="1000000", help="Tokens of text to read at most."
+)
 def demo(serve: bool, port: int, limit_tokens: int | None) -> None:
     """Run the shipped example model over texts that come with Python, and show the result."""
-    from millrace.pages import serve_pages
+    from millrace.pages import expect_port, serve_pages
     from millrace.whole import manifest_path, run_whole
 
     if not _EXAMPLE.exists():
         raise SettingsError("the example is part of a clone of the project, not of an installation")
     chosen = settings(_EXAMPLE, corpus=given({"limit_tokens": limit_tokens}))
+    if serve:
+        expect_port("127.0.0.1", port)
     manifest = run_whole(chosen, workers=1)
     if serve:
         serve_pages(manifest_path(manifest), chosen.broker, "127.0.0.1", port)

@@ -21,10 +21,15 @@ from millrace.options import (
 @device_option
 @click.option(
     "--dump",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Read the batches from this dump of the corpus instead of its topic.",
 )
-@click.option("--out", help="Also write the tables, as a snapshot of its own, to this folder.")
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    help="Also write the tables, as a snapshot of its own, to this folder.",
+)
 def oracle(
     settings_file: Path | None,
     broker: str | None,

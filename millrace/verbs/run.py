@@ -11,6 +11,8 @@ from millrace.options import (
     corpus_values,
     device_option,
     given,
+    k_option,
+    port_option,
     run_option,
     settings,
     settings_option,
@@ -19,21 +21,34 @@ from millrace.options import (
 )
 
 _run_options = stacked(
-    click.option("--model", help="transformer-lens name or local folder."),
+    click.option(
+        "--model", metavar="NAME|FOLDER", help="transformer-lens name, or Hugging Face folder."
+    ),
     click.option(
         "--dictionary",
         "dictionaries",
+        metavar="FOLDER|RELEASE#ID",
         multiple=True,
-        help="Folder of a SAELens dictionary, or RELEASE#ID; may be repeated.",
+        help="SAELens dictionary; may be repeated. In cluster files they are sae, sae-2, ...",
     ),
     click.option(
-        "--clusters", "clusterings", multiple=True, help="Cluster file (JSON); may be repeated."
+        "--clusters",
+        "clusterings",
+        metavar="FILE",
+        multiple=True,
+        help="Cluster file (JSON); may be repeated.",
     ),
-    click.option("--k", type=int, help="Contexts kept per cluster and criterion."),
-    click.option("--micro-batch", type=int, help="Rows per forward pass."),
-    click.option("--workers", type=int, default=1, show_default=True, help="Workers of each kind."),
+    k_option,
+    click.option("--micro-batch", type=int, show_default="8", help="Rows per forward pass."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Workers of each kind.",
+    ),
     click.option("--serve/--no-serve", default=False, help="Show the result as pages at the end."),
-    click.option("--port", type=int, default=8080, show_default=True, help="Port of the pages."),
+    port_option,
 )
 
 
@@ -66,7 +81,7 @@ def run(
     By default everything happens in memory (memory://); with --broker kafka://... the same workers
     use Kafka, and others can join. TEXT is as for produce; without it the corpus must exist.
     """
-    from millrace.pages import serve_pages
+    from millrace.pages import expect_port, serve_pages
     from millrace.whole import manifest_path, run_whole
 
     chosen = settings(
@@ -79,6 +94,8 @@ def run(
         dictionaries=[_dictionary(d, n) for n, d in enumerate(dictionaries)] or None,
         clusterings=[{"path": path} for path in clusterings] or None,
     )
+    if serve:
+        expect_port("127.0.0.1", port)
     manifest = run_whole(chosen, workers)
     if serve:
         serve_pages(manifest_path(manifest), chosen.broker, "127.0.0.1", port)

@@ -2,10 +2,19 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from millrace.options import broker_option, run_option, settings, settings_option, store_option
+from millrace.options import (
+    broker_option,
+    device_option,
+    k_option,
+    run_option,
+    settings,
+    settings_option,
+    store_option,
+)
 from streams.transport.client import connect
 
 
@@ -19,35 +28,46 @@ def runs() -> None:
 @broker_option
 @store_option
 @run_option
-@click.option("--corpus", help="Name of the corpus (MILLRACE_CORPUS__NAME).")
-@click.option("--k", type=int, help="Contexts kept per cluster and criterion.")
+@device_option
+@click.option("--corpus", metavar="NAME", show_default="corpus", help="Name of the corpus.")
+@k_option
 def create(
     settings_file: Path | None,
     broker: str | None,
     store: str | None,
     run_name: str | None,
+    device: str | None,
     corpus: str | None,
     k: int | None,
 ) -> None:
-    """Create the run that the settings describe, after checking that all of it fits together."""
+    """Create the run that the settings describe, after checking that all of it fits together.
+
+    Says of every setting where it came from; what is not listed has its default.
+    """
     from consumers.creation import create_run
     from millrace.options import given
+    from millrace.settings import origins
     from streams.catalog import get_corpus
     from streams.run_catalog import put_run
     from streams.runs import run_id
+    from streams.store import open_store
 
-    chosen = settings(
-        settings_file,
-        broker=broker,
-        store=store,
-        run=given({"name": run_name, "k": k}),
-        corpus=given({"name": corpus}),
-    )
+    options: dict[str, Any] = {
+        "broker": broker,
+        "store": store,
+        "run": given({"name": run_name, "k": k}),
+        "corpus": given({"name": corpus}),
+        "model": given({"device": device}),
+    }
+    chosen = settings(settings_file, **options)
+    open_store(chosen.store)
     client = connect(chosen.broker)
     record = get_corpus(client, chosen.corpus.name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = create_run(chosen.run_spec(), record, created=now)
     put_run(client, made)
+    for line in origins(settings_file, options=given(options)):
+        click.echo(line)
     click.echo(f"run {made.name} over corpus {made.corpus}: id {run_id(made)}")
 
 

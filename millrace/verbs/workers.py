@@ -1,7 +1,9 @@
 """``millrace activations`` and ``millrace aggregates``: what a container runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,24 +18,63 @@ from millrace.options import (
 )
 
 if TYPE_CHECKING:
+    from consumers.progress import Progress
     from millrace.settings import Settings
     from streams.plan import Plan
 
+_limit_options = stacked(
+    click.option(
+        "--stall", type=float, help="Seconds without progress, although there is work, to end at."
+    ),
+    click.option("--dead-letter-ratio", type=float, help="Share of refused records to end at."),
+    click.option("--dead-letter-run", type=int, help="Refused records in a row to end at."),
+)
+_metrics_options = stacked(
+    click.option(
+        "--metrics-port",
+        type=int,
+        envvar="MILLRACE_METRICS_PORT",
+        help="Serve metrics for Prometheus at this port; by default none are served.",
+    ),
+    click.option(
+        "--metrics-host",
+        default="127.0.0.1",
+        show_default=True,
+        envvar="MILLRACE_METRICS_HOST",
+        help="Address to serve metrics at.",
+    ),
+)
 _worker_options = stacked(
     settings_option,
     broker_option,
     run_option,
-    click.option("--until-done", is_flag=True, help="End once the final snapshot is written."),
     click.option(
-        "--wait", type=float, default=0.0, help="Seconds to wait for the run to be created."
+        "--until-done",
+        is_flag=True,
+        envvar="MILLRACE_UNTIL_DONE",
+        show_envvar=True,
+        help="End once the final snapshot is written.",
+    ),
+    click.option(
+        "--wait",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        default=0.0,
+        show_default=True,
+        envvar="MILLRACE_WAIT",
+        show_envvar=True,
+        help="How long to wait for the run to be created.",
     ),
     click.option(
         "--session",
-        type=float,
+        type=click.FloatRange(min=6),
+        metavar="SECONDS",
         default=60.0,
         show_default=True,
-        help="Seconds of silence after which others take over this worker's partitions.",
+        help="Silence after which others take over this worker's partitions.",
     ),
+    _limit_options,
+    _metrics_options,
 )
 
 
@@ -47,25 +88,29 @@ def activations(
     until_done: bool,
     wait: float,
     session: float,
+    metrics_port: int | None,
+    metrics_host: str,
     device: str | None,
+    **limits: Any,
 ) -> None:
     """Compute activations for a run: start as many of these as there are devices."""
-    chosen = _settings(settings_file, broker, run_name, device)
+    chosen = _settings(settings_file, broker, run_name, limits, device)
     plan = _plan(chosen, wait)
     from consumers.creation import load_engine
-    from consumers.progress import Progress
     from consumers.serving import Crew, serve_run
 
     engine = load_engine(plan, chosen.model.device)
-    serve_run(
-        plan,
-        chosen.broker,
-        Crew(activations=1),
-        lambda: engine,
-        Progress(),
-        until_final=until_done,
-        session=session,
-    )
+    with _measured(metrics_port, metrics_host) as progress:
+        serve_run(
+            plan,
+            chosen.broker,
+            Crew(activations=1),
+            lambda: engine,
+            progress,
+            until_final=until_done,
+            session=session,
+            limits=chosen.worker_limits(),
+        )
 
 
 @click.command()
@@ -77,33 +122,60 @@ def aggregates(
     until_done: bool,
     wait: float,
     session: float,
+    metrics_port: int | None,
+    metrics_host: str,
+    **limits: Any,
 ) -> None:
     """Keep a run's per-cluster state and write its snapshots: up to one of these per shard."""
-    chosen = _settings(settings_file, broker, run_name, None)
+    chosen = _settings(settings_file, broker, run_name, limits)
     plan = _plan(chosen, wait)
-    from consumers.progress import Progress
     from consumers.serving import Crew, serve_run
     from streams.errors import StreamError
 
     def no_engine() -> "None":
         raise StreamError("an aggregate worker computes nothing")
 
-    serve_run(
-        plan,
-        chosen.broker,
-        Crew(aggregates=1),
-        no_engine,  # type: ignore[arg-type]
-        Progress(),
-        until_final=until_done,
-        session=session,
-    )
+    with _measured(metrics_port, metrics_host) as progress:
+        serve_run(
+            plan,
+            chosen.broker,
+            Crew(aggregates=1),
+            no_engine,  # type: ignore[arg-type]
+            progress,
+            until_final=until_done,
+            session=session,
+            limits=chosen.worker_limits(),
+        )
+
+
+@contextmanager
+def _measured(port: int | None, host: str) -> "Iterator[Progress]":
+    """Yield what counts a worker's progress, served as metrics if a port is given."""
+    from consumers.progress import Progress
+
+    progress = Progress()
+    if port is None:
+        yield progress
+        return
+    from consumers.metrics import Address, served
+
+    with served(progress, Address(host, port)):
+        yield progress
 
 
 def _settings(
-    file: Path | None, broker: str | None, run_name: str | None, device: str | None
+    file: Path | None,
+    broker: str | None,
+    run_name: str | None,
+    limits: dict[str, Any],
+    device: str | None = None,
 ) -> "Settings":
     return settings(
-        file, broker=broker, run=given({"name": run_name}), model=given({"device": device})
+        file,
+        broker=broker,
+        run=given({"name": run_name}),
+        model=given({"device": device}),
+        limits=given(limits),
     )
 
 

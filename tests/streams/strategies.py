@@ -1,12 +1,22 @@
-"""Small random hits with many ties, for the tests of whoever handles hits."""
+"""Small random hits with many ties, and random records of every kind."""
 
+import dataclasses
+import types
+import typing
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.hits import Hits, no_hits
+from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
+from streams.runs import RunRecord
+
+# The machines that run the tests are shared: time says nothing there, and examples cost.
+quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 # One hit in plain Python: table, score, high, low, peak, partition, sequence, row, entries.
 Plain = tuple[int, float, int, int, int, int, int, int, tuple[tuple[int, int, float], ...]]
@@ -14,7 +24,7 @@ Plain = tuple[int, float, int, int, int, int, int, int, tuple[tuple[int, int, fl
 ENTRY_COLUMNS = ("member", "position", "value")
 HEAD = tuple(f.name for f in fields(Hits) if f.name not in (*ENTRY_COLUMNS, "rows"))
 
-_scores = st.sampled_from([-1.5, -0.0, 0.0, 1e-45, 0.25, 1.0, 1.0, 3.0e38])
+_scores = st.sampled_from([-1.5, -0.0, 0.0, 2.0**-149, 0.25, 1.0, 1.0, 2.0**127])
 _keys = st.sampled_from([0, 1, 2**63, 2**64 - 1])
 _entries = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from([-2.0, 0.5])), max_size=3
@@ -67,3 +77,58 @@ def slow_best(given: list[Plain], k: int) -> list[Plain]:
         if len(same_table) < k and hit[2:4] not in [other[2:4] for other in same_table]:
             kept.append(hit)
     return kept
+
+
+KINDS = (
+    TokenBatch,
+    PartitionEnd,
+    CorpusRecord,
+    Vocabulary,
+    RunRecord,
+    HitsPart,
+    Statistics,
+    SourceEnd,
+    SnapshotRequest,
+    BucketState,
+)
+"""Every record that the codec puts on the wire or into a table."""
+
+_EDGES = [0, 1, 2, 127, 255, 256, 65535, 65536, 2**31 - 1, 2**32 - 1, 2**32, 2**63 - 1, 2**64 - 1]
+_INTEGERS = sorted({sign * edge - less for edge in _EDGES for sign in (1, -1) for less in (0, 1)})
+_FLOATS = [0.0, -0.0, 1.5, -1.5, float("inf"), float("-inf"), float("nan")]
+_SCALARS = {
+    str: st.text(max_size=5),
+    bytes: st.binary(max_size=5),
+    bool: st.booleans(),
+    float: st.sampled_from([*_FLOATS, 1e300]),
+    int: st.sampled_from([i for i in _INTEGERS if -(2**63) <= i < 2**63]),
+}
+
+
+def records(kind: Any) -> st.SearchStrategy[Any]:
+    """Return the records of a kind with any values of the types that its fields declare."""
+    arguments = typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    if origin is typing.Annotated:
+        return arrays(np.dtype(arguments[1]))
+    if origin is tuple:
+        return st.lists(records(arguments[0]), max_size=2).map(tuple)
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of([st.none() if a is type(None) else records(a) for a in arguments])
+    if origin is typing.Literal:
+        return st.sampled_from(arguments)
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        return st.builds(kind, **{f.name: records(hints[f.name]) for f in fields(kind)})
+    return _SCALARS[kind]
+
+
+def arrays(dtype: np.dtype[Any]) -> st.SearchStrategy[Any]:
+    """Return arrays of one or two dimensions with values at the edges of integer types."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        values = st.sampled_from([i for i in _INTEGERS if limits.min <= i <= limits.max])
+    else:
+        values = st.booleans() if dtype.kind == "b" else st.sampled_from(_FLOATS)
+    flat = st.lists(values, max_size=4).map(lambda items: np.array(items, dtype))
+    return st.one_of(flat, flat.map(lambda array: array.reshape(-1, 1)))

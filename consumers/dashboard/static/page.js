@@ -59,6 +59,14 @@ for (const whole of document.querySelectorAll(".whole")) {
   });
 }
 
+// The peak of an open context is in sight, also where the context scrolls.
+function reveal(details) {
+  const whole = details.querySelector(".whole");
+  const peak = whole && whole.querySelector("mark");
+  if (!details.open || !peak) return;
+  whole.scrollTop = Math.max(0, peak.offsetTop + peak.offsetHeight - whole.clientHeight * 0.6);
+}
+
 const hits = document.querySelector(".hits");
 if (hits) {
   const all = document.createElement("button");
@@ -69,7 +77,8 @@ if (hits) {
     const open = closed().length > 0;
     for (const each of hits.querySelectorAll("details")) each.open = open;
   });
-  hits.addEventListener("toggle", name, true);
+  hits.addEventListener("toggle", (event) => { name(); reveal(event.target); }, true);
+  hits.querySelectorAll("details").forEach(reveal);
   name();
   document.querySelector(".contexts .toolbar").append(all);
 }

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.dashboard.data import Snapshot, open_snapshot
+from consumers.dashboard.data import Snapshot
+from consumers.dashboard.opening import open_snapshot
 from streams.snapshot import RunManifest
 from tests.consumers.dashboard.snapshot_files import Given, small, write_snapshot
 

@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from consumers.dashboard.addresses import cluster_address
 from consumers.dashboard.app import make_app, serve
 from consumers.dashboard.watch import PathSource, Watch
 from streams.errors import SettingsError, SnapshotError, UserError
-from streams.snapshot import RunManifest
+from streams.snapshot import RefusedRecord, RunManifest
 from tests.consumers.dashboard.snapshot_files import Given, write_snapshot
 
 Browser = TestClient[Any, Any]
@@ -147,6 +148,15 @@ async def test_several_runs_are_listed(manifest: RunManifest, tmp_path: Path, gi
         _, html = await fetched(browser, "/")
         assert 'href="/runs/demo/"' in html
         assert 'href="/runs/other/"' in html
+
+
+@pytest.mark.asyncio
+async def test_refused_records_are_told_with_their_cause(manifest: RunManifest) -> None:
+    letter = RefusedRecord("tokens.library", 1, 1234, "VocabularyError", "id <7> is outside")
+    refused = replace(manifest, dead_letters=(letter,))
+    async with browser_of(Watch(lambda: [refused], interval=60)) as browser:
+        _, html = await fetched(browser, "/")
+        assert "tokens.library, partition 1, offset 1,234: id &lt;7&gt; is outside" in html
 
 
 @pytest.mark.asyncio

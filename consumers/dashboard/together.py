@@ -1,0 +1,116 @@
+"""What a cluster fires with: other clusters, its members among each other, and who shares them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.dashboard.contexts import LEVELS
+from consumers.dashboard.data import Clustering, Snapshot
+from streams.arrays import I64
+from streams.store import read_table
+
+NEIGHBOURS = 12
+MATRIX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another cluster; both: tokens at which the two fire together."""
+
+    clustering: str
+    iteration: int
+    label: str
+    members: int
+    both: int = 0
+    jaccard: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Two members: tokens at which both fire, and its shade."""
+
+    both: int
+    jaccard: float
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Member co-activation: the members that fire most, of ``members`` in all."""
+
+    labels: tuple[str, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    members: int
+
+
+def neighbour(snapshot: Snapshot, cluster: int, both: int = 0, jaccard: float = 0.0) -> Neighbour:
+    """Return a cluster as another one's neighbour."""
+    where = snapshot.clustering_of(cluster)
+    size = int(snapshot.sizes[cluster])
+    return Neighbour(where.name, where.iteration, snapshot.label(cluster), size, both, jaccard)
+
+
+def neighbours(
+    snapshot: Snapshot, clustering: Clustering, cluster: int
+) -> tuple[Neighbour, ...] | None:
+    """Return the clusters it fires with most, by Jaccard index; None if nobody counted."""
+    if not snapshot.coactivation_counted[cluster]:
+        return None
+    pairs = read_table(
+        snapshot.manifest, "coactivation", filters=[[("a", "==", cluster)], [("b", "==", cluster)]]
+    )
+    a, b, both = (pairs[name].to_numpy() for name in ("a", "b", "tokens"))
+    other = np.where(a == cluster, b, a)
+    firing = snapshot.firing_tokens
+    jaccard = np.minimum(both / np.maximum(firing[other] + firing[cluster] - both, 1), 1.0)
+    order = np.lexsort((other, -jaccard))[:NEIGHBOURS]
+    return tuple(
+        neighbour(snapshot, int(other[i]), int(both[i]), float(jaccard[i]))
+        for i in order
+        if other[i] != cluster
+    )
+
+
+def member_matrix(snapshot: Snapshot, cluster: int, members: list[str]) -> Matrix | None:
+    """Return the co-activation of a cluster's members; None for one or where it was not counted."""
+    if len(members) < 2 or not snapshot.pairs_counted[cluster]:
+        return None
+    pairs = read_table(
+        snapshot.manifest, "member_coactivation", filters=[("cluster", "==", cluster)]
+    )
+    both = np.zeros((len(members), len(members)), np.int64)
+    a, b, tokens = (pairs[name].to_numpy() for name in ("a", "b", "tokens"))
+    both[a, b] = both[b, a] = tokens
+    shown = np.argsort(-both.diagonal(), kind="stable")[:MATRIX]
+    part = both[np.ix_(shown, shown)]
+    return Matrix(tuple(members[i] for i in shown), _cells(part), len(members))
+
+
+def _cells(both: I64) -> tuple[tuple[Cell, ...], ...]:
+    alone = both.diagonal()
+    jaccard = both / np.maximum(alone[:, None] + alone[None, :] - both, 1)
+    levels = np.ceil(LEVELS * jaccard).astype(int)
+    return tuple(
+        tuple(Cell(int(n), float(j), int(level)) for n, j, level in zip(*row, strict=True))
+        for row in zip(both, jaccard, levels, strict=True)
+    )
+
+
+def sharing_clusters(snapshot: Snapshot, cluster: int, members: list[str]) -> list[int]:
+    """Return the other clusters that hold some of the members, the most shared first."""
+    shared: dict[int, int] = {}
+    for member in members:
+        for holder in snapshot.holders(member):
+            shared[holder] = shared.get(holder, 0) + 1
+    shared.pop(cluster, None)
+    return sorted(shared, key=lambda other: (-shared[other], -int(snapshot.sizes[other]), other))
+
+
+def single_clusters(snapshot: Snapshot, members: list[str]) -> dict[str, Neighbour]:
+    """Return, for each member that has a cluster of its own, that cluster."""
+    found = {}
+    for member in members:
+        alone = [c for c in snapshot.holders(member) if snapshot.sizes[c] == 1]
+        if alone:
+            found[member] = neighbour(snapshot, alone[0])
+    return found

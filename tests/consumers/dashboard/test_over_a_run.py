@@ -1,0 +1,72 @@
+"""Pages over tables that the oracle computed: signed sources, dropped components, two criteria."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consumers.dashboard.cluster import cluster_page
+from consumers.dashboard.data import Snapshot
+from consumers.dashboard.listing import Query, make_listing
+from consumers.dashboard.opening import open_snapshot
+from consumers.dashboard.pages import home, provenance
+from consumers.dashboard.watch import Shelf
+from consumers.oracle import Oracle
+from consumers.snapshots import write_plain
+from streams.plan import Plan
+from tests import factories
+
+SOURCES = (
+    factories.source(dropped=(2, 5)),
+    factories.source("neurons", sign="absolute", singles=False),
+)
+MIXED = factories.clustering({"x": [(1, 0), (1, 4), (0, 1)], "gone": [(0, 2), (0, 5)]}, iteration=3)
+
+
+def opened(folder: Path, plan: Plan) -> Snapshot:
+    oracle = Oracle(plan, factories.DenseEngine(plan, 1))
+    for batch in factories.batches(seed=1):
+        oracle.add(batch)
+    tables = oracle.tables([b"a", b"b"])
+    return open_snapshot(write_plain(plan, tables, "final", str(folder)))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Snapshot:
+    return opened(tmp_path, factories.plan(sources=SOURCES, clusterings=(MIXED,)))
+
+
+def test_every_cluster_has_a_page_for_every_criterion(run: Snapshot) -> None:
+    for cluster in range(len(run.labels)):
+        for criterion in ("maximum", "last"):
+            page = cluster_page(run, cluster, criterion=criterion)
+            assert page.criterion == criterion
+            for context in page.contexts:
+                assert context.tokens[context.peak].activity == context.score
+
+
+def test_signed_members_stay_below_the_clusters_highest(run: Snapshot) -> None:
+    cluster = run.find(run.clusterings[1], "x")
+    assert cluster is not None
+    page = cluster_page(run, cluster)
+    values = [m.value for c in page.contexts for row in c.members for m in row.marks]
+    assert min(values) < 0 < max(values)
+    assert np.abs(values).max() == run.high[cluster]
+    assert page.contexts[0].tokens[0].pieces[0].text.startswith("⟨id ")
+
+
+def test_what_is_dropped_is_said(run: Snapshot) -> None:
+    gone = run.find(run.clusterings[1], "gone")
+    assert gone is not None
+    assert run.status(gone) == "empty"
+    assert run.clustering("groups", 3) is run.clusterings[1]
+    listing = make_listing(run, run.clusterings[0], Query())
+    assert [row.status for row in listing.rows if row.label in ("2", "5")] == ["empty", "empty"]
+
+
+def test_a_run_whose_text_is_all_masked_still_shows(tmp_path: Path) -> None:
+    run = opened(tmp_path, factories.plan(masked_positions=np.arange(6)))
+    page = home(Shelf({"test": run}), {})
+    assert page.template == "list.html"
+    assert provenance(run)["tokens"] == 0
+    assert cluster_page(run, 0).contexts == ()

@@ -1,0 +1,94 @@
+"""The fuzz targets under hypothesis: random bytes, and valid bytes that were changed a little."""
+
+import struct
+import zlib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumers.membership import make_membership
+from consumers.messages import batch_records
+from consumers.selection import select, valid_tokens, with_rows
+from consumers.shards import new_bucket, with_hits
+from streams import codec, snapshot, topics
+from streams.corpus import PartitionEnd
+from streams.partials import HitsPart, SnapshotRequest, SourceEnd
+from tests import factories
+from tests.fuzz.fuzz_decoders import ENGINE, MAGIC, PLAN, TARGETS, check
+from tests.fuzz.mutations import HOSTILE, edited, nearly
+from tests.golden import version_1
+from tests.golden.write import HERE
+
+fuzz = settings(
+    deadline=None,
+    max_examples=80,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def seeds():
+    """Return valid bytes for every target that has an inside to reach."""
+    by_kind = {type(r).__name__: codec.encode(r) for r in version_1.records().values()}
+    batch = factories.batches()[0]
+    valid = valid_tokens(PLAN, batch)
+    selection = select(PLAN, make_membership(PLAN), batch, valid, ENGINE.compute(batch, valid))
+    hits = with_rows(selection, range(len(selection.candidates)))
+    sent = {
+        r.kind: r.value for r in batch_records(PLAN, 0, 0, selection.tally, hits) if r.shard == 0
+    }
+    part = codec.decode(HitsPart, sent[topics.HITS])
+    state = with_hits(PLAN, new_bucket(PLAN, 0, 0), part.hits, 3)
+    body = codec.encode(batch)
+    frames = struct.pack("<BII", 3, len(body), zlib.crc32(body)) + body
+    return {
+        **by_kind,
+        "hits": sent[topics.HITS],
+        "statistics": sent[topics.STATISTICS],
+        "source end": codec.encode(SourceEnd(PLAN.id, 0, 1, 5)),
+        "snapshot request": codec.encode(SnapshotRequest(PLAN.id, 0, "noon")),
+        "state": codec.encode(state),
+        "batch": body,
+        "end": codec.encode(PartitionEnd("text", 0, 5, 1, 1)),
+        "dump frame body": body,
+        "dump frames": frames,
+        "dump": (HERE / "v1" / "dump").read_bytes(),
+        "manifests": snapshot.to_json(version_1.manifests()["run-manifest"]),
+        "headers": b"17",
+        "dead letter": b"17",
+        "unknown kind": sent[topics.HITS],
+    }
+
+
+SEEDS = seeds()
+TREES = {
+    n for n in SEEDS if n not in ("dump", "dump frames", "manifests", "headers", "dead letter")
+}
+
+
+def test_every_target_has_a_seed():
+    assert SEEDS.keys() == TARGETS.keys()
+    assert SEEDS["dump"][:16] == MAGIC
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_random_and_nearly_right_bytes_give_a_record_or_our_error(name):
+    seed = SEEDS[name]
+    TARGETS[name](seed)
+    for piece in HOSTILE:
+        TARGETS[name](b"\1" + piece)
+        TARGETS[name](seed[: len(seed) // 2] + piece)
+    near = nearly(seed) if name in TREES else edited(seed)
+
+    @fuzz
+    @given(st.one_of(near, near, st.binary(), st.binary().map(lambda data: b"\1" + data)))
+    def run(data):
+        TARGETS[name](data)
+
+    run()
+
+
+@fuzz
+@given(st.binary())
+def test_the_function_that_atheris_runs_takes_anything(data):
+    check(data)

@@ -1,0 +1,206 @@
+"""What the workers do with records that they cannot process, and with everything else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.engine import Activations
+from consumers.limits import Limits
+from consumers.oracle_run import oracle_tables, topic_batches
+from consumers.snapshots import content_of
+from consumers.watching import progress_lines, readings
+from streams import topics
+from streams.content import content_hash
+from streams.corpus import TokenBatch
+from streams.deadletters import read_dead_letters
+from streams.errors import BrokerError, TooManyDeadLettersError
+from streams.plan import Plan
+from streams.snapshot import RefusedRecord
+from streams.transport.client import StoredRecord
+from streams.transport.memory_broker import Faults, broker, forget
+from tests import factories, published
+from tests.service import Service, make_service
+
+PER_PARTITION = 12
+
+
+@pytest.fixture
+def url(prefix: str) -> Iterator[str]:
+    yield f"memory://{prefix}"
+    forget(prefix)
+
+
+def poisoned(*places: tuple[int, int]) -> list[TokenBatch]:
+    """Return batches of which those at (partition, sequence) hold an id that no model knows."""
+    return [
+        replace(batch, ids=batch.ids + 50) if (batch.partition, batch.sequence) in places else batch
+        for batch in factories.batches(partitions=4, per_partition=PER_PARTITION)
+    ]
+
+
+def oracle_content(service: Service) -> str:
+    batches = topic_batches(service.client, service.plan)
+    return content_hash(oracle_tables(service.plan, service.engine, batches, published.WORDS))
+
+
+def committed(service: Service, app: str, topic: str) -> int:
+    return sum(r.at for r in readings(service.client, app, topic).values())
+
+
+def corpus_of(service: Service) -> str:
+    return topics.tokens(service.plan.run.corpus, 4).name
+
+
+def test_refused_batches_are_named_in_the_final_snapshot_and_counted_as_the_oracle_does(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    batches = poisoned((0, 0), (2, 5), (2, 11))
+    service = make_service(url, tmp_path, prefix, batches=batches)
+    partials = topics.partials(prefix, 3, 0).name
+    with service.client.sender() as sender:
+        sender.send(partials, 1, b"\x01junk", headers=((topics.KIND, topics.STATISTICS),))
+        sender.send(corpus_of(service), 3, b"no part of the run")
+    service.serve(2, 2)
+    manifest = service.manifest()
+    assert manifest is not None
+    assert manifest.content == oracle_content(service) == content_of(manifest, check=True)
+    why = "token id {} lies outside the vocabulary of 50 ids"
+    corpus = corpus_of(service)
+    named = [(d.topic, d.partition, d.offset, d.error) for d in manifest.dead_letters]
+    assert named == [
+        (partials, 1, 0, "UndecodableError"),
+        (corpus, 0, 0, "VocabularyError"),
+        (corpus, 2, 5, "VocabularyError"),
+        (corpus, 2, 11, "VocabularyError"),
+        *([(corpus, 3, 13, "UndecodableError")] if len(named) == 5 else []),
+    ]
+    assert manifest.dead_letters[1].message == why.format(int(batches[0].ids.max()))
+    lines = list(progress_lines(service.client, service.plan.run))
+    assert f"  refused: {corpus}, partition 0, offset 0: VocabularyError: " in "\n".join(lines)
+
+
+def test_dead_letters_of_another_run_of_the_same_name_are_not_named(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(url, tmp_path, prefix, batches=poisoned((1, 1)))
+    found = RefusedRecord(corpus_of(service), 1, 1, "VocabularyError", "")
+    service.serve(1, 1)
+    manifest = service.manifest()
+    assert manifest is not None
+    assert [replace(d, message="") for d in manifest.dead_letters] == [found]
+    from consumers.snapshots import refused_records
+
+    assert refused_records(replace(service.plan, id="0" * 32), service.client) == ()
+
+
+class HeldBack(Faults):
+    """Confirms dead letters late."""
+
+    def confirm(self, record: StoredRecord) -> float:
+        return 1.5 if record.topic == topics.DEAD_LETTERS.name else 0.0
+
+
+def test_a_refused_record_is_acknowledged_only_after_its_dead_letter_is_stored(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(url, tmp_path, prefix, batches=poisoned(*((p, 3) for p in range(4))))
+    broker(prefix).faults = HeldBack()
+    seen: list[tuple[int, int, int]] = []
+
+    def refused_something() -> bool:
+        for letter in read_dead_letters(service.client):
+            origin = letter.refusal.origin
+            group = topics.activations_app(prefix)
+            found = readings(service.client, group, corpus_of(service))
+            told = [
+                record
+                for shard in range(3)
+                for record in service.client.read(topics.partials(prefix, 3, 0).name, shard)
+                if dict(record.headers)[topics.SEQUENCE] == b"3"
+            ]
+            seen.append((found[origin.partition].at, origin.offset, len(told)))
+            return True
+        return False
+
+    service.serve(1, 0, until=refused_something)
+    ((at, refused, told),) = seen
+    assert at <= refused
+    assert told == 0  # no shard goes on behind a batch before its dead letter is certain
+
+
+class Refusing(Faults):
+    """Fails every dead letter."""
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+        if topic == topics.DEAD_LETTERS.name:
+            raise BrokerError("no room")
+
+
+def test_a_dead_letter_that_cannot_be_stored_ends_the_worker(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(url, tmp_path, prefix, batches=poisoned((0, 0)))
+    broker(prefix).faults = Refusing()
+    with pytest.raises(BrokerError, match=r"dead-letters.* was not stored"):
+        service.serve(1, 0)
+    assert readings(service.client, topics.activations_app(prefix), corpus_of(service))[0].at == 0
+
+
+def test_too_many_refused_batches_end_the_activation_side(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    everything = [(p, s) for p in range(4) for s in range(PER_PARTITION)]
+    service = make_service(url, tmp_path, prefix, batches=poisoned(*everything))
+    service = replace(service, limits=Limits(dead_letter_run=6))
+    with pytest.raises(TooManyDeadLettersError, match="6 records in a row"):
+        service.serve(1, 0)
+    assert len(list(read_dead_letters(service.client))) == 6
+
+
+def test_too_many_refused_partials_end_the_aggregate_side(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(url, tmp_path, prefix)
+    service = replace(service, limits=Limits(dead_letter_records=4, dead_letter_ratio=0.5))
+    with service.client.sender() as sender:
+        for _ in range(10):
+            sender.send(topics.partials(prefix, 3, 0).name, 0, b"junk")
+    with pytest.raises(TooManyDeadLettersError, match="4 of 4 records"):
+        service.serve(0, 1)
+
+
+@dataclass(frozen=True)
+class Failing:
+    """An engine whose device fails at one batch."""
+
+    plan: Plan
+    error: Exception
+
+    def compute(self, batch: TokenBatch, valid: Any) -> Activations:
+        if (batch.partition, batch.sequence) == (1, 2):
+            raise self.error
+        return factories.DenseEngine(self.plan).compute(batch, valid)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("CUDA error: out of memory"), MemoryError("host"), OSError(28, "disk is full")],
+    ids=["device", "memory", "disk"],
+)
+def test_what_is_no_fault_of_the_record_ends_the_worker_and_is_no_dead_letter(
+    url: str, prefix: str, tmp_path: Path, error: Exception
+) -> None:
+    service = make_service(url, tmp_path, prefix)
+    failing = replace(service, engine=Failing(service.plan, error))
+    with pytest.raises(type(error)):
+        failing.serve(1, 0)
+    assert not list(read_dead_letters(service.client))
+    found = readings(service.client, topics.activations_app(prefix), corpus_of(service))
+    assert found[1].at <= 2
+    service.serve(1, 1)  # started again on a sound device it loses nothing
+    manifest = service.manifest()
+    assert manifest is not None
+    assert manifest.content == service.expected()

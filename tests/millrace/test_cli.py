@@ -1,0 +1,164 @@
+"""The program where all is well: help, start-up, and where settings come from."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from millrace import cli
+from millrace.settings import Settings
+from tests.millrace.conftest import Program
+
+SUBVERBS = {
+    "corpora": ("list", "show", "dump", "load", "delete"),
+    "runs": ("create", "list", "show", "delete"),
+    "dlq": ("list", "show", "export"),
+}
+ALL = [[verb] for verb in cli._VERBS] + [[v, sub] for v, subs in SUBVERBS.items() for sub in subs]
+MODEL_LIBRARIES = ("torch", "transformers", "transformer_lens", "sae_lens", "datasets")
+
+
+@pytest.mark.parametrize("verb", ALL, ids=" ".join)
+def test_every_verb_helps(program: Program, verb: list[str]) -> None:
+    ended = program(*verb, "--help")
+    assert (ended.status, ended.lines) == (0, [])
+    assert ended.out.startswith(f"Usage: millrace {' '.join(verb)}")
+    options = re.findall(r"^  (-\S.*)$", ended.out, re.MULTILINE)
+    assert options
+
+
+@pytest.mark.parametrize("verb", [verb for verb in ALL if verb[0] not in ("broker", "demo")])
+def test_every_option_is_explained(verb: list[str]) -> None:
+    command = cli.cli
+    for name in verb:
+        command = command.get_command(None, name)  # type: ignore[attr-defined,arg-type]
+    for parameter in command.params:
+        said = getattr(parameter, "help", "an argument")
+        assert said, (verb, parameter.name)
+        assert said == "an argument" or said[0].isupper() or said[:3] in ("cpu", "kaf", "tex", "tra")
+
+
+def test_the_verbs_and_their_lines_agree(program: Program) -> None:
+    assert list(cli._VERBS) == list(cli._HELP)
+    ended = program("--help")
+    assert ended.status == 0
+    assert all(line in " ".join(ended.out.split()) for line in cli._HELP.values())
+
+
+def test_help_shows_the_defaults_of_the_settings(program: Program) -> None:
+    shown = " ".join(program("run", "--help").out.split())
+    settings = Settings()
+    for default in (
+        settings.run.k,
+        settings.corpus.batch_rows,
+        settings.corpus.partitions,
+        settings.model.micro_batch,
+        settings.model.device,
+        settings.broker,
+        settings.store,
+        settings.corpus.text_field,
+    ):
+        assert f"[default: ({default})]" in shown
+
+
+def test_nothing_said_is_help(program: Program) -> None:
+    ended = program()
+    assert ended.status == 2
+    assert ended.lines[0] == "Usage: millrace [OPTIONS] COMMAND [ARGS]..."
+
+
+def fresh(code: str) -> tuple[float, list[str]]:
+    """Return the seconds that code took in a process of its own, and the words it printed."""
+    begun = time.monotonic()
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return time.monotonic() - begun, done.stdout.split()
+
+
+def test_help_comes_at_once() -> None:
+    code = "import millrace.cli as c; c.run_program(['--help'])"
+    fresh(code)  # byte code
+    assert min(fresh(code)[0] for _ in range(3)) < 1.0
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "millrace.verbs.workers, consumers.serving, millrace.settings",
+        "consumers.dashboard.app",
+        "consumers.aggregate_agent",
+        "millrace.verbs.produce, millrace.producing",
+        "millrace.verbs.runs, consumers.watching",
+        "millrace.verbs.dlq, millrace.verbs.repair, millrace.verbs.snapshot, consumers.snapshots",
+    ],
+)
+def test_all_but_the_activation_side_start_without_models(module: str) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    seconds, loaded = fresh(code)
+    assert not set(MODEL_LIBRARIES) & set(loaded)
+    if seconds > 3.0:  # a machine under load may have been slow once
+        assert min(fresh(code)[0] for _ in range(3)) < 3.0
+
+
+def test_an_aggregate_worker_loads_no_models_up_to_its_first_record() -> None:
+    code = """
+import sys
+from millrace.cli import run_program
+assert run_program(["aggregates", "--run", "x", "--broker", "memory://x"]) == 2
+print(*sys.modules)
+"""
+    assert not set(MODEL_LIBRARIES) & set(fresh(code)[1])
+
+
+def test_create_says_where_settings_come_from(
+    program: Program, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker: str
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for name in ("gpt2", "standard"):
+        (folder / name).symlink_to(disk / name)
+    (folder / "text.txt").write_text("w1 w2 w3 " * 9)
+    file = folder / "run.toml"
+    file.write_text(
+        'store = "out"\n[corpus]\nname = "words"\ntext = ["text.txt"]\n[run]\nk = 9\n'
+        '[model]\npath = "gpt2"\n[[dictionaries]]\nname = "sae"\npath = "standard"\n'
+    )
+    monkeypatch.setenv("MILLRACE_RUN__SHARDS", "2")
+    monkeypatch.setenv("MILLRACE_SETTINGS", str(file))
+    assert program("produce", "--broker", broker, "--limit", "30tokens").status == 0
+    ended = program("runs", "create", "--broker", broker, "--k", 5, "--device", "cpu")
+    assert (ended.status, ended.lines) == (0, [])
+    assert ended.out.splitlines()[:-1] == [
+        f"store = '{folder}/out' ({file})",
+        f"corpus.name = 'words' ({file})",
+        f"corpus.text = ['{folder}/text.txt'] ({file})",
+        "run.k = 5 (the options)",
+        "run.shards = '2' (the environment)",
+        f"model.path = '{folder}/gpt2' ({file})",
+        "model.device = 'cpu' (the options)",
+        f"dictionaries[0].name = 'sae' ({file})",
+        f"dictionaries[0].path = '{folder}/standard' ({file})",
+        f"broker = '{broker}' (the options)",
+    ]
+    shown = program("runs", "show", "run", "--broker", broker)
+    assert "k=5, 2 shards" in shown.out
+    assert program("runs", "create", "--broker", broker, "--k", 5).status == 0, "twice is once"
+
+
+def test_variables_of_the_compose_file_are_understood(
+    program: Program, monkeypatch: pytest.MonkeyPatch, broker: str
+) -> None:
+    root = Path(cli.__file__).parents[1]
+    services = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]
+    told = {name for service in services.values() for name in service.get("environment", {})}
+    ours = {name for name in told if name.startswith("MILLRACE_")}
+    assert len(ours) > 5
+    for name in ours - {"MILLRACE_SETTINGS", "MILLRACE_WAIT", "MILLRACE_METRICS_PORT"}:
+        is_list = name in ("MILLRACE_CORPUS__TEXT",)
+        monkeypatch.setenv(name, '["-"]' if is_list else "memory://x" if "BROKER" in name else "cpu")
+    monkeypatch.delenv("MILLRACE_RUN__K", raising=False)
+    assert "there is no run 'cpu'" in program("aggregates").refusal()
