@@ -1,7 +1,7 @@
 # make test     set everything up and run the tests: all that a newcomer needs
 # make check    formatting, lint, types and the layering of the packages
 # make demo     the example, from text to a dashboard
-# make bench | chaos | soak    speed; faults against the oracle; the same for hours
+# make chaos    faults against the oracle on a real broker; make soak: memory over time; MINUTES=30
 # make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
 #
 # PYTHON=...    the Python to use, 3.11 or 3.12; by default the first one found
@@ -21,12 +21,12 @@ TORCH_INDEX ?= $(if $(filter cpu,$(TORCH)),https://download.pytorch.org/whl/cpu)
 UPGRADE ?=
 TESTS ?= tests
 PYTEST ?= -n auto
-HOURS ?= 4
+MINUTES ?= 30
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := streams producers consumers millrace tests benchmarks
+
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
     --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 
@@ -43,16 +43,16 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 demo: $(READY)
-	$(BIN)/millrace run --settings examples/python-prose/run.toml
+	$(BIN)/millrace demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 chaos: $(READY)
-	$(BIN)/python -m benchmarks.chaos
+	$(BIN)/python -m tests.chaos chaos --minutes $(MINUTES)
 
 soak: $(READY)
-	$(BIN)/python -m benchmarks.chaos --hours $(HOURS)
+	$(BIN)/python -m tests.chaos soak --minutes $(MINUTES)
 
 # The locks name packages and hashes and no host, so they hold behind any mirror.
 lock: $(VENV)/.uv

@@ -1,5 +1,6 @@
 """The engine on torch: one forward of the model per micro-batch, all sources, non-zeros out."""
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -53,14 +54,21 @@ class TorchEngine:
         self.timings = Timings()
         self._hooks = sorted({source.hook for source in sources})
         self._kept = [_kept(plan, number, model.device) for number in range(len(sources))]
+        # Hooks sit on the model itself, so that only one thread may run it.
+        self._one_at_a_time = threading.Lock()
         torch.set_float32_matmul_precision("highest")
 
     def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         """Return the activations where ``valid`` [row, position] holds.
 
         Raises NotFiniteError if a hook or a component is NaN or infinite at a valid token, and the
-        device's own error if not even a single row fits its memory.
+        device's own error if not even a single row fits its memory. Workers of one process may
+        share an engine: each waits until it is free.
         """
+        with self._one_at_a_time:
+            return self._compute(batch, valid)
+
+    def _compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         if torch.get_num_threads() != self.plan.run.model.threads:
             torch.set_num_threads(self.plan.run.model.threads)  # counts per calling thread
         found = [_Found() for _ in self.sources]

@@ -66,6 +66,7 @@ class Watchdog(Service):
         self._poll = min([_POLL_SECONDS, *(s / 4 for s in (limits.stall, limits.incomplete) if s)])
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watchdog")
         self._client: Client | None = None
+        self._asked = False
 
     @Service.task
     async def _watch(self) -> None:
@@ -75,6 +76,7 @@ class Watchdog(Service):
             await self.sleep(self._poll)
             if self.should_stop:
                 return
+            self._asked = True
             try:
                 seen = await loop.run_in_executor(self._thread, self._read)
             except BrokerError as error:
@@ -84,7 +86,8 @@ class Watchdog(Service):
 
     async def on_stop(self) -> None:
         """Let go of the broker, once nobody reads from it."""
-        self._thread.submit(self._close)
+        if self._asked:
+            self._thread.submit(self._close)
         self._thread.shutdown(wait=False)
 
     def _read(self) -> tuple[Readings, Readings]:

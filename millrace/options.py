@@ -28,6 +28,22 @@ class Limit(click.ParamType):
         return kind, int(digits)
 
 
+class _Option(click.Option):
+    """An option whose default, where words say it, stands in the help without parentheses."""
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return what the help says behind the text."""
+        extra = super().get_help_extra(ctx)
+        if isinstance(self.show_default, str):
+            extra["default"] = self.show_default
+        return extra
+
+
+def option(*names: str, **attributes: Any) -> Callable[[F], F]:
+    """Return an option; ``show_default`` may be the words for a default decided elsewhere."""
+    return click.option(*names, cls=_Option, **attributes)
+
+
 def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     """Return one decorator that applies several, the first one outermost."""
 
@@ -39,7 +55,7 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
-settings_option = click.option(
+settings_option = option(
     "--settings",
     "settings_file",
     type=click.Path(path_type=Path),
@@ -48,86 +64,80 @@ settings_option = click.option(
     show_envvar=True,
     help="TOML file with settings; its paths are relative to its folder.",
 )
-broker_option = click.option(
+broker_option = option(
     "--broker",
     metavar="URL",
     show_default="memory://local",
     help="kafka://host:port[,host:port], or memory://name inside this process.",
 )
-store_option = click.option(
+store_option = option(
     "--store",
     metavar="PLACE",
     show_default=".millrace/snapshots",
     help="Folder, or address such as s3://bucket/folder, that snapshots are kept in.",
 )
-run_option = click.option(
+run_option = option(
     "--run", "run_name", metavar="NAME", show_default="run", help="Name of the run."
 )
-device_option = click.option(
+device_option = option(
     "--device", metavar="DEVICE", show_default="auto", help="cpu, cuda, cuda:N, mps or auto."
 )
-k_option = click.option(
+k_option = option(
     "--k", type=int, show_default="100", help="Contexts kept per cluster and criterion."
 )
 
 corpus_options = stacked(
     click.argument("text", nargs=-1),
-    click.option(
-        "--corpus", "name", metavar="NAME", show_default="corpus", help="Name of the corpus."
-    ),
-    click.option(
+    option("--corpus", "name", metavar="NAME", show_default="corpus", help="Name of the corpus."),
+    option(
         "--tokenizer",
         metavar="NAME|FOLDER",
         show_default="the model's",
         help="Tokenizer of a model, by its name or from its folder.",
     ),
-    click.option(
+    option(
         "--context",
         type=int,
         show_default="128, or less if model or dictionary ask for it",
         help="Tokens per row.",
     ),
-    click.option(
-        "--batch-size", "batch_rows", type=int, show_default="64", help="Rows per token batch."
-    ),
-    click.option("--partitions", type=int, show_default="4", help="Partitions of the corpus."),
-    click.option(
+    option("--batch-size", "batch_rows", type=int, show_default="64", help="Rows per token batch."),
+    option("--partitions", type=int, show_default="4", help="Partitions of the corpus."),
+    option(
         "--pack/--no-pack",
         default=None,
         show_default="no-pack",
         help="Join documents in a row, or pad the last row of each.",
     ),
-    click.option(
+    option(
         "--bos/--no-bos",
         default=None,
         show_default="as the tokenizer does",
         help="Put a BOS before every row, or before none.",
     ),
-    click.option(
+    option(
         "--format",
         "format",
         metavar="FORMAT",
         show_default="by the file's suffix",
         help="text, json, jsonl or parquet.",
     ),
-    click.option(
-        "--text-field", metavar="FIELD", show_default="text", help="Field that holds the text."
-    ),
-    click.option("--id-field", metavar="FIELD", help="Field that holds the document's id."),
-    click.option("--domain-field", metavar="FIELD", help="Field that holds the document's domain."),
-    click.option(
+    option("--text-field", metavar="FIELD", show_default="text", help="Field that holds the text."),
+    option("--id-field", metavar="FIELD", help="Field that holds the document's id."),
+    option("--domain-field", metavar="FIELD", help="Field that holds the document's domain."),
+    option(
         "--limit",
         type=Limit(),
         help="Stop after so many: 200documents (or 200), 1000000tokens.",
     ),
-    click.option(
+    option(
         "--skip-bad",
         is_flag=True,
         default=None,
         help="Make dead letters of unreadable documents and go on; else they stop us.",
     ),
 )
-port_option = click.option(
+port_option = option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8080,

@@ -140,8 +140,9 @@ def read_table(
                 _check(store, path, part)
             with store.files.open(path, "rb") as file:
                 parts.append(pq.read_table(file, columns=wanted, filters=filters))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise SnapshotError(f"cannot read {path}: {error}") from error
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise SnapshotError(f"cannot read {path}: {reason}") from error
     if parts:
         return pa.concat_tables(parts)
     empty = TABLES[name].empty_table()

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from millrace import cli
+from millrace.settings import OTHERS, Settings, load_settings
+
 yaml = pytest.importorskip("yaml")
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 GPU = ROOT / "docker-compose.gpu.yml"
-OURS = {"setup", "producer", "activations", "aggregates", "dashboard"}
+OURS = {"produce", "create", "activations", "aggregates", "dashboard"}
 
 
 @pytest.fixture
@@ -54,9 +57,46 @@ def test_ports_are_open_to_this_machine_alone(services):
 def test_everything_waits_for_a_healthy_broker(services):
     for name in OURS:
         assert services[name]["depends_on"]["kafka"] == {"condition": "service_healthy"}
-    for name in OURS - {"setup"}:
-        setup = services[name]["depends_on"]["setup"]
-        assert setup == {"condition": "service_completed_successfully"}
+
+
+def test_the_corpus_comes_first_then_the_run_then_the_rest(services):
+    done = {"condition": "service_completed_successfully"}
+    assert set(services["produce"]["depends_on"]) == {"kafka"}
+    assert services["create"]["depends_on"]["produce"] == done
+    for name in OURS - {"produce", "create"}:
+        assert services[name]["depends_on"]["create"] == done
+
+
+def test_services_run_verbs_that_exist(services):
+    verbs = {name: services[name]["command"] for name in OURS}
+    assert verbs["create"] == ["runs", "create"]
+    for command in verbs.values():
+        assert command[0] in cli._VERBS
+
+
+def test_every_variable_of_ours_means_something(services):
+    for name in OURS:
+        told = {k: v for k, v in services[name]["environment"].items() if k.startswith("MILLRACE")}
+        for variable in told:
+            keys = variable.removeprefix("MILLRACE_").lower().split("__")
+            section = Settings.model_fields.get(keys[0])
+            if section is None or len(keys) == 1:
+                assert keys[0] in {*OTHERS, "broker", "store"}, variable
+            else:
+                assert keys[1] in section.annotation.model_fields, variable
+        defaults = {k: v.split(":-")[-1].rstrip("}") for k, v in told.items() if v is not None}
+        defaults |= {k: None for k in ("MILLRACE_SETTINGS",) if k in defaults}
+        load_settings(None, {k: v for k, v in defaults.items() if v is not None})
+
+
+def test_the_settings_of_the_example_are_where_the_services_look(services):
+    (mounted,) = [v for v in services["create"]["volumes"] if v.endswith(":/data:ro")]
+    assert ":-./examples}" in mounted
+    named = services["create"]["environment"]["MILLRACE_SETTINGS"]
+    assert named == "${MILLRACE_SETTINGS:-/data/python-prose/run.toml}"
+    made = load_settings(ROOT / "examples/python-prose/run.toml", {"MILLRACE_STORE": "/snapshots"})
+    assert made.store == "/snapshots"
+    assert made.corpus.text == ("python:",)
 
 
 def test_services_that_stay_have_health_checks(services):
@@ -96,7 +136,7 @@ def test_gpu_file_adds_a_device_to_the_activation_side_only():
     assert set(services) == {"activations"}
     (device,) = services["activations"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
-    assert services["activations"]["environment"]["MILLRACE_DEVICE"] == "cuda"
+    assert services["activations"]["environment"]["MILLRACE_MODEL__DEVICE"] == "cuda"
 
 
 def test_image_copies_nothing_that_the_build_context_leaves_out():

@@ -4,20 +4,16 @@ from pathlib import Path
 
 import click
 
-from millrace.options import given, port_option, settings
+from millrace.options import given, option, port_option, settings
 from streams.errors import SettingsError
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "python-prose" / "run.toml"
 
 
 @click.command()
-@click.option(
-    "--serve/--no-serve", default=True, help="Show the result as pages until interrupted."
-)
+@option("--serve/--no-serve", default=True, help="Show the result as pages until interrupted.")
 @port_option
-@click.option(
-    "--limit-tokens", type=int, show_default="1000000", help="Tokens of text to read at most."
-)
+@option("--limit-tokens", type=int, show_default="1000000", help="Tokens of text to read at most.")
 def demo(serve: bool, port: int, limit_tokens: int | None) -> None:
     """Run the shipped example model over texts that come with Python, and show the result."""
     from millrace.pages import expect_port, serve_pages

@@ -12,6 +12,7 @@ from millrace.options import (
     device_option,
     given,
     k_option,
+    option,
     port_option,
     run_option,
     settings,
@@ -21,17 +22,15 @@ from millrace.options import (
 )
 
 _run_options = stacked(
-    click.option(
-        "--model", metavar="NAME|FOLDER", help="transformer-lens name, or Hugging Face folder."
-    ),
-    click.option(
+    option("--model", metavar="NAME|FOLDER", help="transformer-lens name, or Hugging Face folder."),
+    option(
         "--dictionary",
         "dictionaries",
         metavar="FOLDER|RELEASE#ID",
         multiple=True,
         help="SAELens dictionary; may be repeated. In cluster files they are sae, sae-2, ...",
     ),
-    click.option(
+    option(
         "--clusters",
         "clusterings",
         metavar="FILE",
@@ -39,15 +38,15 @@ _run_options = stacked(
         help="Cluster file (JSON); may be repeated.",
     ),
     k_option,
-    click.option("--micro-batch", type=int, show_default="8", help="Rows per forward pass."),
-    click.option(
+    option("--micro-batch", type=int, show_default="8", help="Rows per forward pass."),
+    option(
         "--workers",
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
         help="Workers of each kind.",
     ),
-    click.option("--serve/--no-serve", default=False, help="Show the result as pages at the end."),
+    option("--serve/--no-serve", default=False, help="Show the result as pages at the end."),
     port_option,
 )
 

@@ -11,6 +11,7 @@ from millrace.options import (
     broker_option,
     device_option,
     given,
+    option,
     run_option,
     settings,
     settings_option,
@@ -23,20 +24,20 @@ if TYPE_CHECKING:
     from streams.plan import Plan
 
 _limit_options = stacked(
-    click.option(
+    option(
         "--stall", type=float, help="Seconds without progress, although there is work, to end at."
     ),
-    click.option("--dead-letter-ratio", type=float, help="Share of refused records to end at."),
-    click.option("--dead-letter-run", type=int, help="Refused records in a row to end at."),
+    option("--dead-letter-ratio", type=float, help="Share of refused records to end at."),
+    option("--dead-letter-run", type=int, help="Refused records in a row to end at."),
 )
 _metrics_options = stacked(
-    click.option(
+    option(
         "--metrics-port",
         type=int,
         envvar="MILLRACE_METRICS_PORT",
         help="Serve metrics for Prometheus at this port; by default none are served.",
     ),
-    click.option(
+    option(
         "--metrics-host",
         default="127.0.0.1",
         show_default=True,
@@ -48,14 +49,14 @@ _worker_options = stacked(
     settings_option,
     broker_option,
     run_option,
-    click.option(
+    option(
         "--until-done",
         is_flag=True,
         envvar="MILLRACE_UNTIL_DONE",
         show_envvar=True,
         help="End once the final snapshot is written.",
     ),
-    click.option(
+    option(
         "--wait",
         type=click.FloatRange(min=0),
         metavar="SECONDS",
@@ -65,7 +66,7 @@ _worker_options = stacked(
         show_envvar=True,
         help="How long to wait for the run to be created.",
     ),
-    click.option(
+    option(
         "--session",
         type=click.FloatRange(min=6),
         metavar="SECONDS",

@@ -36,16 +36,6 @@ class StartPositions(Protocol):
         """Return the first offset to deliver; None: the committed one, else the log's start."""
 
 
-class _Untracked(dict[TP, int | None]):
-    """Stands in for Faust's read offsets, which drop records after a seek: remembers nothing."""
-
-    def __missing__(self, tp: TP) -> None:
-        return None
-
-    def __setitem__(self, tp: TP, offset: int | None) -> None:
-        pass
-
-
 class ExactConsumer(_Base):
     """Mixin before a Faust consumer: contiguous delivery, start positions, honest commits.
 
@@ -56,7 +46,6 @@ class ExactConsumer(_Base):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._read_offset = _Untracked()
         self._selectable = asyncio.Event()
         self._sources: dict[TP, Partition[Message]] = {}
         self._abandoned = False

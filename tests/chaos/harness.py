@@ -72,6 +72,7 @@ class Chaos:
     workers: list[Worker] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     visitors: list[tuple[float, Worker]] = field(default_factory=list)
+    left: list[Worker] = field(default_factory=list)
 
     def hire(self, side: str, number: int, latency: float = 0.0) -> None:
         """Start workers of a side."""
@@ -98,6 +99,7 @@ class Chaos:
             if now > leaves:
                 worker.signal(signal.SIGTERM)
                 self.visitors.remove((leaves, worker))
+                self.left.append(worker)
 
     def fault(self, kind: str) -> None:
         """Do something bad: kill, pause, visit (join and leave again) or broker."""
@@ -123,7 +125,7 @@ class Chaos:
 
     def dismiss(self) -> None:
         """End every process."""
-        for worker in [*self.workers, *(w for _, w in self.visitors)]:
+        for worker in [*self.workers, *self.left, *(w for _, w in self.visitors)]:
             worker.signal(signal.SIGCONT)
             worker.signal(signal.SIGKILL)
             if worker.process is not None:

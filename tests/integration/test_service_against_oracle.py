@@ -103,9 +103,7 @@ def test_a_snapshot_in_mid_run_is_true_and_stops_nothing(
     half = len(service.batches) / 2
     service.serve(1, 1, until=lambda: service.progress.done.batches >= half)
     request_snapshot(service.client, service.plan.run, "middle")
-    service.serve(
-        1, 1, until=lambda: "" in published(service.client, prefix).get("middle", {})
-    )
+    service.serve(1, 1, until=lambda: "" in published(service.client, prefix).get("middle", {}))
     service.serve(1, 1)
     assert_exact(service)
     from streams.snapshot import run_manifest

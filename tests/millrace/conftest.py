@@ -63,7 +63,7 @@ def program(
 
 @pytest.fixture(scope="session")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models gpt2, llama and neox, a dictionary per architecture, and dictionaries that fit none."""
+    """Models gpt2, llama and neox, a dictionary per architecture, and two that fit none."""
     folder = tmp_path_factory.mktemp("disk")
     for shape in SHAPES:
         save_model(folder / shape, shape)

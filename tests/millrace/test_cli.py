@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from millrace import cli
 from millrace.settings import Settings
@@ -39,7 +38,9 @@ def test_every_option_is_explained(verb: list[str]) -> None:
     for parameter in command.params:
         said = getattr(parameter, "help", "an argument")
         assert said, (verb, parameter.name)
-        assert said == "an argument" or said[0].isupper() or said[:3] in ("cpu", "kaf", "tex", "tra")
+        assert (
+            said == "an argument" or said[0].isupper() or said[:3] in ("cpu", "kaf", "tex", "tra")
+        )
 
 
 def test_the_verbs_and_their_lines_agree(program: Program) -> None:
@@ -62,7 +63,7 @@ def test_help_shows_the_defaults_of_the_settings(program: Program) -> None:
         settings.store,
         settings.corpus.text_field,
     ):
-        assert f"[default: ({default})]" in shown
+        assert f"[default: {default}]" in shown
 
 
 def test_nothing_said_is_help(program: Program) -> None:
@@ -149,16 +150,18 @@ def test_create_says_where_settings_come_from(
     assert program("runs", "create", "--broker", broker, "--k", 5).status == 0, "twice is once"
 
 
-def test_variables_of_the_compose_file_are_understood(
-    program: Program, monkeypatch: pytest.MonkeyPatch, broker: str
+def test_a_worker_is_told_everything_by_variables(
+    program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broker: str
 ) -> None:
-    root = Path(cli.__file__).parents[1]
-    services = yaml.safe_load((root / "docker-compose.yml").read_text())["services"]
-    told = {name for service in services.values() for name in service.get("environment", {})}
-    ours = {name for name in told if name.startswith("MILLRACE_")}
-    assert len(ours) > 5
-    for name in ours - {"MILLRACE_SETTINGS", "MILLRACE_WAIT", "MILLRACE_METRICS_PORT"}:
-        is_list = name in ("MILLRACE_CORPUS__TEXT",)
-        monkeypatch.setenv(name, '["-"]' if is_list else "memory://x" if "BROKER" in name else "cpu")
-    monkeypatch.delenv("MILLRACE_RUN__K", raising=False)
-    assert "there is no run 'cpu'" in program("aggregates").refusal()
+    (tmp_path / "run.toml").write_text('[run]\nname = "from-file"\n')
+    monkeypatch.setenv("MILLRACE_SETTINGS", str(tmp_path / "run.toml"))
+    monkeypatch.setenv("MILLRACE_BROKER", broker)
+    monkeypatch.setenv("MILLRACE_CACHE", "/cache")
+    monkeypatch.setenv("MILLRACE_WAIT", "1.5")
+    assert "there is no run 'from-file'" in program("aggregates").refusal()
+    monkeypatch.setenv("MILLRACE_RUN__NAME", "from-variable")
+    begun = time.monotonic()
+    assert "there is no run 'from-variable'" in program("activations").refusal()
+    assert time.monotonic() - begun > 1.0
+    monkeypatch.setenv("MILLRACE_WAIT", "long")
+    assert "'long' is not a valid float" in program("activations").refusal()

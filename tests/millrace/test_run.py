@@ -1,11 +1,10 @@
 """``millrace run`` against numbers worked out with transformer-lens, sae-lens and plain Python."""
 
-import hashlib
-import itertools
 import json
 import warnings
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +18,54 @@ from streams.run_catalog import get_run
 from streams.snapshot import RunManifest
 from streams.store import read_manifest, read_table
 from streams.transport.client import connect
-from tests.millrace.conftest import Program
-from tests.models_on_disk import CONTEXT, WORDS
+from tests.millrace.conftest import Ended, Program
+from tests.models_on_disk import ARCHITECTURES, CONTEXT, SHAPES, WORDS
 
 HOOK = "blocks.1.hook_resid_post"
 K = 4
-CLUSTERS = {"pair": ["sae:3", "sae:7"], "three": ["sae:0", "sae:7", "sae:40"], "one": ["sae:11"]}
-TOLERANCE = 1e-5
+GROUPS = {"pair": ["sae:3", "sae:7"], "three": ["sae:0", "sae:7", "sae:40"], "one": ["sae:11"]}
+NEAR = {"abs": 1e-5, "rel": 1e-5}
+Clusters = dict[tuple[str, str], list[int]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
-    """A row of the corpus as this test cuts it, its mask, and where it came from."""
+    """A row of the corpus as this test cuts it. ids: without padding."""
 
-    ids: list[int]
-    count: int
+    ids: tuple[int, ...]
     document: str
     domain: str
 
 
 @dataclass
 class Expected:
-    """Of one cluster: its hits, how often it fires, and the sum of its activity."""
+    """Activity [row, position, component], 0 where a token is masked or nothing fires.
 
-    hits: list[tuple[float, int, Row]] = field(default_factory=list)
-    tokens: int = 0
-    rows: int = 0
-    sum: float = 0.0
+    values: the same with signs.
+    """
+
+    rows: list[Row]
+    values: np.ndarray
+    valid: np.ndarray
+
+    @cached_property
+    def activity(self) -> np.ndarray:
+        return np.where(self.valid[:, :, None], np.abs(self.values), 0)
 
 
 def texts() -> list[tuple[str, str, list[int]]]:
-    """Return documents: id, domain, and words. Some are longer than a row, one has one word."""
+    """Return documents: id, domain, words. Some fill several rows, one has a single word."""
     random = np.random.default_rng(5)
     sizes = [1, 5, 16, 17, 40, 33, 8, 2, 100, 31]
     return [
-        (f"doc-{n}", ("code", "prose")[n % 2], random.integers(0, WORDS, size).tolist())
-        for n, size in enumerate(sizes)
+        (f"doc-{number}", ("code", "prose")[number % 2], random.integers(0, WORDS, size).tolist())
+        for number, size in enumerate(sizes)
     ]
 
 
-def write_texts(path: Path) -> Path:
+@pytest.fixture
+def jsonl(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.jsonl"
     with path.open("w") as file:
         for name, domain, words in texts():
             text = " ".join(f"w{word}" for word in words)
@@ -66,134 +73,147 @@ def write_texts(path: Path) -> Path:
     return path
 
 
+def cut(words: list[int]) -> list[tuple[int, ...]]:
+    return [tuple(words[start : start + CONTEXT]) for start in range(0, len(words), CONTEXT)]
+
+
 def rows(pack: bool) -> list[Row]:
-    """Cut by hand: documents never share a row, or with ``pack`` follow an end mark."""
+    """Return rows that no two documents share, or those of one stream with end marks in it."""
     if not pack:
-        return [
-            Row(piece + [WORDS] * (CONTEXT - len(piece)), len(piece), name, domain)
-            for name, domain, words in texts()
-            for piece in itertools.batched_list(words, CONTEXT)  # type: ignore[attr-defined]
-        ]
-    raise NotImplementedError
-
-
-def cut(words: list[int]) -> list[list[int]]:
-    return [words[start : start + CONTEXT] for start in range(0, len(words), CONTEXT)]
-
-
-def unpacked() -> list[Row]:
-    """Return the rows that no two documents share, the last one of each padded."""
-    return [
-        Row(piece + [WORDS] * (CONTEXT - len(piece)), len(piece), name, domain)
-        for name, domain, words in texts()
-        for piece in cut(words)
-    ]
-
-
-def packed() -> list[list[int]]:
-    """Return the rows of all documents in one stream, an end mark between two."""
+        return [Row(ids, name, domain) for name, domain, words in texts() for ids in cut(words)]
     stream: list[int] = []
     for number, (_, _, words) in enumerate(texts()):
         stream += ([WORDS] if number else []) + words
-    return cut(stream)
+    return [Row(ids, "", "") for ids in cut(stream)]
 
 
-def cached(folder: Path, ids: list[list[int]], hook: str) -> Any:
-    """Return the value of a hook for rows, one forward pass per row, from the library itself."""
+def expected(found: list[Row], model: Path, dictionary: Path | None, hook: str = HOOK) -> Expected:
+    """Compute components row by row with the libraries alone."""
     import torch
 
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")
-        from transformer_lens.model_bridge import TransformerBridge
-
-        net = TransformerBridge.boot_transformers(str(folder), device="cpu").eval()
-        found = [net.run_with_cache(torch.tensor([row]))[1][hook][0] for row in ids]
-        return torch.stack(found)
-
-
-def encoded(folder: Path, hooked: Any) -> np.ndarray:
-    import torch
-
+    padded = [[*row.ids, *[WORDS] * (CONTEXT - len(row.ids))] for row in found]
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         from sae_lens import SAE
+        from transformer_lens.model_bridge import TransformerBridge
 
-        dense = SAE.load_from_disk(folder, device="cpu").encode(hooked)
-        return (dense.to_dense() if dense.is_sparse else dense).numpy()
-
-
-def expectations(
-    values: np.ndarray, valid: np.ndarray, clusters: dict[str, list[int]]
-) -> dict[str, list[tuple[float, int]]]:
-    """Return, per cluster, (score, row) of every row where it fires, best first."""
-    found = {}
-    for name, members in clusters.items():
-        activity = values[:, :, members].max(axis=-1)
-        fires = (activity > 0) & valid
-        scores = np.where(fires, activity, -np.inf).max(axis=1)
-        found[name] = sorted(
-            ((float(s), int(r)) for r, s in enumerate(scores) if s > 0), key=lambda one: -one[0]
-        )
-    return found
+        net = TransformerBridge.boot_transformers(str(model), device="cpu").eval()
+        hooked = torch.stack([net.run_with_cache(torch.tensor([r]))[1][hook][0] for r in padded])
+        if dictionary is not None:
+            hooked = SAE.load_from_disk(dictionary, device="cpu").encode(hooked)
+    valid = np.array([[i < len(r.ids) and r.ids[i] < WORDS for i in range(CONTEXT)] for r in found])
+    return Expected(found, hooked.numpy(), valid)
 
 
-def check(
-    manifest: RunManifest,
-    values: np.ndarray,
-    valid: np.ndarray,
-    ids: list[list[int]],
-    clusters: dict[tuple[str, str], list[int]],
-) -> None:
-    """Compare a snapshot with activity [row, position, component] >= 0 computed elsewhere."""
-    table = {name: read_table(manifest, name).to_pylist() for name in (
-        "clusters", "hits", "samples", "components", "totals", "coactivation", "vocabulary"
-    )}  # fmt: skip
-    (totals,) = table["totals"]
-    assert totals["tokens"] == valid.sum()
-    assert totals["rows"] == valid.any(axis=1).sum()
-    assert totals["refused"] == 0
-    fires = (values > 0) & valid[:, :, None]
-    for one in table["components"]:
-        expected = int(fires[:, :, one["index"]].sum())
-        assert one["firing_tokens"] == expected, one
-        assert one["dead"] == (expected == 0)
-    samples = {(s["partition"], s["sequence"], s["row"]): s for s in table["samples"]}
-    words = {one["id"]: one["token"] for one in table["vocabulary"]}
-    assert (words[0], words[59]) == (b"w0", b"w59")
+def check(manifest: RunManifest, source: str, want: Expected, clusters: Clusters) -> None:
+    """Compare what a snapshot says of the clusters of one source with what it should."""
+    assert manifest.final
+    check_totals(manifest, want)
+    check_components(manifest, source, want)
+    numbers = {}
+    activity = {}
+    for one in read_table(manifest, "clusters").to_pylist():
+        name = one["clustering"], one["label"]
+        if name in clusters:
+            numbers[one["cluster"]] = name
+            activity[one["cluster"]] = want.activity[:, :, clusters[name]].max(axis=-1)
+            check_counts(one, activity[one["cluster"]])
+    assert sorted(numbers.values()) == sorted(clusters)
+    check_together(manifest, numbers, activity)
     hits = defaultdict(list)
-    for hit in table["hits"]:
-        assert hit["criterion"] == "maximum"
-        hits[hit["cluster"]].append(hit)
-    assert {(c["clustering"], c["label"]) for c in table["clusters"]} == set(clusters)
-    unique = {tuple(row): number for number, row in reversed(list(enumerate(trimmed(ids, valid))))}
-    for cluster in table["clusters"]:
-        members = clusters[cluster["clustering"], cluster["label"]]
-        activity = np.where(fires[:, :, members], values[:, :, members], 0).max(axis=-1)
-        assert cluster["firing_tokens"] == (activity > 0).sum()
-        assert cluster["firing_rows"] == (activity > 0).any(axis=1).sum()
-        assert cluster["sum"] / 2**20 == pytest.approx(activity.sum(), abs=1e-3)
-        assert sum(cluster["histogram"]) == cluster["firing_tokens"]
-        if cluster["firing_tokens"]:
-            assert cluster["high"] == pytest.approx(activity.max(), abs=TOLERANCE)
-            assert cluster["low"] == pytest.approx(activity[activity > 0].min(), abs=TOLERANCE)
-        best = {row: float(activity[row].max()) for row in sorted(set(unique.values()))}
-        ranked = sorted((score for score in best.values() if score > 0), reverse=True)[:K]
-        found = hits[cluster["cluster"]]
-        assert [hit["rank"] for hit in found] == list(range(len(ranked)))
-        assert [hit["score"] for hit in found] == pytest.approx(ranked, abs=TOLERANCE)
-        for hit in found:
-            sample = samples[hit["partition"], hit["sequence"], hit["row"]]
-            row = unique[tuple(sample["ids"])]
-            assert hit["score"] == pytest.approx(best[row], abs=TOLERANCE)
-            assert hit["peak"] == pytest.approx(int(activity[row].argmax()))
-            dense = np.zeros(CONTEXT)
-            dense[hit["positions"]] = hit["activity"]
-            np.testing.assert_allclose(dense, activity[row], atol=TOLERANCE)
-        assert len({hit["sample"] for hit in found}) == len(found)
+    for hit in read_table(manifest, "hits").to_pylist():
+        hits[hit["cluster"], hit["criterion"]].append(hit)
+    samples = {
+        (s["partition"], s["sequence"], s["row"]): s
+        for s in read_table(manifest, "samples").to_pylist()
+    }
+    for cluster, name in numbers.items():
+        for criterion in manifest.about["criteria"]:
+            check_best(hits[cluster, criterion], criterion, activity[cluster], want)
+            check_rows(manifest, hits[cluster, criterion], activity[cluster], want, clusters[name])
 
 
-def trimmed(ids: list[list[int]], valid: np.ndarray) -> list[list[int]]:
-    return [row[: len(row)] for row in ids]
+def check_totals(manifest: RunManifest, want: Expected) -> None:
+    (totals,) = read_table(manifest, "totals").to_pylist()
+    assert totals["tokens"] == want.valid.sum()
+    assert totals["rows"] == want.valid.any(axis=1).sum()
+    assert totals["refused"] == 0
+    words = [one["token"].strip() for one in read_table(manifest, "vocabulary").to_pylist()]
+    assert words[:WORDS] == [f"w{number}".encode() for number in range(WORDS)]
+
+
+def check_components(manifest: RunManifest, source: str, want: Expected) -> None:
+    fired = (want.activity > 0).sum(axis=(0, 1))
+    found = [c for c in read_table(manifest, "components").to_pylist() if c["source"] == source]
+    assert [(c["index"], c["firing_tokens"], c["dead"]) for c in found] == [
+        (index, count, count == 0) for index, count in enumerate(fired.tolist())
+    ]
+
+
+def check_counts(found: dict[str, Any], activity: np.ndarray) -> None:
+    firing = activity[activity > 0]
+    assert found["firing_tokens"] == len(firing)
+    assert found["firing_rows"] == (activity > 0).any(axis=1).sum()
+    assert sum(found["histogram"]) == len(firing)
+    assert found["sum"] / 2**20 == pytest.approx(firing.sum(), abs=1e-3)
+    if len(firing):
+        assert found["high"] == pytest.approx(firing.max(), **NEAR)
+        assert found["low"] == pytest.approx(firing.min(), **NEAR)
+
+
+def check_together(
+    manifest: RunManifest, numbers: dict[int, tuple[str, str]], activity: dict[int, np.ndarray]
+) -> None:
+    found = {
+        (pair["a"], pair["b"]): pair["tokens"]
+        for pair in read_table(manifest, "coactivation").to_pylist()
+        if pair["a"] in numbers
+    }
+    counts = {
+        (a, b): int(((activity[a] > 0) & (activity[b] > 0)).sum())
+        for a in numbers
+        for b in numbers
+        if a < b and numbers[a][0] == numbers[b][0]
+    }
+    assert found == {pair: count for pair, count in counts.items() if count}
+
+
+def check_best(
+    found: list[dict[str, Any]], criterion: str, activity: np.ndarray, want: Expected
+) -> None:
+    """Compare scores, best first; a context that occurs twice is one sample."""
+    best = {}
+    for row, one in enumerate(want.rows):
+        last = np.flatnonzero(want.valid[row])[-1] if want.valid[row].any() else 0
+        best[one.ids] = activity[row].max() if criterion == "maximum" else activity[row, last]
+    ranked = sorted((score for score in best.values() if score > 0), reverse=True)[:K]
+    assert [hit["rank"] for hit in found] == list(range(len(ranked)))
+    assert [hit["score"] for hit in found] == pytest.approx(ranked, **NEAR)
+    assert len({hit["sample"] for hit in found}) == len(found)
+
+
+def check_rows(
+    samples: dict[tuple[int, int, int], dict[str, Any]],
+    found: list[dict[str, Any]],
+    activity: np.ndarray,
+    want: Expected,
+    members: list[int],
+) -> None:
+    """Compare the text of each hit, and the activity of cluster and members at every token."""
+    for hit in found:
+        sample = samples[hit["partition"], hit["sequence"], hit["row"]]
+        (row, *_) = [n for n, one in enumerate(want.rows) if one.ids == tuple(sample["ids"])]
+        if want.rows[row].document:
+            assert sample["domain"] in ("code", "prose")
+            same = [one for one in want.rows if one.ids == tuple(sample["ids"])]
+            assert (sample["document"], sample["domain"]) in [(s.document, s.domain) for s in same]
+        dense = np.zeros(CONTEXT)
+        dense[hit["positions"]] = hit["activity"]
+        np.testing.assert_allclose(dense, activity[row], atol=1e-5, rtol=1e-5)
+        for member, position, value in zip(
+            hit["member"], hit["member_position"], hit["member_value"], strict=True
+        ):
+            assert value == pytest.approx(want.values[row, position, members[member]], **NEAR)
 
 
 def oracle_content(broker: str, run: str) -> str:
@@ -203,5 +223,124 @@ def oracle_content(broker: str, run: str) -> str:
     client = connect(broker)
     plan = make_plan(get_run(client, run))
     vocabulary = get_vocabulary(client, plan.run.corpus).tokens
-    batches = topic_batches(client, plan)
-    return content_hash(oracle_tables(plan, load_engine(plan, "cpu"), batches, vocabulary))
+    engine = load_engine(plan, "cpu")
+    return content_hash(oracle_tables(plan, engine, topic_batches(client, plan), vocabulary))
+
+
+def snapshot_of(ended: Ended) -> RunManifest:
+    """Return the snapshot that a run ended with; the hash that it printed is the snapshot's."""
+    assert ended.status == 0, ended.lines
+    said = dict(line.split(" ", 1) for line in ended.lines if line[:4] in ("snap", "cont"))
+    manifest = read_manifest(said["snapshot"])
+    assert manifest.content == said["content"]
+    return manifest
+
+
+FIELDS = ("--text-field", "body", "--id-field", "name", "--domain-field", "kind")
+SMALL = ("--device", "cpu", "--batch-size", 3, "--micro-batch", 2, "--partitions", 3, "--k", K)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dictionaries(
+    program: Program,
+    disk: Path,
+    jsonl: Path,
+    tmp_path: Path,
+    broker: str,
+    shape: str,
+    architecture: str,
+) -> None:
+    pack = (SHAPES.index(shape) + ARCHITECTURES.index(architecture)) % 2 == 1
+    groups = tmp_path / "groups.json"
+    groups.write_text(json.dumps(GROUPS))
+    ended = program(
+        "run", jsonl, *FIELDS, *SMALL, "--broker", broker, "--store", tmp_path / "store",
+        "--model", disk / shape, "--dictionary", disk / architecture, "--clusters", groups,
+        "--pack" if pack else "--no-pack", "--workers", 2 if pack else 1, "--run", "tiny",
+    )  # fmt: skip
+    manifest = snapshot_of(ended)
+    assert manifest.content == oracle_content(broker, "tiny")
+    want = expected(rows(pack), disk / shape, disk / architecture)
+    assert (want.values >= 0).all()
+    singles = {("features/sae", str(index)): [index] for index in range(48)}
+    grouped = {
+        ("groups", name): [int(label.partition(":")[2]) for label in labels]
+        for name, labels in GROUPS.items()
+    }
+    check(manifest, "sae", want, singles | grouped)
+
+
+def test_neurons_and_weights(
+    program: Program, disk: Path, jsonl: Path, tmp_path: Path, broker: str
+) -> None:
+    from safetensors.numpy import save_file
+
+    weights = np.random.default_rng(1).normal(size=(32, 6)).astype(np.float32)
+    save_file({"V": weights}, tmp_path / "v.safetensors")
+    hook = "blocks.2.hook_resid_pre"
+    settings = tmp_path / "run.toml"
+    settings.write_text(f"""
+store = "out"
+[corpus]
+text = ["{jsonl.name}"]
+text_field = "body"
+[run]
+criteria = ["maximum", "last"]
+shards = 3
+[model]
+path = "{disk / "llama"}"
+[[neurons]]
+name = "mlp"
+hook = "blocks.0.mlp.hook_post"
+[[weights]]
+name = "v"
+path = "v.safetensors"
+tensor = "V"
+hook = "{hook}"
+""")
+    ended = program("run", "--settings", settings, *SMALL, "--broker", broker)
+    manifest = snapshot_of(ended)
+    assert manifest.store == str(tmp_path / "out")
+    assert manifest.content == oracle_content(broker, "run")
+    bare = [Row(row.ids, "", "") for row in rows(False)]
+    neurons = expected(bare, disk / "llama", None, "blocks.0.mlp.hook_post")
+    count = neurons.values.shape[-1]
+    check(manifest, "mlp", neurons, {("features/mlp", str(i)): [i] for i in range(count)})
+    hooked = expected(bare, disk / "llama", None, hook)
+    values = Expected(bare, hooked.values @ weights, hooked.valid)
+    check(manifest, "v", values, {("features/v", str(i)): [i] for i in range(6)})
+
+
+def test_a_limit_ends_the_text(
+    program: Program, disk: Path, jsonl: Path, tmp_path: Path, broker: str
+) -> None:
+    ended = program(
+        "run", jsonl, *FIELDS, *SMALL, "--limit", "3documents", "--broker", broker,
+        "--model", disk / "gpt2", "--dictionary", disk / "standard",
+    )  # fmt: skip
+    (totals,) = read_table(snapshot_of(ended), "totals").to_pylist()
+    assert totals["tokens"] == 1 + 5 + 16
+    assert Path(".millrace/snapshots/run").is_dir(), "the usual store is here"
+
+
+def test_running_again_is_quick_and_the_same(
+    program: Program, disk: Path, jsonl: Path, tmp_path: Path, broker: str
+) -> None:
+    store = tmp_path / "store"
+    usual = (
+        *SMALL, "--store", store, "--model", disk / "gpt2", "--dictionary", disk / "standard",
+    )  # fmt: skip
+    first = snapshot_of(program("run", jsonl, *FIELDS, *usual, "--broker", broker))
+    again = snapshot_of(program("run", jsonl, *FIELDS, *usual, "--broker", broker))
+    assert again == first, "all was there"
+    bare = snapshot_of(program("run", *usual, "--broker", broker))
+    assert bare == first, "without text the corpus is taken as it is"
+    other = snapshot_of(program("run", jsonl, *FIELDS, *usual, "--broker", f"{broker}-2"))
+    assert other.content == first.content, "a new broker over the same store"
+    assert not list(store.rglob("*.tmp"))
+    second = snapshot_of(
+        program("run", *usual, "--broker", broker, "--run", "two", "--dictionary", disk / "topk")
+    )
+    assert second.content != first.content
+    assert [s["name"] for s in second.about["sources"]] == ["sae", "sae-2"]

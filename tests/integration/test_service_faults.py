@@ -1,0 +1,241 @@
+"""The real apps on the embedded transport under seeded faults arrive at the oracle's content.
+
+Each seed is one schedule: at every point named in ``POINTS`` a worker may crash, sends fail, stall
+or are confirmed late, records are delivered twice or late, commits are lost, workers are killed,
+stopped, added or become zombies. MILLRACE_SERVICE_SCHEDULES sets how many are tried (200; the long
+version takes 2,000). A failing seed is in the test's name.
+"""
+
+import asyncio
+import functools
+import math
+import os
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.activation_agent import activations_app
+from consumers.aggregate_agent import aggregates_app
+from consumers.engine import Activations
+from consumers.progress import Progress
+from consumers.snapshots import final_manifest
+from consumers.worker import ActivationWorker
+from streams.app import AppOptions
+from streams.corpus import TokenBatch
+from streams.errors import BrokerError
+from streams.snapshot import RunManifest
+from streams.transport import memory
+from streams.transport.client import StoredRecord
+from streams.transport.memory_broker import Faults, broker, forget
+from streams.transport.worker import ExactApp
+from tests import factories
+from tests.service import Service, make_service
+
+SCHEDULES = int(os.environ.get("MILLRACE_SERVICE_SCHEDULES", "200"))
+PATIENCE = 60.0
+POINTS = (
+    "decode",
+    "compute",
+    "send",
+    "confirmation",
+    "changelog send",
+    "changelog confirmation",
+    "commit",
+    "snapshot part",
+    "manifest",
+)
+
+
+class Crash(Exception):
+    """A worker process dies here, whatever it is doing."""
+
+
+class Chance(Faults):
+    """What goes wrong in one schedule; nothing more once it is ``calm``."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.calm = False
+        self.silent: set[str] = set()
+        self.crashed_at: Counter[str] = Counter()
+        self.point = POINTS[seed % len(POINTS)]
+
+    def happens(self, probability: float) -> bool:
+        return not self.calm and self.random.random() < probability
+
+    def crashes(self, point: str) -> bool:
+        """Tell whether a worker dies at this point now: the schedule's own one most often."""
+        if self.happens(0.1 if point == self.point else 0.002):
+            self.crashed_at[point] += 1
+            return True
+        return False
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+        if self.crashes(_point(topic, key, "send")):
+            raise BrokerError("the send failed")
+
+    def confirm(self, record: StoredRecord) -> float:
+        if self.crashes(_point(record.topic, record.key, "confirmation")):
+            raise BrokerError("stored, but reported as failed")
+        if self.happens(0.002):
+            return math.inf
+        return self.random.choice((0.0, 0.0, 0.001, 0.01))
+
+    def fetch(self, records: list[StoredRecord]) -> list[StoredRecord]:
+        if self.happens(0.05):
+            return []
+        if self.happens(0.1):
+            return sorted([*records, *records[-3:]], key=lambda record: record.offset)
+        if self.happens(0.1):
+            return records[self.random.randrange(len(records)) :]
+        return records
+
+    def commit(self, group: str, offsets: Mapping[tuple[str, int], int]) -> bool:
+        return not self.crashes("commit")
+
+    def heartbeat(self, group: str, member: str) -> bool:
+        return self.calm or member not in self.silent
+
+
+def _point(topic: str, key: bytes | None, kind: str) -> str:
+    if topic.endswith("-changelog"):
+        return f"changelog {kind}"
+    if topic == "snapshots":
+        return "snapshot part" if (key or b"").count(b"/") == 2 else "manifest"
+    return kind
+
+
+class FragileWorker(ActivationWorker):
+    """A worker that may die before it decodes a record."""
+
+    chance: Chance
+
+    def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Any:
+        if self.chance.crashes("decode"):
+            raise Crash("decode")
+        return super().handle(partition, value, headers)
+
+
+class FragileEngine(factories.DenseEngine):
+    """An engine in which a worker may die."""
+
+    def compute(self, batch: TokenBatch, valid: Any) -> Activations:
+        if chances[self.plan.run.name].crashes("compute"):
+            raise Crash("compute")
+        return super().compute(batch, valid)
+
+
+chances: dict[str, Chance] = {}
+
+
+@functools.cache
+def scene() -> tuple[tuple[TokenBatch, ...], str]:
+    """Return the batches of every schedule and the oracle's content for them."""
+    with tempfile.TemporaryDirectory() as store:
+        made = make_service("memory://scene", Path(store), "scene", **settings())
+        return made.batches, made.expected()
+
+
+def settings() -> dict[str, Any]:
+    batches = factories.batches(partitions=3, per_partition=5, rows=3)
+    return {"partitions": 3, "shards": 2, "batches": batches, "bucket_bytes": 3000}
+
+
+class Schedule:
+    """One seeded run of the service, from the first worker to the final snapshot."""
+
+    def __init__(self, seed: int, store: Path) -> None:
+        self.name = f"schedule-{seed}"
+        self.chance = chances[self.name] = Chance(seed)
+        self.service: Service = make_service(
+            f"memory://{self.name}", store, self.name, **settings()
+        )
+        broker(self.name).faults = self.chance
+        self.apps: list[ExactApp] = []
+
+    def _worker(self) -> ActivationWorker:
+        worker = FragileWorker(self.service.plan, FragileEngine(self.service.plan))
+        worker.chance = self.chance
+        return worker
+
+    async def _start(self, side: str) -> None:
+        options = AppOptions(
+            session=0.15,
+            heartbeat=0.03,
+            rebalance=1.0,
+            commit_interval=0.03,
+            leave=lambda status: None,
+        )
+        plan, url = self.service.plan, self.service.broker
+        if side == "activations":
+            app = activations_app(plan, self._worker, url, options, Progress())
+        else:
+            app = aggregates_app(plan, url, options, Progress())
+        app.side = side  # type: ignore[attr-defined]
+        self.apps.append(app)
+        await app.start()
+
+    async def _replace(self, app: ExactApp, side: str) -> None:
+        self.apps.remove(app)
+        await memory.kill(app)
+        await self._start(side)
+
+    async def _disturb(self) -> None:
+        """Replace what died; then kill one, add one, make one a zombie, or leave them alone."""
+        for app in [app for app in self.apps if app.failure is not None or app.crashed]:
+            await self._replace(app, app.side)  # type: ignore[attr-defined]
+        if self.chance.calm:
+            return
+        victim = self.chance.random.choice(self.apps)
+        side = victim.side  # type: ignore[attr-defined]
+        what = self.chance.random.choice(("kill", "add", "zombie", "nothing", "nothing"))
+        if what == "kill":
+            await self._replace(victim, side)
+        elif what == "add" and sum(app.side == side for app in self.apps) < 4:  # type: ignore[attr-defined]
+            await self._start(side)
+        elif what == "zombie":
+            self.chance.silent = {victim.consumer.member}  # type: ignore[attr-defined]
+
+    async def run(self) -> RunManifest:
+        """Return the final snapshot's manifest."""
+        for side in ("activations", "aggregates"):
+            for _ in range(self.chance.random.choice((1, 1, 2))):
+                await self._start(side)
+        for _ in range(self.chance.random.randrange(2, 5)):
+            await asyncio.sleep(self.chance.random.random() * 0.2)
+            await self._disturb()
+        self.chance.calm = True
+        async with asyncio.timeout(PATIENCE):
+            return await self._finish()
+
+    async def _finish(self) -> RunManifest:
+        """Begin once more with one healthy worker of each side, and wait for the end."""
+        for app in self.apps:
+            await memory.kill(app)
+        self.apps.clear()
+        for side in ("activations", "aggregates"):
+            await self._start(side)
+        while (manifest := final_manifest(self.service.client, self.service.plan)) is None:
+            await asyncio.sleep(0.02)
+            await self._disturb()
+        for app in self.apps:
+            await memory.kill(app)
+        return manifest
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_the_final_snapshot_is_exact_whatever_happens(seed: int, tmp_path: Path) -> None:
+    _, expected = scene()
+    schedule = Schedule(seed, tmp_path)
+    try:
+        manifest = asyncio.run(schedule.run())
+    finally:
+        forget(schedule.name)
+        del chances[schedule.name]
+    assert manifest.final
+    assert manifest.content == expected

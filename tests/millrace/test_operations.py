@@ -1,0 +1,131 @@
+"""The verbs of those who keep runs alive: what they print and how they end."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from millrace.cli import main
+from millrace.settings import load_settings
+from streams import topics
+from streams.deadletters import Origin, Refusal, headers
+from streams.errors import SettingsError
+from streams.transport.client import connect
+from streams.transport.memory_broker import forget
+from tests.integration.test_repair import activations_done
+from tests.service import make_service
+
+BROKER = "memory://operations"
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    yield
+    forget("operations")
+
+
+def millrace(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the program in this process and return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["millrace", *arguments, "--broker", BROKER])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def put_dead_letters() -> None:
+    client = connect(BROKER)
+    client.create_topics([topics.DEAD_LETTERS])
+    with client.sender() as sender:
+        for offset, run in ((7, "a"), (7, "a"), (8, "b")):
+            refusal = Refusal(
+                Origin("tokens.text", 0, offset), "ShapeError", "odd", "activations", "x", run
+            )
+            sender.send(topics.DEAD_LETTERS.name, 0, b"\x01\x02ab", headers=headers(refusal))
+
+
+def test_dead_letters_are_listed_shown_and_exported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    put_dead_letters()
+    assert millrace(monkeypatch, "dlq", "list") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 refused positions, 3 dead letters"
+    assert millrace(monkeypatch, "dlq", "list", "--run", "b") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "2  tokens.text, partition 0, offset 8  x  ShapeError: odd",
+        "1 refused positions, 1 dead letters",
+    ]
+    assert millrace(monkeypatch, "dlq", "show", "2") == 0
+    assert "01 02 61 62" in capsys.readouterr().out
+    assert millrace(monkeypatch, "dlq", "show", "3") == 2
+    assert "no dead letter 3" in capsys.readouterr().err
+    assert millrace(monkeypatch, "dlq", "export", str(tmp_path / "out")) == 0
+    assert "2 dead letters written" in capsys.readouterr().out
+    assert (tmp_path / "out" / "index.json").exists()
+
+
+def test_repair_says_that_nothing_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    service = make_service(BROKER, tmp_path, "test")
+    service.serve(1, 1)
+    assert millrace(monkeypatch, "repair", "--run", "test") == 0
+    assert capsys.readouterr().out == (
+        "run test: nothing is missing that the activation side has passed\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["a file", "a full disk"])
+def test_an_aggregate_worker_whose_store_cannot_be_written_ends_with_status_2(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "occupied").write_text("no folder")
+    store = tmp_path / "occupied" / "store" if name == "a file" else tmp_path / "store"
+    service = make_service(BROKER, store, "test")
+    service.serve(1, 0, until=lambda: activations_done(service))
+    if name == "a full disk":
+        monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.open", full)
+    assert millrace(monkeypatch, "aggregates", "--run", "test", "--until-done") == 2
+    said = capsys.readouterr().err
+    assert "millrace: error: cannot write" in said
+    assert ("Not a directory" if name == "a file" else "No space left on device") in said
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_limits_come_from_the_file_the_environment_and_options(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[limits]\nstall = 5\ndead_letter_run = 7\n")
+    environment = {"MILLRACE_LIMITS__DEAD_LETTER_RUN": "9", "MILLRACE_METRICS_PORT": "9100"}
+    limits = load_settings(file, environment, {"limits": {"incomplete": 3.0}}).worker_limits()
+    assert (limits.stall, limits.dead_letter_run, limits.incomplete) == (5.0, 9, 3.0)
+    assert limits.dead_letter_ratio == 0.05
+
+
+def test_an_impossible_limit_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"limits\.dead_letter_ratio = 2"):
+        load_settings(None, {}, {"limits": {"dead_letter_ratio": 2}})
+
+
+def test_metrics_port_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    service = make_service(BROKER, tmp_path, "test")
+    service.serve(1, 1)
+    from consumers import metrics
+
+    served: list[metrics.Address] = []
+    original = metrics.served
+
+    def noted(progress: object, address: metrics.Address) -> object:
+        served.append(address)
+        return original(progress, metrics.Address(address.host, 0))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(metrics, "served", noted)
+    monkeypatch.setenv("MILLRACE_METRICS_PORT", "9100")
+    assert millrace(monkeypatch, "aggregates", "--run", "test", "--until-done") == 0
+    assert served == [metrics.Address("127.0.0.1", 9100)]

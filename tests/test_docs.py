@@ -1,0 +1,382 @@
+"""What README and docs name exists, and what they describe is so."""
+
+import ast
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import re
+import shlex
+import tomllib
+import typing
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import BaseModel
+
+from consumers.oracle_run import oracle_tables
+from consumers.snapshots import write_plain
+from millrace.cli import cli
+from millrace.settings import Settings, load_settings
+from streams import arrays, corpus, hits, partials, runs
+from streams.content import content_hash
+from streams.snapshot import TABLES, RunManifest
+from tests import factories
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PACKAGES = ("streams", "producers", "consumers", "millrace", "tests")
+FOLDERS = (*PACKAGES, "docs", "examples", "benchmarks", "scripts", ".ci")
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def spans(page: Path) -> list[str]:
+    """Return the inline code of a page, blocks left out."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+
+
+# Names
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """Return what a module defines: functions, classes, their methods and fields, constants."""
+    return frozenset(_names(ast.parse(path.read_text()).body, ""))
+
+
+def _names(body: list[ast.stmt], prefix: str) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield prefix + node.name
+        if isinstance(node, ast.ClassDef):
+            yield from _names(node.body, f"{prefix}{node.name}.")
+        if isinstance(node, ast.Assign):
+            yield from (prefix + t.id for t in node.targets if isinstance(t, ast.Name))
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield prefix + node.target.id
+
+
+def is_defined(dotted: str) -> bool:
+    """Return whether ``package.module.Class.method`` exists."""
+    parts = dotted.split(".")
+    for stop in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:stop])
+        module = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path
+        if module.suffix == ".py" or (module / "__init__.py").is_file():
+            rest = ".".join(parts[stop:])
+            return not rest or (module.suffix == ".py" and rest in names_in(module))
+    return False
+
+
+@every_page
+def test_every_module_and_function_exists(page: Path) -> None:
+    dotted = [s for s in spans(page) if re.fullmatch(rf"({'|'.join(PACKAGES)})(\.\w+)+", s)]
+    missing = [s for s in dotted if not is_defined(s)]
+    assert not missing
+
+
+@every_page
+def test_every_path_and_test_exists(page: Path) -> None:
+    missing = []
+    for span in spans(page):
+        path, _, test = span.partition("::")
+        if path.split("/")[0] not in FOLDERS or "/" not in path or " " in path:
+            continue
+        if not (ROOT / path).exists() or (test and test not in names_in(ROOT / path)):
+            missing.append(span)
+    assert not missing
+
+
+@every_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        titles = re.findall(r"^#+ (.*)$", target.read_text(), flags=re.M) if anchor else []
+        assert not anchor or anchor in [re.sub(r"\W+", "-", t.lower()) for t in titles], link
+
+
+# Commands
+
+
+def commands() -> list[str]:
+    """Return the lines of the README's shell blocks and the inline ``millrace`` and ``make``."""
+    lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
+    inline = [s for s in spans(README) if re.match(r"(\w+=\S+ )*(\S*millrace|make) \w", s)]
+    return [re.split(r"\s#", line)[0].strip() for line in lines if line.strip()] + inline
+
+
+def of_program(command: str) -> list[str] | None:
+    """Return the words after ``millrace``, None for another program's line."""
+    words = [w for w in shlex.split(command) if not re.fullmatch(r"[A-Z_]+=.*", w)]
+    return words[1:] if words and words[0].split("/")[-1] == "millrace" else None
+
+
+@pytest.mark.parametrize("line", [c for c in commands() if of_program(c) is not None])
+def test_verbs_and_options_of_the_readme_exist(line: str) -> None:
+    words = of_program(line) or []
+    command: click.Command | None = cli
+    context = click.Context(cli)
+    while isinstance(command, click.Group) and words:
+        command = command.get_command(context, words.pop(0))
+    assert command is not None
+    known = {option for parameter in command.params for option in parameter.opts}
+    known |= {option for parameter in command.params for option in parameter.secondary_opts}
+    assert {word for word in words if word.startswith("--")} <= known
+    arguments = [p for p in command.params if isinstance(p, click.Argument)]
+    assert arguments or not [w for w in words[:1] if not w.startswith("-")]
+
+
+@pytest.mark.parametrize("line", [c for c in commands() if re.search(r"\bmake \w", c)])
+def test_targets_and_variables_of_make_exist(line: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    words = shlex.split(line)
+    assert re.search(rf"^{words[words.index('make') + 1]}:", makefile, flags=re.M)
+    for variable in re.findall(r"\b([A-Z]+)=", line):
+        assert re.search(rf"\$[({{]{variable}\b", makefile), variable
+
+
+def test_what_is_said_of_compose_is_in_its_files() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    text = README.read_text()
+    for service in re.findall(r"--scale (\w+)=", text):
+        assert re.search(rf"^  {service}:", compose, flags=re.M), service
+    for file in re.findall(r"-f (docker\S+)", text):
+        assert (ROOT / file).is_file(), file
+    for variable in ("MILLRACE_DATA", "MILLRACE_SETTINGS", "TORCH_INDEX"):
+        assert f"${{{variable}" in compose
+        assert variable in text
+
+
+@pytest.mark.parametrize(
+    "variable", sorted(set(re.findall(r"\bMILLRACE_\w+", "".join(p.read_text() for p in PAGES))))
+)
+def test_variables_are_settings_or_known_elsewhere(variable: str) -> None:
+    section, _, key = variable.removeprefix("MILLRACE_").lower().partition("__")
+    if section in Settings.model_fields:
+        inner = model_of(Settings.model_fields[section].annotation)
+        assert not key or (inner is not None and key in inner.model_fields)
+        return
+    elsewhere = [ROOT / "docker-compose.yml", *(ROOT / "millrace").rglob("*.py")]
+    assert any(variable in path.read_text() for path in elsewhere)
+
+
+# What a reader copies
+
+
+def test_the_settings_file_of_the_readme_is_one(tmp_path: Path) -> None:
+    (text,) = blocks(README, "toml")
+    (tmp_path / "model").mkdir()
+    file = tmp_path / "my.toml"
+    file.write_text(text)
+    made = load_settings(file, environment={})
+    spec = made.run_spec()
+    assert spec.model.path == str(tmp_path / "model")
+    assert [source.name for source in spec.sources] == ["sae"]
+    assert tomllib.loads(text)["run"]["name"] == spec.name
+
+
+@every_page
+def test_cluster_files_are_some(page: Path, tmp_path: Path) -> None:
+    from consumers.clusters import load_clustering
+
+    for block in blocks(page, "json"):
+        file = tmp_path / "clusters.json"
+        file.write_text(block)
+        made = load_clustering(str(file), [factories.source(components=1000)])
+        assert list(made.labels) == list(json.loads(block)["clusters"])
+
+
+def test_the_lines_that_read_a_snapshot_read_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program,) = blocks(README, "python")
+    plan = factories.plan(name="python-prose")
+    write_plain(plan, tables_of(plan), "final", str(tmp_path / ".millrace" / "snapshots"))
+    monkeypatch.chdir(tmp_path)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(program.replace("88", "3"), {})
+    assert "maximum" in said.getvalue()
+
+
+def tables_of(plan: Any) -> dict[str, pa.Table]:
+    """Return the tables of a small run."""
+    engine = factories.DenseEngine(plan)
+    return oracle_tables(plan, engine, iter(factories.batches()), (b"a", b"b"))
+
+
+# Formats
+
+
+def rows_under(title: str, page: str = "formats.md") -> list[list[str]]:
+    """Return the rows of the first table under a title, without its head; first cells bare."""
+    text = (ROOT / "docs" / page).read_text()
+    part = re.split(rf"^#+ {re.escape(title)}$", text, maxsplit=1, flags=re.M)[1]
+    lines = re.split(r"^#", part, maxsplit=1, flags=re.M)[0].splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().strip("`") for cell in line.strip("|").split("|")])
+    return rows
+
+
+RECORDS = {
+    record.__name__: record
+    for record in (
+        corpus.TokenBatch,
+        corpus.PartitionEnd,
+        corpus.CorpusRecord,
+        corpus.Vocabulary,
+        runs.RunRecord,
+        partials.HitsPart,
+        hits.Hits,
+        partials.Statistics,
+        partials.BucketTally,
+        partials.SourceEnd,
+        partials.SnapshotRequest,
+        partials.BucketState,
+    )
+}
+ARRAYS = {
+    getattr(arrays, name): name
+    for name in ("Bool", "I8", "U8", "U16", "U32", "U64", "I32", "I64", "F32", "F64")
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_records_have_the_fields_of_the_page(name: str) -> None:
+    hints = typing.get_type_hints(RECORDS[name], include_extras=True)
+    described = {row[0]: row[1] for row in rows_under(name)}
+    assert list(described) == [field.name for field in dataclasses.fields(RECORDS[name])]
+    for field, kind in described.items():
+        assert kind == ARRAYS.get(hints[field], kind), field
+        assert (kind in ARRAYS.values()) == (hints[field] in ARRAYS), field
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_snapshot_tables_have_the_columns_of_the_page(name: str) -> None:
+    described = [(row[0], row[1]) for row in rows_under(name)]
+    assert described == [(field.name, type_name(field.type)) for field in TABLES[name]]
+
+
+def type_name(kind: pa.DataType) -> str:
+    return f"list of {kind.value_type}" if pa.types.is_list(kind) else str(kind)
+
+
+def test_the_manifest_has_the_keys_of_the_page() -> None:
+    described = [key for row in rows_under("Snapshots") for key in re.split(r"`, `", row[0])]
+    assert described == [field.name for field in dataclasses.fields(RunManifest)]
+
+
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a settings field holds one or many of."""
+    candidates = [annotation, *typing.get_args(annotation)]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def sections() -> dict[str, dict[str, Any]]:
+    """Return the titles of the settings tables and the fields they must list."""
+    plain: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {"top level": plain}
+    for name, field in Settings.model_fields.items():
+        inner = model_of(field.annotation)
+        if inner is None:
+            plain[name] = field
+        elif inner is field.annotation:
+            found[f"[{name}]"] = dict(inner.model_fields)
+        else:
+            found[f"[[{name}]]"] = dict(inner.model_fields)
+    return found
+
+
+@pytest.mark.parametrize("title", sections())
+def test_settings_are_those_of_the_page(title: str) -> None:
+    described = {row[0]: row[1] for row in rows_under(title)}
+    fields = sections()[title]
+    assert list(described) == list(fields)
+    for key, field in fields.items():
+        assert described[key] == default_of(field), key
+
+
+def default_of(field: Any) -> str:
+    if field.is_required():
+        return "needed"
+    if field.default is None:
+        return "—"
+    return json.dumps(field.default)
+
+
+# The content hash, computed from its description in formats.md and nothing else
+
+
+def test_the_content_hash_can_be_computed_from_its_description() -> None:
+    tables = tables_of(factories.plan())
+    assert len(tables["hits"])
+    assert described_hash(tables) == content_hash(tables)
+    empty = {name: schema.empty_table() for name, schema in TABLES.items()}
+    assert described_hash(empty) == content_hash(empty)
+
+
+def described_hash(tables: dict[str, pa.Table]) -> str:
+    lines = ""
+    for name in TABLES:
+        table, digest = tables[name], hashlib.sha256()
+        for column in table.schema:
+            values = table[column.name].to_pylist()
+            kind = str(column.type)
+            if pa.types.is_list(column.type):
+                kind = f"list {column.type.value_type}"
+            digest.update(f"{column.name} {kind} {len(table)}\n".encode("ascii"))
+            for stream in streams_of(values, kind):
+                digest.update(hashlib.sha256(stream).digest())
+        lines += f"{name}:{digest.hexdigest()}\n"
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def streams_of(values: list[Any], kind: str) -> list[bytes]:
+    if kind.startswith("list "):
+        items = [item for value in values for item in value]
+        return [lengths_of(values), *streams_of(items, kind.removeprefix("list "))]
+    if kind in ("string", "binary"):
+        plain = [v.encode() if isinstance(v, str) else v for v in values]
+        return [lengths_of(plain), b"".join(plain)]
+    if kind.startswith("fixed_size_binary"):
+        return [b"".join(values)]
+    dtype = {"int32": "<i4", "int64": "<i8", "float": "<f4", "bool": "u1"}[kind]
+    return [np.asarray(values, dtype).tobytes()]
+
+
+def lengths_of(values: list[Any]) -> bytes:
+    return np.asarray([len(value) for value in values], "<i8").tobytes()
+
+
+def test_the_picture_is_small_and_there() -> None:
+    picture = ROOT / "docs" / "images" / "dashboard.png"
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert picture.stat().st_size < 300_000
+
+
+def test_documents_name_no_machine() -> None:
+    for page in PAGES:
+        assert not re.search(r"(?<![\w/])/(work|root|home|tmp|Users)/", page.read_text()), page.name
