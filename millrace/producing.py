@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 def dump(client: Client, name: str, file: Path) -> CorpusRecord:
     """Write a corpus to a file, with a bar."""
     with bars() as progress:
-        return dump_corpus(client, name, file, ProducerBar(progress, "dump", None))
+        bar = ProducerBar(progress, "dump", None)
+        record = dump_corpus(client, name, file, bar)
+        bar.finish(record.tokens)
+    return record
 
 
 def load(client: Client, file: Path) -> CorpusRecord:
     """Load a corpus from a file, with a bar."""
     with bars() as progress:
-        return load_corpus(client, file, ProducerBar(progress, "load", None))
+        bar = ProducerBar(progress, "load", None)
+        record = load_corpus(client, file, bar)
+        bar.finish(record.tokens)
+    return record
 
 
 def produce_corpus(client: Client, settings: "Settings") -> CorpusRecord:

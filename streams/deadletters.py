@@ -11,6 +11,8 @@ from streams import topics
 from streams.errors import BrokerError
 from streams.transport.client import Client, Headers, StoredRecord
 
+_MESSAGE_CHARACTERS = 2000  # a message may repeat what a hostile record says
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -69,7 +71,7 @@ def headers(refusal: Refusal) -> Headers:
     origin = refusal.origin
     named = {
         "x-error-class": refusal.error,
-        "x-error-message": refusal.message,
+        "x-error-message": refusal.message[:_MESSAGE_CHARACTERS],
         "x-error-stage": refusal.stage,
         "x-original-topic": origin.topic,
         "x-original-partition": str(origin.partition),

@@ -56,20 +56,24 @@ def put_run(client: Client, record: RunRecord) -> None:
 
 
 def delete_run(client: Client, record: RunRecord) -> None:
-    """Delete a run: its topics, groups, published manifests and record; its files stay."""
+    """Delete a run: its groups, topics, published manifests and record; its files stay.
+
+    The groups go first: a broker refuses that while workers are members, and the run is then still
+    whole. A group that is gone costs a worker time and no results.
+    """
     manifests = [
         key
         for key in _keys(client, topics.SNAPSHOTS.name)
         if key.split(b"/")[0] == record.name.encode()
     ]
+    for group in (topics.activations_app(record.name), topics.aggregates_app(record.name)):
+        client.delete_group(group)
     client.delete_topics(
         [
             topics.partials(record.name, record.shards, 0).name,
             topics.changelog(record.name, record.shards, 0).name,
         ]
     )
-    for group in (topics.activations_app(record.name), topics.aggregates_app(record.name)):
-        client.delete_group(group)
     with client.sender() as sender:
         for key in manifests:
             sender.send(topics.SNAPSHOTS.name, 0, None, key=key)

@@ -5,7 +5,8 @@ from streams.transport.client import TopicSpec
 CORPORA = TopicSpec("corpora", partitions=1, compacted=True)
 RUNS = TopicSpec("runs", partitions=1, compacted=True)
 SNAPSHOTS = TopicSpec("snapshots", partitions=1, compacted=True)
-DEAD_LETTERS = TopicSpec("dead-letters", partitions=1)
+# A dead letter is the original record, which may be as large as one can be, and its headers.
+DEAD_LETTERS = TopicSpec("dead-letters", partitions=1, max_record_bytes=64 * 2**20)
 SHARED = (CORPORA, RUNS, SNAPSHOTS, DEAD_LETTERS)
 
 KIND = "kind"

@@ -47,8 +47,7 @@ class NativeKafka:
         heap_megabytes: int = 384,
     ) -> None:
         self._cache = cache
-        self._data = data
-        self._home = data
+        self._data = self._home = data and data.resolve()  # the JVM runs in a folder of its own
         self._port = port
         self._heap = heap_megabytes
         self._process: subprocess.Popen[bytes] | None = None
@@ -168,8 +167,11 @@ class NativeKafka:
     def _last_words(self) -> str:
         log = self._home / "broker.log" if self._home else None
         lines = log.read_text(errors="replace").split("\n") if log and log.exists() else []
-        telling = [line for line in lines if " ERROR " in line or " FATAL " in line]
-        return (telling or [line for line in lines if line] or ["its log is empty"])[-1][:300]
+        telling = [line for line in lines if "Exception: " in line]
+        telling += [line for line in lines if " ERROR " in line or " FATAL " in line]
+        return (telling[:1] or [line for line in lines if line][-1:] or ["its log is empty"])[0][
+            :300
+        ]
 
 
 def _write_settings(home: Path, port: int, controller_port: int) -> None:

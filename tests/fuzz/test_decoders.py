@@ -1,6 +1,7 @@
 """The fuzz targets under hypothesis: random bytes, and valid bytes that were changed a little."""
 
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -92,3 +93,12 @@ def test_random_and_nearly_right_bytes_give_a_record_or_our_error(name):
 @given(st.binary())
 def test_the_function_that_atheris_runs_takes_anything(data):
     check(data)
+
+
+def test_a_dump_frame_that_claims_4_gb_is_refused_in_bounded_memory():
+    tracemalloc.start()
+    try:
+        TARGETS["dump frames"](struct.pack("<BII", 3, 2**32 - 1, 0) + b"short")
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()

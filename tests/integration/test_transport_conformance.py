@@ -347,7 +347,8 @@ def test_records_lost_or_doubled_before_the_agent_reach_it_once_and_in_order(
             for ahead, jump in ((100, 150), (400, -50), (700, 150)):
                 await until(lambda ahead=ahead: len(seen.records) >= ahead)  # type: ignore[misc]
                 # As a suspended flow does: the position is past records that were not handed over.
-                await app.delivery._seek(TP(names.source, 0), len(seen.records) + jump)
+                position = min(len(seen.records) + jump, 990)
+                await app.delivery._seek(TP(names.source, 0), position)
             await until(lambda: len(seen.records) >= 1000)
         assert seen.offsets() == seen.delivered == list(range(1000))
 

@@ -130,7 +130,7 @@ def check(manifest: RunManifest, source: str, want: Expected, clusters: Clusters
     for cluster, name in numbers.items():
         for criterion in manifest.about["criteria"]:
             check_best(hits[cluster, criterion], criterion, activity[cluster], want)
-            check_rows(manifest, hits[cluster, criterion], activity[cluster], want, clusters[name])
+            check_rows(samples, hits[cluster, criterion], activity[cluster], want, clusters[name])
 
 
 def check_totals(manifest: RunManifest, want: Expected) -> None:
