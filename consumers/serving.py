@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from streams.plan import Plan
 from streams.transport.client import connect
 from streams.transport.worker import ExactApp
 
-_SECONDS_TO_STOP = 20.0
+_SECONDS_TO_STOP = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +46,40 @@ def serve_run(
     """
     last_resort = LastResort()
     apps: list[ExactApp] = []
-    for number in range(crew.activations):
-        made = options(plan, f"activations-{number}", session, last_resort)
+    for _ in range(crew.activations):
         apps.append(
             activations_app(
                 plan,
                 lambda: ActivationWorker(plan, make_engine()),
                 broker,
-                made,
+                options(plan, session, last_resort),
                 progress,
                 limits,
             )
         )
-    for number in range(crew.aggregates):
-        made = options(plan, f"aggregates-{number}", session, last_resort)
+    for _ in range(crew.aggregates):
+        made = options(plan, session, last_resort)
         apps.append(aggregates_app(plan, broker, made, progress, limits))
     with last_resort, Watch(plan, broker, active=until_final) as watch:
-        asyncio.run(serve(apps, until=lambda: watch.done))
+        asyncio.run(serve(apps, lambda: watch.done, stopping=lambda: last_resort.leave(1)))
 
 
-def options(plan: Plan, role: str, session: float, last_resort: "LastResort") -> AppOptions:
-    """Return the options of a worker; its group member is named after host, process and role."""
+def options(plan: Plan, session: float, last_resort: "LastResort") -> AppOptions:
+    """Return the options of a worker.
+
+    It is no static member of its group: one that stops cleanly leaves at once, so that others take
+    over and the run can be deleted.
+    """
     return AppOptions(
         session=session,
         heartbeat=min(3.0, session / 4),
         max_record_bytes=plan.run.record_bytes * 2,
-        instance=f"{plan.run.name}-{socket.gethostname()}-{os.getpid()}-{role}",
         leave=last_resort.leave,
     )
 
 
 class LastResort:
-    """Ends the process for certain after a failure, should the block not end by itself."""
+    """Ends the process for certain after a failure or a stop, should the block not end by itself."""
 
     def __init__(self, seconds: float = _SECONDS_TO_STOP) -> None:
         self._seconds = seconds

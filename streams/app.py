@@ -98,11 +98,15 @@ def create_app(
 
 
 async def serve(
-    apps: Sequence[ExactApp], until: Callable[[], bool] | None = None, poll: float = 0.2
+    apps: Sequence[ExactApp],
+    until: Callable[[], bool] | None = None,
+    poll: float = 0.2,
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Run apps until ``until()`` is true (asked every ``poll`` seconds), SIGTERM or cancellation.
 
-    They are stopped cleanly, the last one first. A crash of one stops all and is raised.
+    They are stopped cleanly, the last one first; ``stopping`` is called before that. A crash of one
+    stops all and is raised.
     """
     ended = asyncio.Event()
     with _terminated(ended):
@@ -112,6 +116,7 @@ async def serve(
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), timeout=poll)
         finally:
+            stopping()
             for app in reversed(apps):
                 await app.stop()
             await asyncio.gather(*starts, return_exceptions=True)
