@@ -157,6 +157,7 @@ class Schedule:
         )
         broker(self.name).faults = self.chance
         self.apps: list[ExactApp] = []
+        self.starts: dict[ExactApp, asyncio.Task[Any]] = {}
 
     def _worker(self) -> ActivationWorker:
         worker = FragileWorker(self.service.plan, FragileEngine(self.service.plan))
@@ -178,11 +179,18 @@ class Schedule:
             app = aggregates_app(plan, url, options, Progress())
         app.side = side  # type: ignore[attr-defined]
         self.apps.append(app)
-        await app.start()
+        # Not awaited: a start waits for its group, and that for members that are to be replaced.
+        self.starts[app] = asyncio.ensure_future(app.start())
 
-    async def _replace(self, app: ExactApp, side: str) -> None:
+    async def _kill(self, app: ExactApp) -> None:
         self.apps.remove(app)
         await memory.kill(app)
+        start = self.starts.pop(app)
+        start.cancel()
+        await asyncio.wait({start})
+
+    async def _replace(self, app: ExactApp, side: str) -> None:
+        await self._kill(app)
         await self._start(side)
 
     async def _disturb(self) -> None:
@@ -198,7 +206,7 @@ class Schedule:
             await self._replace(victim, side)
         elif what == "add" and sum(app.side == side for app in self.apps) < 4:  # type: ignore[attr-defined]
             await self._start(side)
-        elif what == "zombie":
+        elif what == "zombie" and self.starts[victim].done():
             self.chance.silent = {victim.consumer.member}  # type: ignore[attr-defined]
 
     async def run(self) -> RunManifest:
@@ -215,16 +223,15 @@ class Schedule:
 
     async def _finish(self) -> RunManifest:
         """Begin once more with one healthy worker of each side, and wait for the end."""
-        for app in self.apps:
-            await memory.kill(app)
-        self.apps.clear()
+        for app in list(self.apps):
+            await self._kill(app)
         for side in ("activations", "aggregates"):
             await self._start(side)
         while (manifest := final_manifest(self.service.client, self.service.plan)) is None:
             await asyncio.sleep(0.02)
             await self._disturb()
-        for app in self.apps:
-            await memory.kill(app)
+        for app in list(self.apps):
+            await self._kill(app)
         return manifest
 
 
