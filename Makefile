@@ -30,7 +30,7 @@ READY := $(VENV)/.ready
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
     --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 
-.PHONY: test check demo bench chaos soak lock clean
+.PHONY: test check demo chaos soak lock clean
 .DEFAULT_GOAL := test
 
 test: $(READY)
@@ -44,9 +44,6 @@ check: $(READY)
 
 demo: $(READY)
 	$(BIN)/millrace demo $(if $(filter 0,$(SERVE)),--no-serve)
-
-bench: $(READY)
-	$(BIN)/python -m benchmarks
 
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos chaos --minutes $(MINUTES)
