@@ -79,7 +79,7 @@ def options(plan: Plan, session: float, last_resort: "LastResort") -> AppOptions
 
 
 class LastResort:
-    """Ends the process for certain, once it has failed or is stopping, should it not do so itself."""
+    """Ends the process for certain, should it not end by itself once it has failed or stops."""
 
     def __init__(self, seconds: float = _SECONDS_TO_STOP) -> None:
         self._seconds = seconds

@@ -63,18 +63,21 @@ class ShardWriter:
 
     async def assemble_forever(self) -> None:
         """Write run manifests as their shards' parts come in, while shard 0 is ours."""
+        try:
+            while True:
+                await asyncio.sleep(_POLL_SECONDS)
+                if self._owns_first and self._to_assemble:
+                    self._to_assemble = False
+                    await self._try_to_assemble()
+        except Exception as error:
+            self._failed(error)
+        finally:
+            self._thread.submit(self._close)
+
+    async def _try_to_assemble(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(_POLL_SECONDS)
-            if not (self._owns_first and self._to_assemble):
-                continue
-            self._to_assemble = False
-            try:
-                if await loop.run_in_executor(self._thread, self._assemble):
-                    self._to_assemble = True
-            except Exception as error:
-                self._failed(error)
-                return
+        if await loop.run_in_executor(self._thread, self._assemble):
+            self._to_assemble = True
 
     def _assemble(self) -> bool:
         """Write what can be written; return whether some snapshot still lacks shards."""
@@ -89,3 +92,8 @@ class ShardWriter:
         if self._client is None:
             self._client = connect(self._broker)
         return self._client
+
+    def _close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None

@@ -1,7 +1,6 @@
 """The whole service in one event loop, on any broker, over a stand-in for the models."""
 
 import asyncio
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,6 @@ from streams.transport.client import Client, connect
 from tests import factories, published
 
 PATIENCE = 120.0
-_serial = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -53,21 +51,21 @@ class Service:
                 self.plan,
                 lambda: ActivationWorker(self.plan, self.engine),
                 self.broker,
-                _options(f"activations-{number}"),
+                _options(),
                 self.progress,
                 self.limits,
             )
-            for number in range(activations)
+            for _ in range(activations)
         ]
         apps += [
             aggregates_app(
                 self.plan,
                 self.broker,
-                _options(f"aggregates-{number}"),
+                _options(),
                 self.progress,
                 self.limits,
             )
-            for number in range(aggregates)
+            for _ in range(aggregates)
         ]
         await serve(apps, until or self.is_done)
 
@@ -85,12 +83,11 @@ class Service:
         return content_hash(tables)
 
 
-def _options(name: str) -> AppOptions:
+def _options() -> AppOptions:
     return AppOptions(
         session=10.0,
         heartbeat=1.0,
         commit_interval=0.2,
-        instance=f"{name}-{next(_serial)}",
         leave=lambda status: None,
     )
 

@@ -1,4 +1,4 @@
-"""``python -m tests.chaos``: the long versions, minutes settable, with a native broker of their own.
+"""``python -m tests.chaos``: the long versions, minutes settable, with a native broker of theirs.
 
 ``chaos`` hurts workers and broker in random order until the corpus is through; ``soak`` leaves
 them alone and watches their memory. Both end by comparing with the oracle.
