@@ -176,6 +176,7 @@ def test_variables_are_settings_or_known_elsewhere(variable: str) -> None:
         assert not key or (inner is not None and key in inner.model_fields)
         return
     elsewhere = [ROOT / "docker-compose.yml", *(ROOT / "millrace").rglob("*.py")]
+    elsewhere += [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
     assert any(variable in path.read_text() for path in elsewhere)
 
 
