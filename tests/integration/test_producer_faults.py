@@ -26,7 +26,7 @@ def start(url: str, corpus: str) -> subprocess.Popen[bytes]:
 
 
 def in_effect(client: Client, corpus: str) -> list[tuple[int, int, bytes]]:
-    """Return what consumers make of the log: per partition each next sequence, once, and the end."""
+    """Return what consumers make of the log: each next sequence once, then the end."""
     found = []
     for partition in range(PARTITIONS):
         expected = 0
