@@ -15,7 +15,7 @@ from consumers.snapshots import final_manifest
 from consumers.worker import ActivationWorker
 from streams.app import AppOptions, serve
 from streams.plan import Plan
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from streams.transport.worker import ExactApp
 
 _SECONDS_TO_STOP = 30.0

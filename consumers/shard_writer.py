@@ -10,7 +10,8 @@ from consumers.progress import Progress
 from consumers.snapshots import FINAL, assemble_ready, write_shard
 from streams.partials import BucketState
 from streams.plan import Plan
-from streams.transport.client import Client, connect
+from streams.transport.client import Client
+from streams.transport.connect import connect
 
 log = logging.getLogger(__name__)
 

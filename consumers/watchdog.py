@@ -17,7 +17,8 @@ from streams import topics
 from streams.errors import BrokerError, StallError
 from streams.partials import BucketState
 from streams.plan import Plan
-from streams.transport.client import Client, connect
+from streams.transport.client import Client
+from streams.transport.connect import connect
 from streams.transport.worker import ExactApp
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,8 @@ from streams.plan import Plan, make_plan
 from streams.run_catalog import expect_new, get_run, put_run
 from streams.snapshot import RunManifest
 from streams.store import check_store, open_store
-from streams.transport.client import Client, connect
+from streams.transport.client import Client
+from streams.transport.connect import connect
 
 if TYPE_CHECKING:
     from consumers.compute import TorchEngine

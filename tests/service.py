@@ -19,7 +19,8 @@ from streams.content import content_hash
 from streams.corpus import TokenBatch
 from streams.plan import Plan, make_plan
 from streams.snapshot import RunManifest
-from streams.transport.client import Client, connect
+from streams.transport.client import Client
+from streams.transport.connect import connect
 from tests import factories, published
 
 PATIENCE = 120.0

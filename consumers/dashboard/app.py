@@ -15,7 +15,7 @@ from consumers.dashboard import addresses, figures, formats, pages
 from consumers.dashboard.pages import Moved, Page
 from consumers.dashboard.watch import PathSource, Shelf, TopicSource, Watch
 from streams.errors import SettingsError, SnapshotError, UserError
-from streams.transport.client import connect
+from streams.transport.connect import connect
 
 _log = logging.getLogger(__name__)
 _WATCH = web.AppKey("watch", Watch)

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from millrace.options import broker_option, settings, settings_option, stacked
-from streams.transport.client import Client, connect
+from streams.transport.client import Client
+from streams.transport.connect import connect
 
 _filters = stacked(
     settings_option,

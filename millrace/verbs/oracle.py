@@ -46,7 +46,7 @@ def oracle(
     from consumers.snapshots import write_plain
     from streams.content import content_hash
     from streams.run_catalog import get_run
-    from streams.transport.client import connect
+    from streams.transport.connect import connect
 
     chosen = settings(
         settings_file,

@@ -27,7 +27,7 @@ def produce(settings_file: Path | None, broker: str | None, **values: Any) -> No
     stopped.
     """
     from millrace.producing import produce_corpus
-    from streams.transport.client import connect
+    from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, corpus=given(corpus_values(**values)))
     client = connect(chosen.broker)

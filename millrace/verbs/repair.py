@@ -20,7 +20,7 @@ def repair(settings_file: Path | None, broker: str | None, run_name: str | None)
     from consumers import repair as repairing
     from streams.plan import make_plan
     from streams.run_catalog import get_run
-    from streams.transport.client import connect
+    from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
     client = connect(chosen.broker)

@@ -15,7 +15,7 @@ from millrace.options import (
     settings_option,
     store_option,
 )
-from streams.transport.client import connect
+from streams.transport.connect import connect
 
 
 @click.group()

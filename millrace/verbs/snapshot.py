@@ -28,7 +28,7 @@ def snapshot(
     from streams.names import check_name
     from streams.run_catalog import get_run
     from streams.snapshot import run_manifest
-    from streams.transport.client import connect
+    from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
     client = connect(chosen.broker)

@@ -187,7 +187,7 @@ def _plan(chosen: "Settings", wait: float) -> "Plan":
     from streams.errors import RunError
     from streams.plan import make_plan
     from streams.run_catalog import get_run
-    from streams.transport.client import connect
+    from streams.transport.connect import connect
 
     client = connect(chosen.broker)
     attempts = Retrying(

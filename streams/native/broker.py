@@ -21,7 +21,7 @@ from typing import Self
 from streams.errors import BrokerError
 from streams.native import tied
 from streams.native.jars import jars, java
-from streams.transport.client import connect
+from streams.transport.connect import connect
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0

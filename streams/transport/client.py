@@ -1,6 +1,6 @@
 """A plain broker client: topics, records and offsets, without groups or agents.
 
-The embedded broker and Kafka each implement ``Client``; ``connect`` chooses by the broker URL.
+The embedded broker and Kafka each implement ``Client``; ``connect`` (connect.py) chooses one.
 Everything that is not a Faust agent goes through it: producers, the oracle, snapshot readers,
 ``runs`` and ``corpora``.
 """
@@ -10,8 +10,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
-
-from streams.errors import SettingsError
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -104,20 +102,3 @@ class Client(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
-
-
-def connect(url: str) -> Client:
-    """Return a client of the broker at ``kafka://host:port[,host:port]`` or ``memory://name``.
-
-    Raises SettingsError for another address and BrokerError if nobody answers there.
-    """
-    scheme, separator, rest = url.partition("://")
-    if scheme == "memory" and separator:
-        from streams.transport.memory_client import MemoryClient
-
-        return MemoryClient(rest)
-    if scheme == "kafka" and rest:
-        from streams.transport.kafka_client import KafkaClient
-
-        return KafkaClient(rest)
-    raise SettingsError(f"broker {url!r} is no address: take kafka://host:port or memory://name")

@@ -12,7 +12,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.errors import BrokerError
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from streams.transport.sends import Confirmation
 from streams.transport.worker import ExactApp
 

@@ -18,7 +18,7 @@ from consumers.watching import lag
 from streams import topics
 from streams.native import NativeKafka, cache_folder
 from streams.plan import Plan, make_plan
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write
 from tests.chaos.harness import EVERY_FAULT, Chaos, assert_exact, chaos, run_until_final
 

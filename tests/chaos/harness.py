@@ -24,7 +24,8 @@ from streams.native import NativeKafka
 from streams.plan import Plan
 from streams.snapshot import RunManifest
 from streams.store import read_table
-from streams.transport.client import Client, connect
+from streams.transport.client import Client
+from streams.transport.connect import connect
 from tests.chaos.corpus import Written
 from tests.published import WORDS
 

@@ -10,7 +10,7 @@ from producers.publish import Draft, publish
 from producers.tally import Tally
 from streams.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.errors import BrokerError
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from tests import factories
 from tests.published import WORDS
 

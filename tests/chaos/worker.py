@@ -8,7 +8,7 @@ from consumers.serving import Crew, serve_run
 from consumers.standin import StandInEngine
 from streams.plan import make_plan
 from streams.run_catalog import get_run
-from streams.transport.client import connect
+from streams.transport.connect import connect
 
 
 def main() -> None:

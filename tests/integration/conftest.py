@@ -15,7 +15,8 @@ import pytest
 from streams.errors import BrokerError
 from streams.native import NativeKafka, cache_folder, jars, java
 from streams.native.broker import free_port
-from streams.transport.client import Client, connect
+from streams.transport.client import Client
+from streams.transport.connect import connect
 
 IMAGE = "apache/kafka:4.3.1"
 INSIDE_PORT = 19092

@@ -6,7 +6,7 @@ import pytest
 
 from streams.app import AppOptions, serve
 from streams.native import NativeKafka
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from tests.integration.counting import (
     Names,
     counting_app,

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from streams.errors import BrokerError
-from streams.transport.client import Client, TopicSpec, connect
+from streams.transport.client import Client, TopicSpec
+from streams.transport.connect import connect
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])

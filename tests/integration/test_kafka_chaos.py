@@ -9,7 +9,7 @@ import pytest
 
 from streams.native import NativeKafka
 from streams.plan import make_plan
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write
 from tests.chaos.harness import EVERY_FAULT, assert_exact, chaos, run_until_final
 

@@ -7,7 +7,8 @@ from kafka import KafkaConsumer
 
 from streams.errors import BrokerError, SettingsError
 from streams.native.broker import free_port
-from streams.transport.client import TopicSpec, connect
+from streams.transport.client import TopicSpec
+from streams.transport.connect import connect
 from streams.transport.kafka_client import KafkaClient
 from streams.transport.kafka_sender import KafkaSender
 

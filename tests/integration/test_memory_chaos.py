@@ -10,7 +10,8 @@ import pytest
 from streams.app import AppOptions
 from streams.errors import BrokerError
 from streams.transport import memory
-from streams.transport.client import StoredRecord, connect
+from streams.transport.client import StoredRecord
+from streams.transport.connect import connect
 from streams.transport.memory_broker import Faults, broker, forget
 from streams.transport.worker import ExactApp
 from tests.integration.counting import (

@@ -12,7 +12,8 @@ import pytest
 from streams.errors import BrokerError
 from streams.native import NativeKafka
 from streams.native.broker import free_port
-from streams.transport.client import TopicSpec, connect
+from streams.transport.client import TopicSpec
+from streams.transport.connect import connect
 
 pytestmark = pytest.mark.kafka
 

@@ -14,7 +14,8 @@ from streams import codec, topics
 from streams.catalog import get_corpus
 from streams.corpus import PartitionEnd
 from streams.native import NativeKafka
-from streams.transport.client import Client, connect
+from streams.transport.client import Client
+from streams.transport.connect import connect
 from tests.chaos.producer import PARTITIONS, PER_PARTITION, batches, draft
 
 AWAY_SECONDS = 30.0

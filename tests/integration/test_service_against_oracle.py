@@ -9,7 +9,7 @@ import pytest
 from consumers.snapshots import content_of, published, request_snapshot
 from streams.run_catalog import delete_run, list_runs, put_run
 from streams.store import read_table
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
 from tests import factories
 from tests.service import Service, make_service

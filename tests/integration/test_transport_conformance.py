@@ -17,8 +17,9 @@ from faust.types import TP, EventT
 from streams.app import AppOptions, create_app, raw_topic, serve
 from streams.errors import BrokerError, LostInputError
 from streams.transport import memory
-from streams.transport.client import Client, TopicSpec, connect
+from streams.transport.client import Client, TopicSpec
 from streams.transport.commits import Commits
+from streams.transport.connect import connect
 from streams.transport.durable import durable_table
 from streams.transport.memory_broker import forget
 from streams.transport.worker import ExactApp

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from streams import topics
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from tests.millrace.conftest import Program
 from tests.models_on_disk import save_tokenizer
 

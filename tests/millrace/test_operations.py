@@ -11,7 +11,7 @@ from millrace.settings import load_settings
 from streams import topics
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import SettingsError
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
 from tests.integration.test_repair import activations_done
 from tests.service import make_service

@@ -17,7 +17,7 @@ from streams.plan import make_plan
 from streams.run_catalog import get_run
 from streams.snapshot import RunManifest
 from streams.store import read_manifest, read_table
-from streams.transport.client import connect
+from streams.transport.connect import connect
 from tests.millrace.conftest import Ended, Program
 from tests.models_on_disk import ARCHITECTURES, CONTEXT, SHAPES, WORDS
 
