@@ -119,6 +119,9 @@ async def serve(
             stopping()
             for app in reversed(apps):
                 await app.stop()
+            # A start that was stopped half-way may wait for ever for what will not come any more.
+            for start in starts:
+                start.cancel()
             await asyncio.gather(*starts, return_exceptions=True)
     for app in apps:
         if app.crashed or app.failure is not None:

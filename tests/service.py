@@ -88,6 +88,7 @@ def _options() -> AppOptions:
     return AppOptions(
         session=10.0,
         heartbeat=1.0,
+        rebalance=20.0,
         commit_interval=0.2,
         leave=lambda status: None,
     )

@@ -101,6 +101,18 @@ def test_a_chain_with_a_gap_is_named_and_repaired(
     assert "nothing is missing" in said
 
 
+def test_a_gap_is_not_named_while_the_activation_side_has_yet_to_read_there(
+    broken: Service, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus = topics.tokens(broken.plan.run.corpus, 4).name
+    broken.client.rewind(topics.activations_app(prefix), {(corpus, PARTITION): 12})
+    deadline = time.monotonic() + 1.5
+    broken.serve(0, 1, until=lambda: time.monotonic() > deadline)
+    aggregates, partials = topics.aggregates_app(prefix), topics.partials(prefix, 3, 0).name
+    assert all(r.lag == 0 for r in readings(broken.client, aggregates, partials).values())
+    assert "millrace repair" not in caplog.text
+
+
 def test_a_missing_end_is_repaired_too(url: str, prefix: str, tmp_path: Path) -> None:
     service = make_service(url, tmp_path, prefix)
     service.serve(1, 0, until=lambda: activations_done(service))
