@@ -118,9 +118,10 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def commands() -> list[str]:
-    """Return the lines of the README's shell blocks and the inline ``millrace`` and ``make``."""
+    """Return the lines of the README's shell blocks and every page's inline commands."""
     lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
-    inline = [s for s in spans(README) if re.match(r"(\w+=\S+ )*(\S*millrace|make) \w", s)]
+    every = [span for page in PAGES for span in spans(page)]
+    inline = [s for s in dict.fromkeys(every) if re.match(r"(\w+=\S+ )*(\S*millrace|make) \w", s)]
     return [re.split(r"\s#", line)[0].strip() for line in lines if line.strip()] + inline
 
 

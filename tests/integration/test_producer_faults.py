@@ -212,8 +212,7 @@ def broken_off(client: Client, corpus: str, at: int, stored: bool, late: int = 0
     failing: Any = FailingClient(client, at, stored, late)
     try:
         publish(failing, draft(corpus, per_partition=FEW), Silent())
-    except BrokerError as error:
-        assert "no answer came in time" in str(error)
+    except BrokerError:
         return True
     return False
 
