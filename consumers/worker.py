@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.engine import Engine
-from consumers.membership import make_membership
 from consumers.messages import Outgoing, batch_records, end_records, refused_records
 from consumers.selection import Selection, select, valid_tokens, with_rows
-from consumers.standing import new_standing, seen, unbeaten
+from consumers.standing import Standing
 from streams import codec, topics
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.errors import RecordError, ShapeError, UndecodableError
@@ -42,8 +41,7 @@ class ActivationWorker:
         self._plan = plan
         self._engine = engine
         self._clock = clock
-        self._membership = make_membership(plan)
-        self._standing = new_standing(plan.clusters * plan.criteria, plan.run.k)
+        self._standing = Standing(plan.clusters * plan.criteria, plan.run.k)
 
     def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Outcome:
         """Return what the record at ``partition`` of the corpus leads to.
@@ -75,7 +73,7 @@ class ActivationWorker:
         valid = valid_tokens(self._plan, batch)
         activations = self._engine.compute(batch, valid)
         begun = self._clock()
-        selection = select(self._plan, self._membership, batch, valid, activations)
+        selection = select(self._plan, batch, valid, activations)
         hits = with_rows(selection, self._winners(selection))
         records = tuple(batch_records(self._plan, partition, sequence, selection.tally, hits))
         return Outcome(
@@ -88,8 +86,8 @@ class ActivationWorker:
 
     def _winners(self, selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         """Take a validated batch into account and return which of its candidates may matter."""
-        self._standing = seen(self._standing, selection.candidates)
-        return np.flatnonzero(unbeaten(self._standing, selection.candidates))
+        self._standing.see(selection.candidates)
+        return np.flatnonzero(self._standing.unbeaten(selection.candidates))
 
 
 def check_batch(plan: Plan, batch: TokenBatch, partition: int, sequence: int) -> None:

@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from consumers.membership import make_membership
 from consumers.messages import Outgoing, batch_records, end_records
 from consumers.overlay import Overlay, Partial, partial
 from consumers.selection import Selection, select, valid_tokens, with_rows
-from consumers.standing import Standing, new_standing, seen, unbeaten
+from consumers.standing import Standing
 from streams import codec
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.hits import rank, take
@@ -83,9 +82,8 @@ def make_scene(batches_per_partition: int = 3, seed: int = 0, **run: Any) -> Sce
     }
     plan = factories.plan(**{**settings, **run})
     batches = factories.batches(2, batches_per_partition, rows=3, seed=seed)
-    membership = make_membership(plan)
     engine = factories.DenseEngine(plan, seed)
-    selections = {(b.partition, b.sequence): _select(plan, membership, engine, b) for b in batches}
+    selections = {(b.partition, b.sequence): _select(plan, engine, b) for b in batches}
     scene = Scene(plan, selections, (batches_per_partition,) * 2, {})
     calm = _World(scene, EVERY_RULE, random.Random(0), faults=False)
     calm.finish()
@@ -93,9 +91,9 @@ def make_scene(batches_per_partition: int = 3, seed: int = 0, **run: Any) -> Sce
     return replace(scene, expected=expected)
 
 
-def _select(plan: Plan, membership: Any, engine: Any, batch: TokenBatch) -> Selection:
+def _select(plan: Plan, engine: Any, batch: TokenBatch) -> Selection:
     valid = valid_tokens(plan, batch)
-    return select(plan, membership, batch, valid, engine.compute(batch, valid))
+    return select(plan, batch, valid, engine.compute(batch, valid))
 
 
 def simulate(scene: Scene, seed: int, rules: Rules = EVERY_RULE, steps: int = 60) -> list[str]:
@@ -164,7 +162,7 @@ class _World:
     def _hire_activators(self, number: int) -> None:
         tables = self.scene.plan.clusters * self.scene.plan.criteria
         k = self.scene.plan.run.k
-        new = [_Activator(new_standing(tables, k)) for _ in range(number)]
+        new = [_Activator(Standing(tables, k)) for _ in range(number)]
         self.activators += new
         for partition in range(2):
             self._assign_source(partition, self.chance.choice(new))
@@ -258,8 +256,8 @@ class _World:
             yield from end_records(plan, PartitionEnd("text", partition, length, 0, 0))
             return
         selection = self.scene.selections[(partition, sequence)]
-        worker.standing = seen(worker.standing, selection.candidates)
-        passing = np.flatnonzero(unbeaten(worker.standing, selection.candidates))
+        worker.standing.see(selection.candidates)
+        passing = np.flatnonzero(worker.standing.unbeaten(selection.candidates))
         if not self.rules.sends_again_what_was_sent and (partition, sequence) in worker.sent:
             passing = passing[:0]
         worker.sent.add((partition, sequence))
@@ -365,7 +363,7 @@ class _World:
         self._bury(self.chance.choice(self.activators))
         if len(self.activators) < 2:
             tables = self.scene.plan.clusters * self.scene.plan.criteria
-            self.activators.append(_Activator(new_standing(tables, self.scene.plan.run.k)))
+            self.activators.append(_Activator(Standing(tables, self.scene.plan.run.k)))
 
     def _kill_aggregator(self) -> None:
         worker = self.chance.choice(self.aggregators)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from consumers import tables
-from consumers.membership import make_membership
 from consumers.messages import batch_records, end_records
 from consumers.oracle import Oracle
 from consumers.samples import sample_of, samples_table
@@ -22,7 +21,7 @@ from consumers.shards import (
     with_hits,
     with_statistics,
 )
-from consumers.standing import new_standing, seen, unbeaten
+from consumers.standing import Standing
 from streams import codec, topics
 from streams.content import content_hash
 from streams.corpus import PartitionEnd, TokenBatch
@@ -33,14 +32,13 @@ from tests import factories
 
 def service(plan: Plan, engine: Any, given: Sequence[TokenBatch], shuffle: int) -> dict[str, Any]:
     """Run the core over batches: chained records in order, hits wherever ``shuffle`` puts them."""
-    membership = make_membership(plan)
-    standing = new_standing(plan.clusters * plan.criteria, plan.run.k)
+    standing = Standing(plan.clusters * plan.criteria, plan.run.k)
     chained, free = [], []
     for batch in given:
         valid = valid_tokens(plan, batch)
-        selection = select(plan, membership, batch, valid, engine.compute(batch, valid))
-        standing = seen(standing, selection.candidates)
-        hits = with_rows(selection, np.flatnonzero(unbeaten(standing, selection.candidates)))
+        selection = select(plan, batch, valid, engine.compute(batch, valid))
+        standing.see(selection.candidates)
+        hits = with_rows(selection, np.flatnonzero(standing.unbeaten(selection.candidates)))
         for record in batch_records(plan, batch.partition, batch.sequence, selection.tally, hits):
             (free if record.kind == topics.HITS else chained).append(record)
     for partition in range(plan.run.partitions):

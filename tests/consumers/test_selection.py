@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.engine import Activations
-from consumers.membership import make_membership
 from consumers.selection import select, valid_tokens, with_rows
 from streams.errors import OverflowingSumError
 from tests import factories
@@ -47,7 +46,7 @@ def selected(plan, batch, dense):
     for number, source in enumerate(plan.run.sources):
         for index in source.dropped:
             dense[plan.component_first[number] + index] = 0
-    return select(plan, make_membership(plan), batch, valid, sparse(plan, dense)), valid, dense
+    return select(plan, batch, valid, sparse(plan, dense)), valid, dense
 
 
 def slow(plan, batch, valid, dense):
@@ -218,9 +217,7 @@ def one_cluster(plan, tokens):
     """Return the tally of one row in which the only cluster has these activities."""
     batch = factories.batch([[1] * len(tokens)], [len(tokens)])
     dense = np.array(tokens, np.float32)[None, None]
-    return select(
-        plan, make_membership(plan), batch, valid_tokens(plan, batch), sparse(plan, dense)
-    ).tally
+    return select(plan, batch, valid_tokens(plan, batch), sparse(plan, dense)).tally
 
 
 @pytest.mark.parametrize(
@@ -270,5 +267,5 @@ def test_the_first_of_equal_peaks_counts():
     dense = np.array([[[1.0, 2.0, 2.0]]], np.float32)
     plan = replace(SINGLE, run=replace(SINGLE.run, criteria=("maximum",)))
     valid = valid_tokens(plan, batch)
-    found = select(plan, make_membership(plan), batch, valid, sparse(plan, dense)).candidates
+    found = select(plan, batch, valid, sparse(plan, dense)).candidates
     assert (found.peak.tolist(), found.score.tolist()) == ([1], [2.0])

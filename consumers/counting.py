@@ -1,0 +1,127 @@
+"""One pass over the tokens at which clusters fire: counters, sums, extremes and each row's peak."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.compiled import compiled
+from consumers.membership import ClusterTokens
+from streams.arrays import F32, I32, I64, AnyArray
+from streams.plan import Plan
+
+_LOOK_UP = 2**15  # the upper half of a positive float's bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """What the tokens of a batch add.
+
+    count_at, count: counters of tokens, rows and bins, addresses ascending. cluster, sum, low,
+    high: of the clusters that fire. peak [cluster and row that fire together]: the first strongest
+    token, as an index into the tokens.
+    """
+
+    count_at: I64
+    count: I64
+    cluster: I64
+    sum: I64
+    low: F32
+    high: F32
+    peak: I64
+
+
+def counted(plan: Plan, tokens: ClusterTokens, positions: int) -> Counted:
+    """Return what clusters add at the tokens where they fire, rows having so many positions."""
+    firing = np.flatnonzero(np.diff(tokens.first))
+    size = len(tokens.token)
+    most = min(3 * size, len(firing) * (2 + plan.bins))
+    count_at, count = np.empty(most, np.int64), np.empty(most, np.int64)
+    peak = np.empty(size, np.int64)
+    sums = np.empty(len(firing), np.int64)
+    low, high = np.empty(len(firing), np.float32), np.empty(len(firing), np.float32)
+    edges = plan.run.edges
+    counters, peaks = _count(
+        firing,
+        tokens.first,
+        tokens.token,
+        tokens.activity,
+        positions,
+        edges,
+        _first_bins(edges),
+        2.0**plan.run.sum_bits,
+        plan.at_tokens,
+        plan.at_rows,
+        plan.at_bins,
+        np.zeros(plan.bins, np.int64),
+        count_at,
+        count,
+        sums,
+        low,
+        high,
+        peak,
+    )
+    return Counted(
+        count_at[:counters], count[:counters], firing, sums, low, high, peak[:peaks].copy()
+    )
+
+
+def _first_bins(edges: F32) -> I32:
+    """Return, for the upper 16 bits of a positive activity, the bin of the smallest such one."""
+    smallest = (np.arange(_LOOK_UP, dtype=np.uint32) << np.uint32(16)).view(np.float32)
+    return np.searchsorted(edges, smallest, side="right").astype(np.int32)
+
+
+@compiled
+def _count(
+    firing: I64,
+    first: I64,
+    token: I32,
+    activity: F32,
+    positions: int,
+    edges: F32,
+    first_bins: I32,
+    unit: float,
+    at_tokens: I64,
+    at_rows: I64,
+    at_bins: I64,
+    bins: AnyArray,
+    count_at: AnyArray,
+    count: AnyArray,
+    sums: AnyArray,
+    low: AnyArray,
+    high: AnyArray,
+    peak: AnyArray,
+) -> tuple[int, int]:
+    bits = activity.view(np.uint32)
+    n = 0
+    peaks = 0
+    for i in range(len(firing)):
+        cluster = firing[i]
+        begin, end = first[cluster], first[cluster + 1]
+        total, rows, row_end = 0, 0, 0
+        smallest = largest = activity[begin]
+        for at in range(begin, end):
+            shown = activity[at]
+            total += int(np.rint(np.float64(shown) * unit))
+            smallest, largest = min(smallest, shown), max(largest, shown)
+            bin_ = first_bins[bits[at] >> np.uint32(16)] if bits[at] >> np.uint32(31) == 0 else 0
+            while bin_ < len(edges) and shown >= edges[bin_]:
+                bin_ += 1
+            bins[bin_] += 1
+            if token[at] >= row_end:
+                row_end = (token[at] // positions + 1) * positions
+                rows += 1
+                peak[peaks] = at
+                peaks += 1
+            elif shown > activity[peak[peaks - 1]]:
+                peak[peaks - 1] = at
+        count_at[n], count[n] = at_tokens[cluster], end - begin
+        count_at[n + 1], count[n + 1] = at_rows[cluster], rows
+        n += 2
+        for bin_ in range(len(bins)):
+            if bins[bin_]:
+                count_at[n], count[n] = at_bins[cluster] + bin_, bins[bin_]
+                bins[bin_] = 0
+                n += 1
+        sums[i], low[i], high[i] = total, smallest, largest
+    return n, peaks
