@@ -30,9 +30,10 @@ class Counted:
     peak: I64
 
 
-def counted(plan: Plan, tokens: ClusterTokens, positions: int) -> Counted:
-    """Return what clusters add at the tokens where they fire, rows having so many positions."""
+def counted(plan: Plan, tokens: ClusterTokens, shape: tuple[int, int]) -> Counted:
+    """Return what clusters add at the tokens where they fire, in a batch [row, position]."""
     firing = np.flatnonzero(np.diff(tokens.first))
+    row_of = np.repeat(np.arange(shape[0], dtype=np.int32), shape[1])  # no division per token
     size = len(tokens.token)
     most = min(3 * size, len(firing) * (2 + plan.bins))
     count_at, count = np.empty(most, np.int64), np.empty(most, np.int64)
@@ -45,7 +46,7 @@ def counted(plan: Plan, tokens: ClusterTokens, positions: int) -> Counted:
         tokens.first,
         tokens.token,
         tokens.activity,
-        positions,
+        row_of,
         edges,
         _first_bins(edges),
         2.0**plan.run.sum_bits,
@@ -77,7 +78,7 @@ def _count(
     first: I64,
     token: I32,
     activity: F32,
-    positions: int,
+    row_of: I32,
     edges: F32,
     first_bins: I32,
     unit: float,
@@ -98,8 +99,9 @@ def _count(
     for i in range(len(firing)):
         cluster = firing[i]
         begin, end = first[cluster], first[cluster + 1]
-        total, rows, row_end = 0, 0, 0
-        smallest = largest = activity[begin]
+        total, rows, row, best = 0, 0, np.int32(-1), begin
+        smallest = largest = strongest = activity[begin]
+        lowest, highest = len(bins) - 1, 0
         for at in range(begin, end):
             shown = activity[at]
             total += int(np.rint(np.float64(shown) * unit))
@@ -108,17 +110,20 @@ def _count(
             while bin_ < len(edges) and shown >= edges[bin_]:
                 bin_ += 1
             bins[bin_] += 1
-            if token[at] >= row_end:
-                row_end = (token[at] // positions + 1) * positions
-                rows += 1
-                peak[peaks] = at
-                peaks += 1
-            elif shown > activity[peak[peaks - 1]]:
-                peak[peaks - 1] = at
+            lowest, highest = min(lowest, bin_), max(highest, bin_)
+            # No branch: whether a row begins or rises here cannot be foreseen.
+            begins = row_of[token[at]] != row
+            row = row_of[token[at]]
+            rows += begins
+            rises = begins | (shown > strongest)
+            strongest = shown if rises else strongest
+            best = at if rises else best
+            peak[peaks + rows - 1] = best
         count_at[n], count[n] = at_tokens[cluster], end - begin
         count_at[n + 1], count[n + 1] = at_rows[cluster], rows
+        peaks += rows
         n += 2
-        for bin_ in range(len(bins)):
+        for bin_ in range(lowest, highest + 1):
             if bins[bin_]:
                 count_at[n], count[n] = at_bins[cluster] + bin_, bins[bin_]
                 bins[bin_] = 0

@@ -76,7 +76,7 @@ def select(plan: Plan, batch: TokenBatch, valid: Bool, activations: Activations)
     runs = runs_of(plan, activations, positions)
     tokens = cluster_tokens(plan.member_first, plan.members, runs, valid.size)
     _check_sums(plan, tokens.activity)
-    found = counted(plan, tokens, positions)
+    found = counted(plan, tokens, (len(valid), positions))
     fired = np.flatnonzero(runs.fired)
     counts = [
         (found.count_at, found.count),
@@ -146,19 +146,21 @@ def _candidates(
     peaks = {"maximum": found.peak, "last": np.zeros(0, np.int64)}
     if "last" in plan.run.criteria:
         peaks["last"] = _lasts(tokens, valid)
-    cluster = np.repeat(np.arange(plan.clusters, dtype=np.uint32), np.diff(tokens.first))
     parts = [peaks[criterion] for criterion in plan.run.criteria]
-    table = [cluster[at] * np.uint32(plan.criteria) + np.uint32(n) for n, at in enumerate(parts)]
+    numbers = np.repeat(np.arange(plan.criteria, dtype=np.uint32), list(map(len, parts)))
     at = np.concatenate(parts)
-    row, peak = np.divmod(tokens.token[at], np.int32(valid.shape[1]))
+    cluster = np.repeat(np.arange(plan.clusters, dtype=np.uint32), np.diff(tokens.first))[at]
+    row_of = np.repeat(np.arange(len(valid), dtype=np.int32), valid.shape[1])
+    token = tokens.token[at]
+    row = row_of[token]
     keys = np.ascontiguousarray(batch.keys).view(">u8").astype(np.uint64)
     return Candidates(
-        table=np.concatenate(table),
+        table=cluster * np.uint32(plan.criteria) + numbers,
         score=tokens.activity[at],
         sample_high=keys[row, 0],
         sample_low=keys[row, 1],
         row=row,
-        peak=peak,
+        peak=token - row * np.int32(valid.shape[1]),
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from consumers.compiled import compiled
 from streams.arrays import F32, I32, U32, U64, AnyArray, Bool
 
+_ALL_BUT_SIGN = np.int32(0x7FFFFFFF)
+
 
 class Ranked(Protocol):
     """Hits, as far as their rank goes; n of each."""
@@ -46,119 +48,133 @@ class Standing:
         self.held = np.zeros(tables, np.int32)
         self.last = np.full(tables, -1, np.int32)
         # Memory is taken as slots are, not here.
-        self._score = np.empty((tables, k), np.float32)
+        self._order = np.empty((tables, k), np.int32)
         self._high = np.empty((tables, k), np.uint64)
         self._low = np.empty((tables, k), np.uint64)
 
     def see(self, hits: Ranked) -> I32:
-        """Take the hits of a validated batch into account; return what became of each.
+        """Take the hits of a validated batch into account and return the slot that each took.
 
-        The slot that it took; -2 minus the slot where its sample stands with the same score
-        already; -1 if it is beaten. A later hit of the batch may take the same slot again.
+        It is -1 for one that took none, and -2 - slot for one whose sample stands there already
+        with the same score. A later hit may have taken the same slot again.
         """
         slots = np.empty(len(hits.table), np.int32)
         self.inserts += _insert(
-            *_columns(hits), self.held, self.last, self._score, self._high, self._low, slots
+            *_columns(hits), self.held, self.last, self._order, self._high, self._low, slots
         )
         return slots
 
     def unbeaten(self, hits: Ranked) -> Bool:
         """Return which hits fewer than k known samples beat."""
         passes = np.empty(len(hits.table), np.bool_)
-        _compare(*_columns(hits), self.last, self._score, self._high, self._low, passes)
+        _compare(*_columns(hits), self.last, self._order, self._high, self._low, passes)
         return passes
 
     def slots(self, table: int) -> tuple[F32, U64, U64]:
-        """Return score and both halves of the sample key of a table's slots in use."""
+        """Return score and sample key, high and low, of the slots in use of a table."""
         used = slice(0, int(self.held[table]))
-        return self._score[table, used], self._high[table, used], self._low[table, used]
-
-    def ranks(self, table: int) -> list[tuple[float, int, int]]:
-        """Return score and sample key of a table's samples, best first."""
-        found = zip(*(column.tolist() for column in self.slots(table)), strict=True)
-        return sorted(found, key=lambda rank: (-rank[0], *rank[1:]))
+        order = self._order[table, used]
+        score = np.where(order < 0, order ^ _ALL_BUT_SIGN, order).view(np.float32)
+        return score, self._high[table, used], self._low[table, used]
 
 
-def _columns(hits: Ranked) -> tuple[U32, F32, U64, U64]:
-    return hits.table, hits.score, hits.sample_high, hits.sample_low
+def _columns(hits: Ranked) -> tuple[U32, I32, U64, U64]:
+    """Return the columns of hits, scores as integers of the same order: these compare faster."""
+    bits = (hits.score + np.float32(0)).view(np.int32)  # no minus zero
+    order = np.where(bits < 0, bits ^ _ALL_BUT_SIGN, bits)
+    return hits.table, order, hits.sample_high, hits.sample_low
 
 
 @compiled
 def _beats(
-    score: np.float32,
+    order: np.int32,
     high: np.uint64,
     low: np.uint64,
-    other: np.float32,
+    other: np.int32,
     other_high: np.uint64,
     other_low: np.uint64,
 ) -> bool:
-    if score != other:
-        return bool(score > other)
+    if order != other:
+        return bool(order > other)
     return bool(high < other_high or (high == other_high and low < other_low))
 
 
 @compiled
 def _insert(
     table: U32,
-    score: F32,
+    order: I32,
     high: U64,
     low: U64,
     held: I32,
     last: I32,
-    scores: AnyArray,
-    highs: AnyArray,
-    lows: AnyArray,
-    slots: AnyArray,
+    orders: I32,
+    highs: U64,
+    lows: U64,
+    slots: I32,
 ) -> int:
-    k = scores.shape[1]
+    k = orders.shape[1]
     inserts = 0
     for i in range(len(table)):
         at, worst = table[i], last[table[i]]
         slots[i] = -1
         if worst >= 0 and _beats(
-            scores[at, worst], highs[at, worst], lows[at, worst], score[i], high[i], low[i]
+            orders[at, worst], highs[at, worst], lows[at, worst], order[i], high[i], low[i]
         ):
             continue
         slot = worst if worst >= 0 else held[at]
-        for known in range(held[at]):
-            if lows[at, known] == low[i] and highs[at, known] == high[i]:
-                slot = known
-                break
-        if slot == held[at]:
+        known = _slot_of(highs[at, : held[at]], lows[at, : held[at]], high[i], low[i])
+        if known >= 0:
+            if orders[at, known] >= order[i]:
+                if orders[at, known] == order[i]:
+                    slots[i] = -2 - known
+                continue
+            slot = known
+        elif slot == held[at]:
             held[at] += 1
-        elif (
-            highs[at, slot] == high[i] and lows[at, slot] == low[i] and scores[at, slot] >= score[i]
-        ):
-            if scores[at, slot] == score[i]:
-                slots[i] = -2 - slot
-            continue
-        scores[at, slot], highs[at, slot], lows[at, slot] = score[i], high[i], low[i]
+        orders[at, slot], highs[at, slot], lows[at, slot] = order[i], high[i], low[i]
         slots[i] = slot
         inserts += 1
         if held[at] == k:
-            worst = 0
-            for other in range(1, k):
-                if _beats(
-                    scores[at, worst],
-                    highs[at, worst],
-                    lows[at, worst],
-                    scores[at, other],
-                    highs[at, other],
-                    lows[at, other],
-                ):
-                    worst = other
-            last[at] = worst
+            last[at] = _worst(orders[at], highs[at], lows[at])
     return inserts
+
+
+@compiled
+def _slot_of(highs: U64, lows: U64, high: np.uint64, low: np.uint64) -> int:
+    """Return the slot that a sample has, -1 if it has none."""
+    there = False
+    for slot in range(len(lows)):  # without a way out: several at a time
+        there |= lows[slot] == low
+    if there:
+        for slot in range(len(lows)):
+            if lows[slot] == low and highs[slot] == high:
+                return slot
+    return -1
+
+
+@compiled
+def _worst(orders: I32, highs: U64, lows: U64) -> int:
+    """Return the slot of the last sample in the order of hits."""
+    lowest = orders[0]
+    for slot in range(1, len(orders)):
+        lowest = min(lowest, orders[slot])
+    worst = -1
+    for slot in range(len(orders)):
+        if orders[slot] == lowest and (
+            worst < 0 or _beats(lowest, highs[worst], lows[worst], lowest, highs[slot], lows[slot])
+        ):
+            worst = slot
+    return worst
 
 
 @compiled
 def _compare(
     table: U32,
-    score: F32,
+    order: I32,
     high: U64,
     low: U64,
     last: I32,
-    scores: F32,
+    orders: I32,
     highs: U64,
     lows: U64,
     passes: AnyArray,
@@ -166,5 +182,5 @@ def _compare(
     for i in range(len(table)):
         at, worst = table[i], last[table[i]]
         passes[i] = worst < 0 or not _beats(
-            scores[at, worst], highs[at, worst], lows[at, worst], score[i], high[i], low[i]
+            orders[at, worst], highs[at, worst], lows[at, worst], order[i], high[i], low[i]
         )

@@ -77,7 +77,8 @@ def test_the_slots_hold_the_k_best_samples(given_hits, k):
         best_of_all = slow_best(known, k)
         for table in range(TABLES):
             expected = [(h[1], h[2], h[3]) for h in best_of_all if h[0] == table]
-            assert standing.ranks(table) == expected
+            ranks = zip(*(column.tolist() for column in standing.slots(table)), strict=True)
+            assert sorted(ranks, key=lambda r: (-r[0], *r[1:])) == expected
 
 
 @quick
@@ -112,6 +113,15 @@ def test_slots_are_taken_as_seldom_as_random_order_allows():
 
 def hit(score, sample, table=0, peak=0, row=0):
     return (table, score, 0, sample, peak, 0, 0, row, ())
+
+
+def test_the_slots_that_hits_took_are_told():
+    standing = Standing(1, 2)
+    first = columns([hit(-1.0, 1), hit(2.0, 2), hit(1.0, 3), hit(-9.0, 4)])
+    assert standing.see(first).tolist() == [0, 1, 0, -1]
+    again = columns([hit(1.0, 3), hit(0.5, 2), hit(3.0, 2), hit(1.0, 4)])
+    assert standing.see(again).tolist() == [-2, -1, 1, -1]
+    assert standing.slots(0)[0].tolist() == [1.0, 3.0]
 
 
 def having(tables, k, *batches):
