@@ -2,6 +2,8 @@
 # make check    formatting, lint, types and the layering of the packages
 # make demo     the example, from text to a dashboard
 # make chaos    faults against the oracle on a real broker; make soak: memory over time; MINUTES=30
+# make bench    every benchmark, about an hour; NAMES="efficiency storing" some, BENCH=--quick tiny
+# make bench-peers  other tools on the same work; POINTS=small:128 measures that point alone
 # make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
 #
 # PYTHON=...    the Python to use, 3.11 or 3.12; by default the first one found
@@ -22,6 +24,9 @@ UPGRADE ?=
 TESTS ?= tests
 PYTEST ?= -n auto
 MINUTES ?= 30
+POINTS ?=
+NAMES ?=
+BENCH ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,7 +35,7 @@ READY := $(VENV)/.ready
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
     --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 
-.PHONY: test check demo chaos soak lock clean
+.PHONY: test check demo chaos soak bench bench-peers lock clean
 .DEFAULT_GOAL := test
 
 test: $(READY)
@@ -50,6 +55,12 @@ chaos: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m tests.chaos soak --minutes $(MINUTES)
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks $(NAMES) $(BENCH)
+
+bench-peers: $(READY)
+	$(BIN)/python -m benchmarks.peers $(POINTS)
 
 # The locks name packages and hashes and no host, so they hold behind any mirror.
 lock: $(VENV)/.uv

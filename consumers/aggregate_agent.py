@@ -11,7 +11,7 @@ from faust import StreamT
 from faust.types import TP, EventT
 
 from consumers.limits import Limits
-from consumers.overlay import Overlay, Partial, partial
+from consumers.overlay import Overlay, partial
 from consumers.progress import Progress
 from consumers.refusals import Refusals
 from consumers.shard_writer import ShardWriter
@@ -19,13 +19,17 @@ from consumers.watchdog import Watchdog, Watched
 from streams import topics
 from streams.app import AppOptions, create_app, events, raw_topic
 from streams.errors import RecordError
-from streams.partials import BucketState, Statistics
+from streams.partials import BucketState
 from streams.plan import Plan
 from streams.transport.commits import Caused, Commits
 from streams.transport.durable import DurableTable, durable_table
+from streams.transport.pace import Pace
 from streams.transport.worker import ExactApp
 
 log = logging.getLogger(__name__)
+
+_UNACKNOWLEDGED = 16_384
+"""Records that may wait for a flush, at some 2 kB each once their values are let go."""
 
 
 class _Shards:
@@ -46,7 +50,7 @@ class _Shards:
         self._progress = progress
         self._input = topics.partials(plan.run.name, 0, 0).name
         self.overlay = Overlay(plan)
-        self.commits = Commits(app, self._write, records=64, seconds=1.0)
+        self.commits = Commits(app, self._write, records=_UNACKNOWLEDGED, pace=Pace())
 
     def assigned(self) -> None:
         """Begin an assignment with what the table holds."""
@@ -62,30 +66,39 @@ class _Shards:
         """Return the first record that some bucket of the shard has not seen."""
         return self.overlay.start(tp.partition) if tp.topic == self._input else None
 
-    def check(self, shard: int) -> None:
-        """Have the final part written once the shard has seen the whole corpus."""
-        if self.overlay.is_complete(shard):
+    def check(self, shard: int) -> bool:
+        """Have the final part written once the shard has seen the whole corpus; tell whether."""
+        complete = self.overlay.is_complete(shard)
+        if complete:
             self._writer.write_final(shard, self.overlay.states(shard))
+        return complete
 
     def states(self) -> Mapping[int, Sequence[BucketState]]:
-        """Return the states of every owned shard."""
-        return {shard: self.overlay.states(shard) for shard in self.overlay.shards}
+        """Return the states of every owned shard; their tables may lack the latest hits."""
+        return {shard: self.overlay.outlines(shard) for shard in self.overlay.shards}
 
     async def _write(self) -> Caused:
         begun = time.perf_counter()
-        sent = [self._table.put(key, value, shard) for shard, key, value in self.overlay.flush()]
+        sent, size = [], 0
+        for shard, key, value in self.overlay.flush():
+            sent.append(self._table.put(key, value, shard))
+            size += len(value)
         if sent:
             durable = asyncio.gather(*sent, return_exceptions=True)
-            durable.add_done_callback(lambda _: self._progress.flushed(time.perf_counter() - begun))
+            durable.add_done_callback(lambda _: self._flushed(time.perf_counter() - begun, size))
         return sent
+
+    def _flushed(self, seconds: float, size: int) -> None:
+        self._progress.flushed(seconds, size, self.commits.pace.after(seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What became of a partial. tokens: whose statistics it brought."""
+    """What became of a partial. tokens: whose statistics it brought. complete: was it the last."""
 
     tokens: int = 0
     duplicate: bool = False
+    complete: bool = False
     error: RecordError | None = None
 
 
@@ -115,7 +128,11 @@ def aggregates_app(
                 return
             refused = taken.error is not None
             progress.applied(taken.tokens, seconds, duplicate=taken.duplicate, refused=refused)
+            # It waits for the next flush, and so may many others; nobody asks for its bytes again.
+            event.value = event.message.value = None
             await shards.commits.add(event)
+            if taken.complete:
+                await shards.commits.flush()
 
     app.agent(raw_topic(app, partials), name="aggregate")(aggregate)
     app.task(writer.assemble_forever)
@@ -131,7 +148,7 @@ def _take(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) 
     kind = dict(message.headers or {}).get(topics.KIND, b"")
     try:
         found = partial(plan, shard, kind, message.value)
-        duplicate = _is_known(found, shards.overlay.states(shard))
+        duplicate = shards.overlay.knows(shard, found)
         applied = shards.overlay.apply(shard, message.offset, found)
     except RecordError as error:
         return _Taken(error=error)
@@ -141,14 +158,5 @@ def _take(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) 
         )
     if applied.request is not None:
         writer.write(applied.request.snapshot, shard, shards.overlay.states(shard))
-    shards.check(shard)
-    return _Taken(0 if duplicate else applied.tokens, duplicate)
-
-
-def _is_known(found: Partial, states: Sequence[BucketState]) -> bool:
-    """Return whether these are statistics that every bucket has applied before."""
-    return isinstance(found, Statistics) and all(
-        found.sequence <= state.chain[found.partition]
-        for state in states
-        if found.first <= state.bucket < found.stop
-    )
+    complete = shards.check(shard)
+    return _Taken(0 if duplicate else applied.tokens, duplicate, complete)

@@ -1,59 +1,62 @@
-"""The engine on torch: one forward of the model per micro-batch, all sources, non-zeros out."""
+"""The engine on torch: forwards of the model by micro-batch, then all sources, non-zeros out."""
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from consumers.chunks import Buffer, Chunks
+from consumers.dense import Dense
+from consumers.dtypes import NARROW, pick_dtype
 from consumers.engine import Activations
+from consumers.hooked import HookValues
 from consumers.models import LanguageModel
-from consumers.nonzeros import check_finite, non_zeros, out_of_memory, stable_order
+from consumers.nonzeros import NonZeros, out_of_memory, place
+from consumers.on_device import OnDevice
 from consumers.sources import LoadedSource
-from streams.arrays import F32, I32, AnyArray, Bool
+from consumers.timings import Timings
+from streams.arrays import AnyArray, Bool
 from streams.corpus import TokenBatch
 from streams.plan import Plan
 
-
-@dataclass(slots=True)
-class Timings:
-    """Seconds spent so far in each stage, and what was done in them."""
-
-    forward: float = 0.0
-    encode: float = 0.0
-    select: float = 0.0
-    tokens: int = 0
-    batches: int = 0
-    splits: int = 0
-
-
-@dataclass(slots=True)
-class _Found:
-    """Non-zeros of one source, micro-batch after micro-batch, sorted by row and position."""
-
-    component: list[I32] = field(default_factory=list)
-    row: list[I32] = field(default_factory=list)
-    position: list[I32] = field(default_factory=list)
-    value: list[F32] = field(default_factory=list)
+Collect = Callable[[HookValues, Timings], NonZeros]
 
 
 class TorchEngine:
     """Computes batches; the same batch gives the same bits on the same machine and device.
 
-    Rows are taken in order, ``run.model.micro_batch`` at a time. If the device runs out of memory
-    the rest of that batch goes on in halves, down to single rows, which can move the last bits.
+    Rows go through the model in order, ``run.model.micro_batch`` at a time. If the device runs out
+    of memory the rest of that batch goes on in halves, down to single rows, which can move the last
+    bits. What the hooks gave is then encoded for all tokens of the batch at once, some components
+    at a time, so that no dense [token, component] array exists; see ``chunks`` for the CPU,
+    ``on_device`` for others and ``dense`` for what SAELens alone can encode. With
+    ``run.model.dtype`` bfloat16 dictionaries are multiplied in bfloat16, too, where the processor
+    has it; see ``Encoder.in_bfloat16``.
     """
 
-    def __init__(self, plan: Plan, model: LanguageModel, sources: Sequence[LoadedSource]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        model: LanguageModel,
+        sources: Sequence[LoadedSource],
+        on_device: bool | None = None,
+    ) -> None:
+        """Prepare an engine. on_device: encode as on a GPU; None for what the device asks for."""
         self.plan = plan
         self.model = model
         self.sources = tuple(sources)
         self.timings = Timings()
         self._hooks = sorted({source.hook for source in sources})
-        self._kept = [_kept(plan, number, model.device) for number in range(len(sources))]
+        self._row_hooks = sorted({s.hook for s in sources if s.whole_rows})
+        if on_device is None:
+            on_device = model.device.type != "cpu"
+        buffer = Buffer()
+        self._collect = [
+            _collect(plan, number, source, model.device, None if on_device else buffer)
+            for number, source in enumerate(sources)
+        ]
         # Hooks sit on the model itself, so that only one thread may run it.
         self._one_at_a_time = threading.Lock()
         torch.set_float32_matmul_precision("highest")
@@ -65,94 +68,92 @@ class TorchEngine:
         device's own error if not even a single row fits its memory. Workers of one process may
         share an engine: each waits until it is free.
         """
-        with self._one_at_a_time:
+        with self._one_at_a_time, torch.inference_mode():
             return self._compute(batch, valid)
 
     def _compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         if torch.get_num_threads() != self.plan.run.model.threads:
             torch.set_num_threads(self.plan.run.model.threads)  # counts per calling thread
-        found = [_Found() for _ in self.sources]
+        found = list[NonZeros]()
+        if valid.any():
+            hooked = self._forward(batch.ids, valid)
+            found = [collect(hooked, self.timings) for collect in self._collect]
+        self.timings.batches += 1
+        self.timings.tokens += int(valid.sum())
+        start = time.perf_counter()
+        activations = self._joined(found, valid)
+        self.timings.select += time.perf_counter() - start
+        return activations
+
+    def _forward(self, ids: AnyArray, valid: Bool) -> HookValues:
+        """Return the values of all hooks, micro-batch by micro-batch."""
+        hooked = HookValues(valid, self._row_hooks, self.model.device)
         size, first, rows = self.plan.run.model.micro_batch, 0, len(valid)
         while first < rows:
             size = min(size, rows - first)
-            if self._fits(batch.ids, valid, slice(first, first + size), found, last=size == 1):
+            part = slice(first, first + size)
+            if not valid[part].any() or self._fits(ids, part, hooked, last=size == 1):
                 first += size
             else:
                 size //= 2
                 self.timings.splits += 1
                 _release(self.model.device)
-        self.timings.batches += 1
-        self.timings.tokens += int(valid.sum())
-        return self._sorted(found)
+        return hooked
 
-    def _fits(
-        self, ids: AnyArray, valid: Bool, rows: slice, found: list[_Found], last: bool
-    ) -> bool:
-        """Compute some rows into ``found``; return False, and leave it alone, if memory ran out."""
+    def _fits(self, ids: AnyArray, rows: slice, hooked: HookValues, last: bool) -> bool:
+        """Send some rows through the model; return False if memory ran out."""
+        start, device = time.perf_counter(), self.model.device
         try:
-            parts = self._micro_batch(ids[rows], valid[rows])
+            tokens = torch.from_numpy(ids[rows].astype(np.int64)).to(device)
+            hooked.add(rows, self.model.run(tokens, self._hooks))
         except (RuntimeError, MemoryError) as error:
             if last or not out_of_memory(error):
                 raise
             return False
-        for into, (component, row, position, value) in zip(found, parts, strict=True):
-            into.component.append(component)
-            into.row.append(row + np.int32(rows.start))
-            into.position.append(position)
-            into.value.append(value)
+        self.timings.forward += _since(start, device)
+        self.timings.forward_rows += rows.stop - rows.start
         return True
 
-    def _micro_batch(self, ids: AnyArray, valid: Bool) -> list[tuple[I32, I32, I32, F32]]:
-        """Return component (of its source), row, position and value of each source's non-zeros."""
-        if not valid.any():
-            none = np.zeros(0, np.int32)
-            return [(none, none, none, none.astype(np.float32)) for _ in self.sources]
-        row, position = (axis.astype(np.int32) for axis in np.nonzero(valid))
-        device = self.model.device
-        with torch.inference_mode():
-            mask = torch.from_numpy(np.ascontiguousarray(valid)).to(device)
-            start = time.perf_counter()
-            hooked = self.model.run(torch.from_numpy(ids.astype(np.int64)).to(device), self._hooks)
-            for name, tensor in hooked.items():
-                check_finite(tensor[mask], name)
-            self.timings.forward += _since(start, device)
-            parts = []
-            for source, kept in zip(self.sources, self._kept, strict=True):
-                start = time.perf_counter()
-                values = source.values(hooked[source.hook], mask)
-                self.timings.encode += _since(start, device)
-                start = time.perf_counter()
-                token, component, value = non_zeros(values, kept, source)
-                parts.append((component, row[token], position[token], value))
-                self.timings.select += time.perf_counter() - start
-        return parts
-
-    def _sorted(self, found: list[_Found]) -> Activations:
-        start = time.perf_counter()
-        columns: list[tuple[AnyArray, ...]] = []
-        for first, part in zip(self.plan.component_first, found, strict=False):
-            component = np.concatenate(part.component)
-            order = stable_order(component)
-            columns.append(
-                (
-                    component[order].astype(np.int64) + first,
-                    np.concatenate(part.row)[order],
-                    np.concatenate(part.position)[order],
-                    np.concatenate(part.value)[order],
-                )
-            )
-        joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
-        self.timings.select += time.perf_counter() - start
-        return Activations(*joined)
+    def _joined(self, found: Sequence[NonZeros], valid: Bool) -> Activations:
+        row_of, position_of = (axis.astype(np.int32) for axis in np.nonzero(valid))
+        total = sum(len(part.token) for part in found)
+        component = np.empty(total, np.int64)
+        row, position = np.empty(total, np.int32), np.empty(total, np.int32)
+        at = 0
+        for first, part in zip(self.plan.component_first.tolist(), found, strict=False):
+            to = slice(at, at + len(part.token))
+            place(
+                part.count, part.token, row_of, position_of, first,
+                component[to], row[to], position[to],
+            )  # fmt: skip
+            at = to.stop
+            self.timings.host_bytes += part.nbytes
+        value = np.concatenate([np.zeros(0, np.float32), *(part.value for part in found)])
+        return Activations(component, row, position, value)
 
 
-def _kept(plan: Plan, number: int, device: torch.device) -> Tensor | None:
-    source = plan.run.sources[number]
-    if not source.dropped:
-        return None
-    kept = torch.ones(source.components, dtype=torch.bool)
-    kept[list(source.dropped)] = False
-    return kept.to(device)
+def _collect(
+    plan: Plan, number: int, source: LoadedSource, device: torch.device, buffer: Buffer | None
+) -> Collect:
+    """Return how the non-zeros of a source are found; ``buffer`` is for those on the CPU."""
+    kept = np.ones(source.components, np.bool_)
+    kept[list(plan.run.sources[number].dropped)] = False
+    hook, encoder, model = source.hook, source.encoder, plan.run.model
+    if encoder is None:
+        rows = source.whole_rows
+        size = model.micro_batch * (1 if rows else plan.run.context)
+        dense = Dense(source.name, source.values, kept, size)
+        if rows:
+            return lambda hooked, timings: dense.collect(hooked.rows[hook], timings, hooked.valid)
+        return lambda hooked, timings: dense.collect(hooked.tokens[hook], timings)
+    if source.kind == "dictionary" and model.dtype == NARROW == pick_dtype("auto", device):
+        encoder = encoder.in_bfloat16()
+    of_source = (
+        OnDevice(source.name, encoder, kept, device)
+        if buffer is None
+        else Chunks(source.name, encoder, kept, buffer)
+    )
+    return lambda hooked, timings: of_source.collect(hooked.tokens[hook], timings)
 
 
 def _since(start: float, device: torch.device) -> float:

@@ -1,13 +1,16 @@
 """From what a person asks to a run record, and from a run record to an engine."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from consumers.agreement import with_forward
 from consumers.clusters import load_clustering
 from consumers.compute import TorchEngine
+from consumers.dtypes import pick_dtype
 from consumers.model_loading import load_model, pick_device, processing_of
 from consumers.models import LanguageModel
 from consumers.run_checks import (
@@ -20,10 +23,14 @@ from consumers.run_checks import (
 )
 from consumers.sources import LoadedSource, load_dictionary, load_weights, neurons
 from consumers.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpec, coactivates
-from streams.corpus import CorpusRecord
+from consumers.tuning import QUICK
+from consumers.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
+from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import ModelError, RunError
 from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Kind, Model, RunRecord, Source
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +43,21 @@ class _Wanted:
     hook: str | None
 
 
-def create_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> RunRecord:
+def create_run(
+    spec: RunSpec, corpus: CorpusRecord, created: str = "", sample: TokenBatch | None = None
+) -> RunRecord:
     """Return the record of a run over a corpus, after loading everything it names once.
 
-    created: the time, as text. Raises ModelError, RunError or SettingsError in one line for
+    created: the time, as text. sample: rows of the corpus to choose the micro-batch with, if that
+    is "auto"; random ones if None. Raises ModelError, RunError or SettingsError in one line for
     whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
     """
-    return prepare_run(spec, corpus, created).plan.run
+    return prepare_run(spec, corpus, created, sample).plan.run
 
 
-def prepare_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> TorchEngine:
+def prepare_run(
+    spec: RunSpec, corpus: CorpusRecord, created: str = "", sample: TokenBatch | None = None
+) -> TorchEngine:
     """Return the engine of a new run, whose plan holds its record; errors as in ``create_run``.
 
     The corpus need not be sealed yet, nor be on a broker.
@@ -53,9 +65,12 @@ def prepare_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> Torch
     check_names(spec)
     check_criteria(spec.criteria)
     device = pick_device(spec.model.device)
+    dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
     wanted = [_wanted(source) for source in spec.sources]
-    model, loaded = _load(wanted, spec.model.path, device, spec.model.dtype)
+    model, loaded = _load(wanted, spec.model.path, device, dtype)
     check_corpus(corpus, model, loaded)
+    hooks = sorted({source.hook for source in loaded})
+    model = with_forward(model, hooks, spec.model.forward, corpus.context)
     sources = tuple(map(_source, spec.sources, loaded))
     threads = spec.model.threads or os.cpu_count() or 1
     run = RunRecord(
@@ -67,9 +82,10 @@ def prepare_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> Torch
             location=model.location,
             content=model.content(),
             vocabulary=corpus.vocabulary,
-            dtype=spec.model.dtype,
-            micro_batch=spec.model.micro_batch,
+            dtype=dtype,
+            micro_batch=1 if size == "auto" else size,
             threads=threads,
+            forward=model.forward,
         ),
         sources=sources,
         clusterings=_clusterings(spec, sources),
@@ -85,7 +101,8 @@ def prepare_run(spec: RunSpec, corpus: CorpusRecord, created: str = "") -> Torch
         record_bytes=spec.record_bytes,
         created=created,
     )
-    return TorchEngine(make_plan(run), model, loaded)
+    engine = TorchEngine(make_plan(run), model, loaded)
+    return _tuned(engine, corpus, sample) if size == "auto" else engine
 
 
 def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:
@@ -102,7 +119,19 @@ def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:
             raise _changed(run, f"{source.kind} {source.name!r} ({source.location})")
     if model.content() != run.model.content:
         raise _changed(run, f"model {run.model.location}")
+    hooks = sorted({source.hook for source in loaded})
+    model = with_forward(model, hooks, run.model.forward, run.context)
     return TorchEngine(plan, model, loaded)
+
+
+def _tuned(engine: TorchEngine, corpus: CorpusRecord, sample: TokenBatch | None) -> TorchEngine:
+    """Return the engine with the micro-batch that measures best here."""
+    rows = corpus.batch_rows
+    sample = sample or random_sample(corpus, rows)
+    size = chosen_micro_batch(engine, sample, rows, QUICK)
+    log.info("micro-batch %d measured best for batches of %d rows", size, rows)
+    run = with_micro_batch(engine.plan, size).run
+    return TorchEngine(make_plan(run), engine.model, engine.sources)
 
 
 def _load(

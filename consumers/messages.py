@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from consumers.selection import Tally
+from consumers.shards import renumbered
 from streams import codec, topics
 from streams.arrays import I64
 from streams.corpus import PartitionEnd
 from streams.hits import Hits, take
-from streams.partials import BucketTally, HitsPart, SourceEnd, Statistics
+from streams.partials import HitsPart, SourceEnd, Statistics
 from streams.plan import ENTRY_BYTES, HIT_BYTES, Plan
+from streams.tallies import BucketTally
 
 _SHARE = 4  # a record takes at most this share of the limit: encoded sizes are estimates
 
@@ -35,9 +36,9 @@ def batch_records(
     for shard in range(plan.run.shards):
         for part in _hits_of(plan, shard, hits):
             record = HitsPart(plan.id, shard, partition, sequence, part)
-            yield Outgoing(shard, topics.HITS, sequence, codec.encode(record))
+            yield Outgoing(shard, topics.HITS, sequence, codec.encode_packed(record))
         for statistics in _statistics(plan, shard, partition, sequence, tally):
-            yield Outgoing(shard, topics.STATISTICS, sequence, codec.encode(statistics))
+            yield Outgoing(shard, topics.STATISTICS, sequence, codec.encode_packed(statistics))
 
 
 def refused_records(plan: Plan, partition: int, sequence: int) -> Iterator[Outgoing]:
@@ -68,7 +69,7 @@ def _hits_of(plan: Plan, shard: int, hits: Hits) -> Iterator[Hits]:
     limit = plan.run.record_bytes // _SHARE
     for group in np.split(np.arange(first, stop), _cuts(size, limit)):
         part = take(hits, group)
-        yield _renumbered(part, int(bounds[0]))
+        yield renumbered(part, int(bounds[0]))
 
 
 def _cuts(size: I64, limit: int) -> list[int]:
@@ -83,12 +84,6 @@ def _cuts(size: I64, limit: int) -> list[int]:
         cuts.append(at)
         before = int(size[at - 1])
     return cuts
-
-
-def _renumbered(hits: Hits, base: int) -> Hits:
-    columns: dict[str, Any] = {name: getattr(hits, name) for name in Hits.__dataclass_fields__}
-    columns["table"] = (hits.table - np.uint32(base)).astype(np.uint32)
-    return Hits(**columns)
 
 
 def _statistics(

@@ -50,6 +50,12 @@ class ProgressCollector(Collector):
             count_value=done.flushes,
             sum_value=done.flush_seconds,
         )
+        yield _total("millrace_flush_bytes", "Bytes of these states.", done.flush_bytes)
+        yield GaugeMetricFamily(
+            "millrace_flush_interval_seconds",
+            "Time from the last group of states to the next.",
+            value=done.flush_interval,
+        )
         yield _lag(self._progress)
         yield _chain(self._progress)
 

@@ -40,7 +40,8 @@ def load_model(
     net.eval()
     vocabulary, context = int(net.cfg.d_vocab), int(net.cfg.n_ctx)
     names = tuple(sorted(net.hook_dict))
-    return LanguageModel(location, net, place, vocabulary, context, names, options)
+    processed = bool(processing)
+    return LanguageModel(location, net, place, vocabulary, context, names, options, processed)
 
 
 def processing_of(wishes: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:

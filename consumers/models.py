@@ -4,14 +4,17 @@ import difflib
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from consumers.forwards import AllSeenError, Twin
 from streams.errors import ModelError
 from streams.hub import out_of_reach
+from streams.runs import Forward
 
 _GATES = {
     "attn.hook_result": "set_use_attn_result",
@@ -23,13 +26,12 @@ _GATES = {
 }
 
 
-class _AllSeenError(Exception):
-    """Raised inside the model when the last wanted hook has fired: nothing later is computed."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LanguageModel:
     """A causal model on its device. hooks: every name that can be asked for.
+
+    net: transformer-lens' model. twin: a faster one that computes instead, for the hooks that it
+    was made for. processed: the weights are not those that were published.
 
     Weights are used as they were published unless a dictionary asks for processing, so a dictionary
     trained on a model with folded or centred weights must say so in its metadata.
@@ -42,6 +44,19 @@ class LanguageModel:
     context: int
     hooks: tuple[str, ...]
     options: Mapping[str, Any]
+    processed: bool = False
+    twin: Twin | None = None
+
+    @property
+    def forward(self) -> Forward:
+        """Whose code computes the forward pass."""
+        return "transformer-lens" if self.twin is None else "transformers"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        found: torch.dtype = next(self.net.parameters()).dtype
+        return found
 
     def run(self, ids: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
         """Return the value of each hook for ids [row, position], from one forward pass.
@@ -49,27 +64,11 @@ class LanguageModel:
         The pass ends at the last of the hooks. Rows are padded on the right and carry no mask: in a
         causal model no token sees the padding. Raises ModelError for a hook that does not fire.
         """
-        seen: dict[str, Tensor] = {}
         wanted = set(hooks)
-
-        def keep(name: str) -> Any:
-            def hook_function(value: Tensor, hook: Any) -> None:
-                seen.setdefault(name, value)
-                if len(seen) == len(wanted):
-                    raise _AllSeenError
-
-            return hook_function
-
-        with (
-            torch.inference_mode(),
-            self.net.hooks(fwd_hooks=[(name, keep(name)) for name in sorted(wanted)]),
-        ):
-            try:
-                self.net(ids, return_type=None, **self.options)
-            except _AllSeenError:
-                return seen
-        silent = ", ".join(sorted(wanted - seen.keys()))
-        raise ModelError(f"hook {silent} does not fire when {self.location} reads text")
+        seen = self._hooked_run(ids, wanted) if self.twin is None else self.twin.run(ids, hooks)
+        if silent := ", ".join(sorted(wanted - seen.keys())):
+            raise ModelError(f"hook {silent} does not fire when {self.location} reads text")
+        return seen
 
     def widths(self, hooks: Iterable[str]) -> dict[str, int]:
         """Return how many values each hook has per token; [head, value] hooks count both.
@@ -89,6 +88,26 @@ class LanguageModel:
     def content(self) -> str:
         """Return a hash of all parameters: names, types, shapes and bytes."""
         return content_of(self.net.named_parameters())
+
+    def _hooked_run(self, ids: Tensor, wanted: set[str]) -> dict[str, Tensor]:
+        """Return what transformer-lens' own forward gives at the hooks, as far as they fire."""
+        seen: dict[str, Tensor] = {}
+
+        def keep(name: str) -> Any:
+            def hook_function(value: Tensor, hook: Any) -> None:
+                seen.setdefault(name, value)
+                if len(seen) == len(wanted):
+                    raise AllSeenError
+
+            return hook_function
+
+        with (
+            torch.inference_mode(),
+            suppress(AllSeenError),
+            self.net.hooks(fwd_hooks=[(name, keep(name)) for name in sorted(wanted)]),
+        ):
+            self.net(ids, return_type=None, **self.options)
+        return seen
 
     def _check_name(self, name: str) -> None:
         if name not in self.hooks:

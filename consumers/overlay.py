@@ -1,12 +1,13 @@
 """The decoded states of the shards that this worker owns, between two writes to the table.
 
-A thin shell around the pure functions of ``shards``: it knows which buckets changed since the last
-flush, and where each shard's input has to start.
+A thin shell around the pure functions of ``shards`` and ``pending``: it knows which buckets changed
+since the last flush, and where each shard's input has to start.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from consumers.pending import LEAST, Pending, nothing_pending, settled, with_part
 from consumers.shards import (
     Gap,
     check_end,
@@ -17,14 +18,15 @@ from consumers.shards import (
     moved_to,
     new_bucket,
     with_end,
-    with_hits,
     with_statistics,
 )
 from streams import codec, topics
 from streams.errors import ShapeError, UndecodableError
+from streams.hits import best, no_hits
 from streams.names import is_name
 from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
 from streams.plan import Plan
+from streams.tallies import BucketTally
 
 Partial = HitsPart | Statistics | SourceEnd | SnapshotRequest
 
@@ -69,9 +71,12 @@ def partial(plan: Plan, shard: int, kind: bytes, value: bytes | None) -> Partial
 class Overlay:
     """The states of owned shards, changed record by record and written in groups."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, waiting: int = LEAST) -> None:
+        """Begin without a shard; ``waiting``: how many hits of a shard may always wait."""
         self._plan = plan
+        self._waiting = waiting
         self._states: dict[int, dict[int, BucketState]] = {}
+        self._pending: dict[int, Pending] = {}
         self._dirty: set[tuple[int, int]] = set()
 
     @property
@@ -82,6 +87,7 @@ class Overlay:
     def drop(self) -> None:
         """Forget everything, as after losing an assignment."""
         self._states.clear()
+        self._pending.clear()
         self._dirty.clear()
 
     def load(self, shard: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
@@ -96,9 +102,14 @@ class Overlay:
             if value is None:
                 states[bucket] = new_bucket(self._plan, shard, bucket)
             else:
-                states[bucket] = codec.decode(BucketState, value)
-                check_state(self._plan, states[bucket])
+                stored_state = codec.decode(BucketState, value)
+                check_state(self._plan, stored_state)
+                # Merging needs them sorted, which states of older programs are not.
+                found = stored_state.hits
+                hits = best(found, self._plan.run.k) if len(found) else no_hits()
+                states[bucket] = replace(stored_state, hits=hits)
         self._states[shard] = states
+        self._pending[shard] = nothing_pending(self._plan, list(states.values()), self._waiting)
 
     def start(self, shard: int) -> int:
         """Return the first offset of the shard's input that some bucket has not seen."""
@@ -107,40 +118,72 @@ class Overlay:
     def apply(self, shard: int, offset: int, found: Partial) -> Applied:
         """Take a checked partial into every bucket of its shard that has not seen it."""
         gap, taken = None, False
+        if isinstance(found, HitsPart):
+            # Also for buckets that have seen them: a join takes nothing twice.
+            self._pending[shard] = with_part(self._pending[shard], found.hits)
+        tallies = {t.bucket: t for t in found.tallies} if isinstance(found, Statistics) else {}
         for bucket, state in self._states[shard].items():
             if offset <= state.position:
                 continue
-            after = self._after(state, found, offset)
+            after = _after(state, found, tallies.get(bucket), offset)
             if isinstance(after, Gap):
                 gap = after
                 continue
             taken = True
             self._states[shard][bucket] = after
             self._dirty.add((shard, bucket))
+        if self._pending[shard].is_due:
+            self._settle(shard)
         request = found if isinstance(found, SnapshotRequest) else None
         tokens = found.tokens if taken and isinstance(found, Statistics) else 0
         return Applied(gap, request, tokens)
 
-    def _after(self, state: BucketState, found: Partial, offset: int) -> BucketState | Gap:
-        if isinstance(found, HitsPart):
-            return with_hits(self._plan, state, found.hits, offset)
-        if isinstance(found, SourceEnd):
-            return with_end(state, found, offset)
-        if isinstance(found, Statistics) and found.first <= state.bucket < found.stop:
-            tally = next((t for t in found.tallies if t.bucket == state.bucket), None)
-            return with_statistics(state, found, tally, offset)
-        return moved_to(state, offset)
-
     def flush(self) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield shard, key and value of every bucket that changed, and take them as written."""
-        for shard, bucket in sorted(self._dirty):
-            yield shard, bucket_key(shard, bucket), codec.encode(self._states[shard][bucket])
-        self._dirty.clear()
+        """Yield shard, key and value of every bucket that changed, and take them as written.
+
+        The values are those of the moment when the first is asked for, whatever is applied then.
+        """
+        dirty, self._dirty = sorted(self._dirty), set()
+        for shard in {shard for shard, _ in dirty}:
+            self._settle(shard)
+        states = [(shard, bucket, self._states[shard][bucket]) for shard, bucket in dirty]
+        for shard, bucket, state in states:
+            yield shard, bucket_key(shard, bucket), codec.encode(state)
 
     def states(self, shard: int) -> list[BucketState]:
         """Return the states of a shard's buckets, in order."""
-        return [state for _, state in sorted(self._states[shard].items())]
+        self._settle(shard)
+        return self.outlines(shard)
+
+    def outlines(self, shard: int) -> list[BucketState]:
+        """Return the same, whose tables may lack the latest hits: that takes no time."""
+        return list(self._states[shard].values())
+
+    def _settle(self, shard: int) -> None:
+        pending = self._pending[shard]
+        if pending.count:
+            states = list(settled(self._plan, self.outlines(shard), pending))
+            self._states[shard] = {state.bucket: state for state in states}
+            self._pending[shard] = nothing_pending(self._plan, states, self._waiting)
+
+    def knows(self, shard: int, found: Partial) -> bool:
+        """Return whether these are statistics that every bucket has applied before."""
+        return isinstance(found, Statistics) and all(
+            found.sequence <= state.chain[found.partition]
+            for bucket, state in self._states[shard].items()
+            if found.first <= bucket < found.stop
+        )
 
     def is_complete(self, shard: int) -> bool:
         """Return whether a shard has seen the whole corpus."""
         return all(is_complete(state) for state in self._states[shard].values())
+
+
+def _after(
+    state: BucketState, found: Partial, tally: BucketTally | None, offset: int
+) -> BucketState | Gap:
+    if isinstance(found, SourceEnd):
+        return with_end(state, found, offset)
+    if isinstance(found, Statistics) and found.first <= state.bucket < found.stop:
+        return with_statistics(state, found, tally, offset)
+    return moved_to(state, offset)

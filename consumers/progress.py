@@ -35,6 +35,8 @@ class Done:
     apply_seconds: float = 0.0
     flushes: int = 0
     flush_seconds: float = 0.0
+    flush_bytes: int = 0
+    flush_interval: float = 0.0
     parts: int = 0
     snapshot_seconds: float = 0.0
     progressed: Mapping[Side, float] = field(default_factory=dict)
@@ -92,9 +94,14 @@ class Progress:
             refused_partials=int(refused),
         )
 
-    def flushed(self, seconds: float) -> None:
-        """Count a group of states that became durable, and how long that took."""
-        self._add(None, flushes=1, flush_seconds=seconds)
+    def flushed(self, seconds: float, size: int = 0, interval: float = 0.0) -> None:
+        """Count a group of states of ``size`` bytes that became durable in ``seconds``.
+
+        interval: the time to the next one, in seconds.
+        """
+        self._add(None, flushes=1, flush_seconds=seconds, flush_bytes=size)
+        with self._lock:
+            self.done = replace(self.done, flush_interval=interval)
 
     def wrote_part(self, seconds: float) -> None:
         """Count the time that a part of a snapshot took."""

@@ -1,16 +1,15 @@
-"""Tokens, documents and domains of the places that hits name, read from the corpus."""
+"""Tokens, documents and domains of the places that hits name, as the oracle takes them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from streams import codec, topics
+from streams import topics
 from streams.corpus import TokenBatch
-from streams.errors import RecordError, SnapshotError
 from streams.snapshot import SAMPLES
-from streams.transport.client import Client, StoredRecord
+from streams.transport.client import StoredRecord
 
 Place = tuple[int, int, int]
 
@@ -25,46 +24,10 @@ class Sample:
     ids: list[int]
 
 
-def read_samples(client: Client, corpus: str, places: Iterable[Place]) -> dict[Place, Sample]:
-    """Return the rows at ``places``; one pass over the partitions that hold them.
-
-    Raises SnapshotError if the corpus no longer holds one.
-    """
-    wanted: dict[int, dict[int, set[int]]] = {}
-    for partition, sequence, row in places:
-        wanted.setdefault(partition, {}).setdefault(sequence, set()).add(row)
-    found: dict[Place, Sample] = {}
-    for partition, sequences in wanted.items():
-        for record in client.read(topics.tokens(corpus, 1).name, partition):
-            rows = sequences.get(sequence_of(record))
-            if rows:
-                _collect(record, rows, found)
-                if not rows:
-                    del sequences[sequence_of(record)]
-            if not sequences:
-                break
-        if sequences:
-            raise SnapshotError(
-                f"corpus {corpus} no longer holds batch {min(sequences)} of partition {partition}"
-            )
-    return found
-
-
 def sequence_of(record: StoredRecord) -> int:
     """Return the sequence that a record's header names, -1 if none does."""
     text = dict(record.headers).get(topics.SEQUENCE, b"")
     return int(text) if text.isdigit() and len(text) < 19 else -1
-
-
-def _collect(record: StoredRecord, rows: set[int], found: dict[Place, Sample]) -> None:
-    try:
-        batch = codec.decode(TokenBatch, record.value)
-        batch.check(vocabulary=2**32)
-    except RecordError:
-        return
-    for row in [r for r in rows if r < len(batch.ids)]:
-        found[(batch.partition, batch.sequence, row)] = sample_of(batch, row)
-        rows.discard(row)
 
 
 def sample_of(batch: TokenBatch, row: int) -> Sample:

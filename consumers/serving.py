@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from streams.transport.connect import connect
 from streams.transport.worker import ExactApp
 
 _SECONDS_TO_STOP = 30.0
+_TICK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,10 @@ def serve_run(
     for _ in range(crew.aggregates):
         made = options(plan, session, last_resort)
         apps.append(aggregates_app(plan, broker, made, progress, limits))
-    with last_resort, Watch(plan, broker, active=until_final) as watch:
-        asyncio.run(serve(apps, lambda: watch.done, stopping=lambda: last_resort.leave(1)))
+    with last_resort, Watch(plan, broker, progress, active=until_final) as watch:
+        asyncio.run(
+            serve(apps, lambda: watch.done, _TICK_SECONDS, stopping=lambda: last_resort.leave(1))
+        )
 
 
 def options(plan: Plan, session: float, last_resort: "LastResort") -> AppOptions:
@@ -103,15 +107,21 @@ class LastResort:
 
 
 class Watch:
-    """Looks in a thread whether a run's final snapshot is there."""
+    """Looks in a thread whether a run's final snapshot is there.
 
-    def __init__(self, plan: Plan, broker: str, *, active: bool, seconds: float = 0.5) -> None:
+    At once after something was written in this process, else every so many seconds.
+    """
+
+    def __init__(
+        self, plan: Plan, broker: str, progress: Progress, *, active: bool, seconds: float = 0.5
+    ) -> None:
         self.done = False
         self._plan = plan
         self._broker = broker
+        self._progress = progress
         self._seconds = seconds
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True) if active else None
+        self._thread = threading.Thread(target=self._watch, daemon=True) if active else None
 
     def __enter__(self) -> "Watch":
         """Begin to look."""
@@ -125,10 +135,15 @@ class Watch:
         if self._thread is not None:
             self._thread.join()
 
-    def _look(self) -> None:
+    def _watch(self) -> None:
         client = connect(self._broker)
         try:
-            while not self._ended.wait(self._seconds):
+            parts, looked = -1, 0.0
+            while not self._ended.wait(_TICK_SECONDS):
+                written, now = self._progress.done.parts, time.monotonic()
+                if written == parts and now - looked < self._seconds:
+                    continue
+                parts, looked = written, now
                 if final_manifest(client, self._plan) is not None:
                     self.done = True
                     return

@@ -5,18 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from consumers.adding import with_tally
 from streams.arrays import I64, AnyArray
 from streams.errors import ShapeError
 from streams.hits import Hits, best, join, no_hits, take
-from streams.partials import (
-    BucketState,
-    BucketTally,
-    HitsPart,
-    SourceEnd,
-    Statistics,
-    added,
-)
+from streams.partials import BucketState, HitsPart, SourceEnd, Statistics
 from streams.plan import Plan
+from streams.tallies import BucketTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +119,11 @@ def _check_origin(plan: Plan, record: HitsPart | Statistics) -> None:
 
 
 def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> BucketState:
-    """Return the state with a record's hits considered; tables are numbered within the shard."""
-    moved = replace(state, position=offset)
+    """Return the state with a record's hits considered; tables are numbered within the shard.
+
+    What the rule is; ``pending`` comes to the same with many records at once.
+    """
+    moved = moved_to(state, offset)
     share = _share(plan, state, hits)
     if not len(share):
         return moved
@@ -139,11 +137,15 @@ def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> Bucket
 def _share(plan: Plan, state: BucketState, hits: Hits) -> Hits:
     """Return the hits for one bucket, tables numbered within it."""
     shard_first = plan.bucket_first[plan.shard_first[state.shard]]
-    first, stop = plan.bucket_first[state.bucket : state.bucket + 2] - shard_first
-    in_bucket = (hits.table >= first * plan.criteria) & (hits.table < stop * plan.criteria)
-    share = take(hits, np.flatnonzero(in_bucket))
-    columns: dict[str, Any] = {name: getattr(share, name) for name in Hits.__dataclass_fields__}
-    columns["table"] = (share.table - first * plan.criteria).astype(np.uint32)
+    first, stop = (plan.bucket_first[state.bucket : state.bucket + 2] - shard_first) * plan.criteria
+    in_bucket = (hits.table >= first) & (hits.table < stop)
+    return renumbered(take(hits, np.flatnonzero(in_bucket)), int(first))
+
+
+def renumbered(hits: Hits, base: int) -> Hits:
+    """Return hits with their tables counted from ``base``."""
+    columns: dict[str, Any] = {name: getattr(hits, name) for name in Hits.__dataclass_fields__}
+    columns["table"] = (hits.table - np.uint32(base)).astype(np.uint32)
     return Hits(**columns)
 
 
@@ -154,30 +156,24 @@ def with_statistics(
     last = int(state.chain[record.partition])
     if record.sequence > last + 1:
         return Gap(record.partition, last + 1, record.sequence)
-    moved = replace(state, position=offset)
     if record.sequence <= last:
-        return moved
-    chain = _with(state.chain, record.partition, record.sequence)
-    moved = replace(
-        moved,
-        chain=chain,
-        tokens=state.tokens + record.tokens,
-        rows=state.rows + record.rows,
-        refused=state.refused + record.refused,
-    )
-    return moved if tally is None else _with_tally(moved, tally)
-
-
-def _with_tally(state: BucketState, tally: BucketTally) -> BucketState:
-    low, high = state.low.copy(), state.high.copy()
-    low[tally.sum_at] = np.minimum(low[tally.sum_at], tally.low)
-    high[tally.sum_at] = np.maximum(high[tally.sum_at], tally.high)
-    return replace(
-        state,
-        counts=added(state.counts, tally.count_at, tally.count),
-        sums=added(state.sums, tally.sum_at, tally.sum),
-        low=low,
-        high=high,
+        return moved_to(state, offset)
+    numbers = state.counts, state.sums, state.low, state.high
+    if tally is not None:
+        numbers = with_tally(*numbers, tally)
+    # Not by ``replace``, which takes five times as long, for each bucket of each batch.
+    return BucketState(
+        state.run,
+        state.shard,
+        state.bucket,
+        offset,
+        _with(state.chain, record.partition, record.sequence),
+        state.batches,
+        state.tokens + record.tokens,
+        state.rows + record.rows,
+        state.refused + record.refused,
+        *numbers,
+        state.hits,
     )
 
 
@@ -190,7 +186,22 @@ def with_end(state: BucketState, record: SourceEnd, offset: int) -> BucketState:
 
 def moved_to(state: BucketState, offset: int) -> BucketState:
     """Return the state after a record that is not for it."""
-    return replace(state, position=offset)
+    return BucketState(
+        state.run,
+        state.shard,
+        state.bucket,
+        offset,
+        state.chain,
+        state.batches,
+        state.tokens,
+        state.rows,
+        state.refused,
+        state.counts,
+        state.sums,
+        state.low,
+        state.high,
+        state.hits,
+    )
 
 
 def is_complete(state: BucketState) -> bool:

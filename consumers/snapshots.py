@@ -1,21 +1,23 @@
 """Writing snapshots: a shard's parts and manifest, then the run manifest over all shards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from consumers import tables
-from consumers.samples import read_samples, samples_table
+from consumers.sample_reading import sample_tables
 from consumers.shards import is_complete
 from streams import codec, topics
 from streams.catalog import get_vocabulary, read_compacted
-from streams.content import content_hash
+from streams.content import Piece, content_hash, hash_of_pieces
 from streams.deadletters import distinct, read_dead_letters
 from streams.errors import SnapshotError
+from streams.merged import merged_samples
 from streams.partials import BucketState, SnapshotRequest
 from streams.plan import Plan
 from streams.runs import RunRecord, run_id
@@ -30,7 +32,7 @@ from streams.snapshot import (
     shard_manifest,
     to_json,
 )
-from streams.store import open_store, read_table, write_manifest, write_part
+from streams.store import open_store, read_pieces, write_manifest, write_part
 from streams.transport.client import Client
 
 FINAL = "final"
@@ -38,25 +40,21 @@ FINAL = "final"
 
 def shard_tables(
     plan: Plan, shard: int, states: Sequence[BucketState], client: Client
-) -> dict[str, pa.Table]:
-    """Return the tables of one shard; shard 0 adds the totals and the vocabulary."""
-    hits = tables.shard_hits(plan, states)
-    places = set(
-        zip(hits.partition.tolist(), hits.sequence.tolist(), hits.row.tolist(), strict=True)
-    )
-    found = {
-        "clusters": tables.clusters_table(plan, states),
-        "hits": tables.hits_table(plan, hits),
-        "samples": samples_table(read_samples(client, plan.run.corpus, places)),
-        "coactivation": tables.coactivation_table(plan, states),
-        "member_coactivation": tables.members_table(plan, states),
-        "components": tables.components_table(plan, states),
-    }
+) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
+    """Yield the tables of one shard by name, the large ones in pieces that are made when asked for.
+
+    Shard 0 adds the totals and the vocabulary.
+    """
+    yield "clusters", tables.clusters_table(plan, states)
+    yield "hits", tables.hits_tables(plan, states)
+    yield "samples", sample_tables(client, plan.run.corpus, *tables.places(states))
+    yield "coactivation", tables.coactivation_table(plan, states)
+    yield "member_coactivation", tables.members_table(plan, states)
+    yield "components", tables.components_table(plan, states)
     if shard == 0:
-        found["totals"] = tables.totals_table(states[0])
+        yield "totals", tables.totals_table(states[0])
         vocabulary = get_vocabulary(client, plan.run.corpus)
-        found["vocabulary"] = tables.vocabulary_table(vocabulary.tokens)
-    return found
+        yield "vocabulary", tables.vocabulary_table(vocabulary.tokens)
 
 
 def write_shard(
@@ -66,7 +64,7 @@ def write_shard(
     store = open_store(plan.run.store)
     files = tuple(
         write_part(store, plan.run.name, name, shard, table)
-        for name, table in shard_tables(plan, shard, states, client).items()
+        for name, table in shard_tables(plan, shard, states, client)
     )
     first = states[0]
     manifest = ShardManifest(
@@ -194,7 +192,9 @@ def _finish(manifest: RunManifest, content: str, client: Client) -> RunManifest:
 
 def content_of(manifest: RunManifest, *, check: bool = False) -> str:
     """Return the content hash of a snapshot's files; ``check`` compares their checksums first."""
-    return content_hash({name: read_table(manifest, name, check=check) for name in TABLES})
+    files = {name: read_pieces(manifest, name, check=check) for name in TABLES}
+    pieces: dict[str, Iterable[Piece]] = {n: chain.from_iterable(f) for n, f in files.items()}
+    return hash_of_pieces({**pieces, "samples": merged_samples(files["samples"])})
 
 
 def write_plain(
@@ -229,6 +229,7 @@ def about(run: RunRecord) -> dict[str, Any]:
         "model_content": run.model.content,
         "dtype": run.model.dtype,
         "micro_batch": run.model.micro_batch,
+        "forward": run.model.forward,
         "vocabulary": run.model.vocabulary,
         "corpus": run.corpus,
         "context": run.context,

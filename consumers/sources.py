@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from consumers.encoders import Encoder
 from consumers.models import close, content_of, one_line
+from consumers.saes import encoder_of
 from streams.errors import ModelError
 from streams.runs import Kind, Sign
 
@@ -24,7 +26,8 @@ class LoadedSource:
 
     encode: values [token, width] -> components [token, component]; with whole_rows instead
     [row, position, width] -> [row, position, component], for dictionaries that look back.
-    wishes: what a dictionary says about loading its model. context: the row length that a
+    encoder: the same in a form that can be computed some components at a time, None if there is
+    none. wishes: what a dictionary says about loading its model. context: the row length that a
     dictionary was trained at, None if unknown.
     """
 
@@ -38,16 +41,16 @@ class LoadedSource:
     encode: Callable[[Tensor], Tensor]
     sign: Sign = "value"
     whole_rows: bool = False
+    encoder: Encoder | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
     context: int | None = None
 
-    def values(self, hooked: Tensor, valid: Tensor) -> Tensor:
-        """Return the components [token, component] of the valid tokens, row by row.
+    def values(self, hooked: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Return the components [token, component] of hook values [token, width].
 
-        hooked: [row, position, width] or [row, position, head, width]. valid: [row, position].
+        With ``valid`` [row, position] those of its tokens, row by row, from [row, position, width].
         """
-        flat = hooked.flatten(2)
-        return self.encode(flat)[valid] if self.whole_rows else self.encode(flat[valid])
+        return self.encode(hooked) if valid is None else self.encode(hooked)[valid]
 
 
 def load_dictionary(
@@ -82,6 +85,7 @@ def load_dictionary(
         encode=lambda values: _encode(sae, values),
         sign="absolute" if architecture == "abstopk" else "value",
         whole_rows=architecture == "temporal",
+        encoder=encoder_of(name, sae),
         wishes=dict(metadata.model_from_pretrained_kwargs or {}),
         context=metadata.context_size,
     )
@@ -89,7 +93,17 @@ def load_dictionary(
 
 def neurons(name: str, hook: str, width: int) -> LoadedSource:
     """Return the values of a hook as components of their own; they have no content to hash."""
-    return LoadedSource(name, "neurons", "", "", hook, width, width, encode=lambda values: values)
+    return LoadedSource(
+        name,
+        "neurons",
+        "",
+        "",
+        hook,
+        width,
+        width,
+        encode=lambda values: values,
+        encoder=Encoder(prepare=lambda values: values),
+    )
 
 
 def load_weights(name: str, location: str, hook: str, device: torch.device) -> LoadedSource:
@@ -122,6 +136,7 @@ def load_weights(name: str, location: str, hook: str, device: torch.device) -> L
         int(matrix.shape[0]),
         int(matrix.shape[1]),
         encode=lambda values: values.float() @ matrix,
+        encoder=Encoder(prepare=lambda values: values.float(), weight=matrix.T),
     )
 
 

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from streams.runs import Sign
+from streams.runs import Forward, RunRecord, Sign
 
 Coactivation = bool | Literal["auto"]
 COACTIVATION_LIMIT = 1024
@@ -15,13 +15,19 @@ USUAL_CONTEXT = 128
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """path: a transformer-lens name or a local Hugging Face folder. threads: 0 for all cores."""
+    """path: a transformer-lens name or a local Hugging Face folder. threads: 0 for all cores.
+
+    dtype: "auto" is bfloat16 where the processor has it. micro_batch: "auto" is measured when the
+    run is created. forward: "auto" is transformers where it agrees with transformer-lens. Records
+    hold what was chosen.
+    """
 
     path: str
     device: str = "auto"
     dtype: str = "float32"
-    micro_batch: int = 8
+    micro_batch: int | Literal["auto"] = 8
     threads: int = 0
+    forward: Forward | Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,22 @@ class RunSpec:
 def coactivates(wanted: Coactivation, clusters: int) -> bool:
     """Return whether co-activation is counted: "auto" counts it for up to 1,024 clusters."""
     return clusters <= COACTIVATION_LIMIT if wanted == "auto" else wanted
+
+
+def settled(spec: RunSpec, known: RunRecord) -> RunSpec:
+    """Return a run with what "auto" meant when the run of that name was created.
+
+    So that creating it again, from a restarted container say, measures nothing and makes the same
+    record.
+    """
+    model = spec.model
+    if model.micro_batch == "auto":
+        model = replace(model, micro_batch=known.model.micro_batch)
+    if model.dtype == "auto":
+        model = replace(model, dtype=known.model.dtype)
+    if model.forward == "auto":
+        model = replace(model, forward=known.model.forward)
+    return replace(spec, model=model)
 
 
 def suggested_context(model: ModelSpec, sources: Iterable[SourceSpec]) -> int:

@@ -25,6 +25,7 @@ _VERBS = {
     "runs": "millrace.verbs.runs:runs",
     "dlq": "millrace.verbs.dlq:dlq",
     "repair": "millrace.verbs.repair:repair",
+    "tune": "millrace.verbs.tune:tune",
     "oracle": "millrace.verbs.oracle:oracle",
     "broker": "millrace.verbs.broker:broker",
 }
@@ -41,6 +42,7 @@ _HELP = {
     "runs": "Create, list, show and delete runs.",
     "dlq": "List, show and export dead letters.",
     "repair": "Have a run's missing batches computed again.",
+    "tune": "Measure micro-batch sizes and dtypes for a model on this machine.",
     "oracle": "Compute a run's data in one plain process, to compare.",
     "broker": "A native Apache Kafka for those without Docker.",
 }

@@ -28,6 +28,16 @@ class Limit(click.ParamType):
         return kind, int(digits)
 
 
+class Size(click.ParamType):
+    """A number, or ``auto``."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """Return the number, or the word; what it may be is left to the settings."""
+        return int(value) if str(value).removeprefix("-").isdecimal() else str(value)
+
+
 class _Option(click.Option):
     """An option whose default, where words say it, stands in the help without parentheses."""
 
@@ -84,6 +94,23 @@ device_option = option(
 )
 k_option = option(
     "--k", type=int, show_default="100", help="Contexts kept per cluster and criterion."
+)
+
+micro_batch_option = option(
+    "--micro-batch",
+    type=Size(),
+    show_default="8",
+    help="Rows per forward pass; auto measures which number is best here.",
+)
+sources_options = stacked(
+    option("--model", metavar="NAME|FOLDER", help="transformer-lens name, or Hugging Face folder."),
+    option(
+        "--dictionary",
+        "dictionaries",
+        metavar="FOLDER|RELEASE#ID",
+        multiple=True,
+        help="SAELens dictionary; may be repeated. In cluster files they are sae, sae-2, ...",
+    ),
 )
 
 corpus_options = stacked(
@@ -153,6 +180,19 @@ def corpus_values(text: tuple[str, ...], limit: tuple[str, int] | None, **values
     if limit is not None:
         values[f"limit_{limit[0]}"] = limit[1]
     return given(values)
+
+
+def dictionary_values(locations: tuple[str, ...]) -> list[dict[str, str]] | None:
+    """Return the ``[[dictionaries]]`` that options ask for, None without any."""
+    return [_dictionary(location, n) for n, location in enumerate(locations)] or None
+
+
+def _dictionary(location: str, number: int) -> dict[str, str]:
+    name = "sae" if number == 0 else f"sae-{number + 1}"
+    release, separator, inner = location.partition("#")
+    if separator:
+        return {"name": name, "release": release, "id": inner}
+    return {"name": name, "path": location}
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:

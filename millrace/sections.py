@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consumers.specs import Coactivation
-from streams.runs import Sign
+from streams.runs import Forward, Sign
 
 Positive = Annotated[int, Field(ge=1)]
 Counter = Annotated[int, Field(ge=0)]
@@ -54,13 +54,17 @@ class RunSettings(Section):
 
 
 class ModelSettings(Section):
-    """threads: CPU threads of the forward pass, 0 for all cores of this machine."""
+    """threads: CPU threads of the forward pass, 0 for all cores of this machine.
+
+    What is "auto" is settled when the run is created, and the record holds what was chosen.
+    """
 
     path: str | None = None
     device: str = "auto"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    micro_batch: Positive = 8
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    micro_batch: Positive | Literal["auto"] = 8
     threads: Counter = 0
+    forward: Forward | Literal["auto"] = "auto"
 
 
 class SourceSettings(Section):

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
             **options,
         )
 
+    def has_auto(self) -> bool:
+        """Return whether something about the model is chosen when the run is created."""
+        return "auto" in (self.model.micro_batch, self.model.dtype)
+
     def worker_limits(self) -> Limits:
         """Return when workers give up."""
         return Limits(**self.limits.model_dump())

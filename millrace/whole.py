@@ -16,6 +16,7 @@ from consumers.snapshots import final_manifest
 from millrace.bars import bars, say, spinner, stages
 from millrace.corpus import corpus_to_be
 from millrace.producing import produce_in
+from millrace.sampling import choice, sample_rows, settled_spec
 from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError, SnapshotError
@@ -82,7 +83,7 @@ def _sealed(client: Client, settings: "Settings") -> CorpusRecord | None:
 
 def _prepared(client: Client, settings: "Settings") -> "TorchEngine":
     """Return the engine of the run, after checking that all fits together; nothing is written."""
-    spec = settings.run_spec()
+    spec = settled_spec(client, settings)
     if spec.model.path.startswith("/") and not Path(spec.model.path).is_dir():
         raise ModelError(f"there is no model folder {spec.model.path}: check the name")
     corpus = _sealed(client, settings) or corpus_to_be(client, settings)
@@ -90,8 +91,10 @@ def _prepared(client: Client, settings: "Settings") -> "TorchEngine":
         from consumers.creation import prepare_run
 
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        engine = prepare_run(spec, corpus, created=now)
+        engine = prepare_run(spec, corpus, now, sample_rows(client, settings, spec))
     expect_new(client, engine.plan.run)
+    if settings.has_auto():
+        say(choice(engine.plan.run))
     return engine
 
 

@@ -2,8 +2,14 @@
 
 Arrays travel as ``[dtype, shape, bytes]``; integer arrays take the narrowest type that holds
 their values and come back in the declared one. Readers ignore fields they do not know and fill
-missing ones from the dataclass defaults, so that fields can be added but never change meaning.
-A decoder allocates no more than a small multiple of the bytes it was given.
+missing ones from the dataclass defaults, so that fields can be added but never change meaning. A
+field made by ``later`` is left out where it holds its default: older records keep their bytes.
+
+Version 2 holds the packed form of a record that has one: a Zstandard frame around such a map, in
+which the bytes of an array are sorted by their place in the number (all lowest bytes first).
+
+A decoder allocates no more than a multiple of the bytes it was given; see ``frames`` for what a
+frame may hold.
 """
 
 import dataclasses
@@ -11,14 +17,17 @@ import functools
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgpack
 import numpy as np
 
+from streams import frames
+from streams.arrays import AnyArray
 from streams.errors import UndecodableError, VersionError
 
-VERSION = 1
+PLAIN, PACKED = 1, 2
+VERSION = PACKED
 _NARROW = tuple(
     (name, np.iinfo(name).min, np.iinfo(name).max) for name in ("|u1", "<u2", "<u4", "<i8")
 )
@@ -29,34 +38,72 @@ _MAX_EMPTY = 2**20  # sizes beside a 0 cost no bytes, but numpy multiplies them
 T = TypeVar("T")
 
 
+class Packable(Protocol):
+    """A record with a packed form, which is a dataclass named ``PACKED`` in its own class.
+
+    The packed form has a method ``unpacked`` that returns the record or raises RecordError.
+    """
+
+    PACKED: typing.ClassVar[type]
+
+    def packed(self) -> Any:
+        """Return the packed form, from which the same record comes back; None if it has none."""
+
+
+def later(default: T) -> T:
+    """Return a dataclass field that a record got after a release. default: what went before it."""
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
 def encode(record: Any) -> bytes:
-    """Return the bytes of a record (any of our dataclasses)."""
-    body = msgpack.packb(_lower(record), use_bin_type=True)
-    return bytes((VERSION,)) + typing.cast(bytes, body)
+    """Return the bytes of a record (any of our dataclasses) in version 1."""
+    body = msgpack.packb(_lower(record, np.ndarray.tobytes), use_bin_type=True)
+    return bytes((PLAIN,)) + typing.cast(bytes, body)
+
+
+def encode_packed(record: Packable) -> bytes:
+    """Return the bytes of a record's packed form in version 2.
+
+    A record without one, and a body that a frame shrinks so much that readers take it for hostile,
+    go in version 1.
+    """
+    packed = record.packed()
+    if packed is None:
+        return encode(record)
+    body = typing.cast(bytes, msgpack.packb(_lower(packed, frames.sorted_bytes), use_bin_type=True))
+    frame = frames.framed(body)
+    return encode(record) if frame is None else bytes((PACKED,)) + frame
 
 
 def decode(kind: type[T], data: bytes | None) -> T:
     """Return the record that ``data`` holds.
 
-    Raises UndecodableError for anything but the bytes of a ``kind``, and VersionError for those of
-    a newer program.
+    Raises UndecodableError for anything but the bytes of a ``kind``, VersionError for those of a
+    newer program, and ShapeError for a packed form whose parts do not fit each other.
     """
     if not data:
         raise UndecodableError("it is empty")
     if data[0] > VERSION:
         raise VersionError(found=data[0], newest=VERSION)
-    if data[0] != VERSION:
-        raise UndecodableError(f"unknown first byte {data[0]}")
+    if data[0] == PLAIN:
+        return typing.cast(T, _raised(kind, memoryview(data)[1:], np.frombuffer))
+    packed = getattr(kind, "PACKED", None)
+    if data[0] != PACKED or packed is None:
+        raise UndecodableError(f"unknown first byte {data[0]} of a {kind.__name__}")
+    return typing.cast(T, _raised(packed, frames.unframed(data[1:]), frames.unsorted).unpacked())
+
+
+def _raised(kind: Any, packed: bytes | memoryview, ordered: "_Order") -> Any:
     try:
-        _walk(memoryview(data)[1:])
-        body = msgpack.unpackb(memoryview(data)[1:], raw=False, strict_map_key=True)
+        _walk(packed)
+        body = msgpack.unpackb(packed, raw=False, strict_map_key=True)
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise UndecodableError(f"broken MessagePack, {reason}") from error
-    return typing.cast(T, _raiser(typing.cast(Any, kind))(body, kind.__name__))
+    return _raiser(kind, ordered)(body, kind.__name__)
 
 
-def _walk(packed: memoryview) -> None:
+def _walk(packed: bytes | memoryview) -> None:
     """Read over a value without building it, and raise if it is cut short.
 
     Building makes room for as many items as each header claims, so a few nested claims that no
@@ -67,19 +114,27 @@ def _walk(packed: memoryview) -> None:
     walker.skip()
 
 
-def _lower(value: Any) -> Any:
+_Wire = Callable[[AnyArray], bytes]
+
+
+def _lower(value: Any, wire: _Wire) -> Any:
     if isinstance(value, np.ndarray):
-        return _lower_array(value)
+        return _lower_array(value, wire)
     if dataclasses.is_dataclass(value):
-        return {f.name: _lower(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        sent = (f for f in dataclasses.fields(value) if not _left_out(f, value))
+        return {f.name: _lower(getattr(value, f.name), wire) for f in sent}
     if isinstance(value, tuple | list):
-        return [_lower(item) for item in value]
+        return [_lower(item, wire) for item in value]
     if isinstance(value, np.generic):
         return value.item()
     return value
 
 
-def _lower_array(array: np.ndarray[Any, Any]) -> list[Any]:
+def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
+    return "later" in field.metadata and getattr(value, field.name) == field.default
+
+
+def _lower_array(array: AnyArray, wire: _Wire) -> list[Any]:
     if array.dtype.kind in "iu" and array.dtype.itemsize > 1 and array.size:
         low, high = int(array.min()), int(array.max())
         for narrow, least, most in _NARROW:
@@ -88,37 +143,38 @@ def _lower_array(array: np.ndarray[Any, Any]) -> list[Any]:
                 break
     little = array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype
     array = np.ascontiguousarray(array, dtype=little)
-    return [array.dtype.str, list(array.shape), array.tobytes()]
+    return [array.dtype.str, list(array.shape), wire(array)]
 
 
+_Order = Callable[[bytes, Any], AnyArray]
 _Raiser = Callable[[Any, str], Any]
 
 
 @functools.cache
-def _raiser(kind: Any) -> _Raiser:
+def _raiser(kind: Any, ordered: _Order) -> _Raiser:
     """Return the function that turns a lowered value back into a ``kind``, or refuses it."""
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
         dtype = np.dtype(typing.get_args(kind)[1])
-        return lambda value, where: _raise_array(value, dtype, where)
+        return lambda value, where: _raise_array(value, dtype, where, ordered)
     if origin is tuple:
-        item = _raiser(typing.get_args(kind)[0])
+        item = _raiser(typing.get_args(kind)[0], ordered)
         return lambda value, where: _raise_tuple(value, item, where)
     if origin in (typing.Union, types.UnionType):
         inner = next(a for a in typing.get_args(kind) if a is not type(None))
-        some = _raiser(inner)
+        some = _raiser(inner, ordered)
         return lambda value, where: None if value is None else some(value, where)
     if origin is typing.Literal:
         allowed = typing.get_args(kind)
         return lambda value, where: _raise_literal(value, allowed, where)
     if dataclasses.is_dataclass(kind):
-        return _dataclass_raiser(typing.cast(type, kind))
+        return _dataclass_raiser(typing.cast(type, kind), ordered)
     return lambda value, where: _raise_scalar(value, kind, where)
 
 
-def _dataclass_raiser(kind: type) -> _Raiser:
+def _dataclass_raiser(kind: type, ordered: _Order) -> _Raiser:
     hints = typing.get_type_hints(kind, include_extras=True)
-    fields = [(f.name, _raiser(hints[f.name])) for f in dataclasses.fields(kind)]
+    fields = [(f.name, _raiser(hints[f.name], ordered)) for f in dataclasses.fields(kind)]
     required = {
         f.name
         for f in dataclasses.fields(kind)
@@ -137,7 +193,7 @@ def _dataclass_raiser(kind: type) -> _Raiser:
     return raise_record
 
 
-def _raise_array(value: Any, dtype: np.dtype[Any], where: str) -> Any:
+def _raise_array(value: Any, dtype: np.dtype[Any], where: str, ordered: _Order) -> Any:
     if not (isinstance(value, list) and len(value) == 3):
         raise UndecodableError(f"{where} is no array")
     name, shape, data = value
@@ -154,7 +210,7 @@ def _raise_array(value: Any, dtype: np.dtype[Any], where: str) -> Any:
         raise UndecodableError(f"{where} has {len(data)} bytes for shape {shape}")
     if found.kind == "b" and data.translate(None, b"\0\1"):
         raise UndecodableError(f"{where} holds truth values other than 0 and 1")
-    array = np.frombuffer(data, dtype=found).reshape(shape)
+    array = ordered(data, found).reshape(shape)
     if found == dtype:
         return array
     if found.kind not in "iu" or dtype.kind not in "iu":

@@ -77,6 +77,14 @@ def take(hits: Hits, which: AnyArray) -> Hits:
     return Hits(**head, **{name: getattr(hits, name)[entries] for name in _ENTRIES})
 
 
+def stretch(hits: Hits, first: int, stop: int) -> Hits:
+    """Return the hits first to stop - 1 with their rows, as views."""
+    begins = int(hits.rows[:first].sum(dtype=np.int64))
+    ends = begins + int(hits.rows[first:stop].sum(dtype=np.int64))
+    head = {name: getattr(hits, name)[first:stop] for name in _HEAD}
+    return Hits(**head, **{name: getattr(hits, name)[begins:ends] for name in _ENTRIES})
+
+
 def ranges(starts: AnyArray, lengths: AnyArray) -> AnyArray:
     """Return the indices start, start + 1, ... of each run, one run after the other."""
     lengths = lengths.astype(np.int64)
@@ -109,7 +117,7 @@ def rank(hits: Hits) -> AnyArray:
     ascending. This function alone settles ties. Table and score decide nearly always and fit one
     64-bit key, so only hits that tie in both are compared in full.
     """
-    coarse = (hits.table.astype(np.uint64) << np.uint64(32)) | _descending(hits.score)
+    coarse = coarse_rank(hits)
     order = np.argsort(coarse, kind="stable")
     ordered = coarse[order]
     same = ordered[1:] == ordered[:-1]
@@ -118,6 +126,11 @@ def rank(hits: Hits) -> AnyArray:
         tied = order[at]
         order[at] = tied[_full_order(hits, tied, coarse)]
     return order
+
+
+def coarse_rank(hits: Hits) -> U64:
+    """Return numbers, uint64, that sort hits by table and score; the upper half is the table."""
+    return (hits.table.astype(np.uint64) << np.uint64(32)) | _descending(hits.score)
 
 
 def _descending(score: F32) -> U64:

@@ -1,50 +1,28 @@
 """What activation agents send to aggregators, one topic per run, one partition per shard."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-
-from streams.arrays import F32, I64, U32
-from streams.errors import OverflowingSumError, ShapeError
+from streams.arrays import F32, I64
 from streams.hits import Hits
+from streams.packed_hits import PackedHits, pack_hits, unpack_hits
+from streams.tallies import BucketTally, PackedTallies, pack_tallies, unpack_tallies
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BucketTally:
-    """What one batch adds to one bucket, sparse.
+class PackedHitsPart:
+    """How a HitsPart travels."""
 
-    count_at, count: addresses in the bucket's counters (plan.py) and what to add. sum_at, sum:
-    clusters of the bucket and their fixed-point sums. low, high: the smallest and largest firing
-    activity of each cluster in ``sum_at``.
-    """
+    run: str
+    shard: int
+    partition: int
+    sequence: int
+    hits: PackedHits
 
-    bucket: int
-    count_at: U32
-    count: I64
-    sum_at: U32
-    sum: I64
-    low: F32
-    high: F32
-
-    def check(self, counters: int, clusters: int) -> None:
-        """Raise ShapeError unless the addresses fit a bucket of this size."""
-        for name, at, size in (
-            ("counters", self.count_at, counters),
-            ("clusters", self.sum_at, clusters),
-        ):
-            if at.ndim != 1 or (len(at) and int(at[-1]) >= size):
-                raise ShapeError(f"tally: address beyond {size} {name}")
-            if len(at) > 1 and (at[1:] <= at[:-1]).any():
-                raise ShapeError(f"tally: {name} are not in ascending order")
-        if self.count.shape != self.count_at.shape or (len(self.count) and self.count.min() < 0):
-            raise ShapeError("tally: counts do not fit their addresses")
-        shape = self.sum_at.shape
-        if not self.sum.shape == self.low.shape == self.high.shape == shape:
-            raise ShapeError("tally: sums do not fit their addresses")
-        if len(self.sum) and self.sum.min() < 0:
-            raise ShapeError("tally: negative sum")
-        if not (np.isfinite(self.low).all() and np.isfinite(self.high).all()):
-            raise ShapeError("tally: an extreme is not finite")
+    def unpacked(self) -> "HitsPart":
+        """Return the part; raises ShapeError unless the columns of its hits fit each other."""
+        hits = unpack_hits(self.hits, self.partition, self.sequence)
+        return HitsPart(self.run, self.shard, self.partition, self.sequence, hits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,11 +32,51 @@ class HitsPart:
     Tables are numbered within the shard: cluster of the shard times criteria plus criterion.
     """
 
+    PACKED: ClassVar[type] = PackedHitsPart
+
     run: str
     shard: int
     partition: int
     sequence: int
     hits: Hits
+
+    def packed(self) -> PackedHitsPart | None:
+        """Return how it travels; None if its hits are not those of its batch, by rising table."""
+        hits = pack_hits(self.hits, self.partition, self.sequence)
+        if hits is None:
+            return None
+        return PackedHitsPart(self.run, self.shard, self.partition, self.sequence, hits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedStatistics:
+    """How Statistics travel: the fields of the record, its tallies in one set of columns."""
+
+    run: str
+    shard: int
+    partition: int
+    sequence: int
+    first: int
+    stop: int
+    tokens: int
+    rows: int
+    refused: bool
+    tallies: PackedTallies
+
+    def unpacked(self) -> "Statistics":
+        """Return the record; raises ShapeError unless the columns of its tallies fit each other."""
+        return Statistics(
+            self.run,
+            self.shard,
+            self.partition,
+            self.sequence,
+            self.first,
+            self.stop,
+            self.tokens,
+            self.rows,
+            self.refused,
+            unpack_tallies(self.tallies),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +88,8 @@ class Statistics:
     Each bucket of a shard is covered by exactly one record of a batch.
     """
 
+    PACKED: ClassVar[type] = PackedStatistics
+
     run: str
     shard: int
     partition: int
@@ -80,6 +100,24 @@ class Statistics:
     rows: int
     refused: bool
     tallies: tuple[BucketTally, ...] = ()
+
+    def packed(self) -> PackedStatistics | None:
+        """Return how they travel; None if the columns of a tally do not fit each other."""
+        tallies = pack_tallies(self.tallies)
+        if tallies is None:
+            return None
+        return PackedStatistics(
+            self.run,
+            self.shard,
+            self.partition,
+            self.sequence,
+            self.first,
+            self.stop,
+            self.tokens,
+            self.rows,
+            self.refused,
+            tallies,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +163,3 @@ class BucketState:
     low: F32
     high: F32
     hits: Hits
-
-
-def added(total: I64, at: U32, more: I64) -> I64:
-    """Return ``total`` with ``more`` added at the distinct addresses ``at``; both are not negative.
-
-    Raises OverflowingSumError where 64 bits no longer hold the sum.
-    """
-    result = total.copy()
-    result[at] += more
-    if len(at) and (result[at] < 0).any():
-        raise OverflowingSumError(
-            "a count or fixed-point sum exceeds 2**63: raise the resolution "
-            "step (lower sum_bits) and start a new run"
-        )
-    return result

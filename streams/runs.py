@@ -11,6 +11,7 @@ from streams.arrays import F32, I32, I64
 
 Sign = Literal["value", "absolute", "positive", "negative"]
 Kind = Literal["dictionary", "neurons", "weights"]
+Forward = Literal["transformers", "transformer-lens"]
 CRITERIA = ("maximum", "last")
 
 
@@ -19,7 +20,8 @@ class Model:
     """The model of a run: where it is, what it holds and how it is computed.
 
     location: a transformer-lens name or a local folder. content: a hash of its weights.
-    dtype: of the forward pass. micro_batch: rows per forward. threads: of the CPU.
+    dtype: of the forward pass. micro_batch: rows per forward. threads: of the CPU. forward: whose
+    code computes it, see ``consumers.forwards``.
     """
 
     location: str
@@ -28,6 +30,7 @@ class Model:
     dtype: str = "float32"
     micro_batch: int = 8
     threads: int = 1
+    forward: Forward = codec.later("transformer-lens")
 
 
 @dataclass(frozen=True, slots=True)

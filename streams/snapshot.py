@@ -6,6 +6,7 @@ clusterings of a run; member numbers count in a cluster's ``members``.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -178,16 +179,28 @@ class RunManifest:
     dead_letters: tuple[RefusedRecord, ...] = ()
 
 
+@cache
+def _shard_adapter() -> TypeAdapter[ShardManifest]:
+    """Return what reads and writes shard manifests; it takes milliseconds to build."""
+    return TypeAdapter(ShardManifest)
+
+
+@cache
+def _run_adapter() -> TypeAdapter[RunManifest]:
+    return TypeAdapter(RunManifest)
+
+
 def to_json(manifest: ShardManifest | RunManifest) -> bytes:
     """Return a manifest as JSON."""
-    kind = type(manifest)
-    return TypeAdapter(kind).dump_json(manifest, indent=1)
+    if isinstance(manifest, ShardManifest):
+        return _shard_adapter().dump_json(manifest, indent=1)
+    return _run_adapter().dump_json(manifest, indent=1)
 
 
 def shard_manifest(data: bytes) -> ShardManifest:
     """Return the shard manifest that ``data`` holds, or raise SnapshotError."""
     try:
-        return TypeAdapter(ShardManifest).validate_json(data)
+        return _shard_adapter().validate_json(data)
     except ValidationError as error:
         raise SnapshotError(f"unreadable shard manifest: {error.errors()[0]['msg']}") from error
 
@@ -195,7 +208,7 @@ def shard_manifest(data: bytes) -> ShardManifest:
 def run_manifest(data: bytes) -> RunManifest:
     """Return the run manifest that ``data`` holds, or raise SnapshotError."""
     try:
-        manifest = TypeAdapter(RunManifest).validate_json(data)
+        manifest = _run_adapter().validate_json(data)
     except ValidationError as error:
         raise SnapshotError(f"unreadable run manifest: {error.errors()[0]['msg']}") from error
     if manifest.version > VERSION:

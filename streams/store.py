@@ -1,23 +1,25 @@
 """Where the files of snapshots are kept: a folder or an object store, through fsspec."""
 
 import hashlib
-import io
 import posixpath
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streams.content import expect_columns
 from streams.errors import SnapshotError
+from streams.parquet import ParquetEncoder
 from streams.snapshot import TABLES, PartFile, RunManifest, run_manifest, to_json
 
-_ROWS_PER_GROUP = 4096
 _CHECKED_BYTES = 64 * 1024
+_BLOCK_BYTES = 2**20
+_ROWS_PER_PIECE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +61,24 @@ def check_store(address: str) -> None:
                 store.files.rmdir(store.root)
 
 
-def write_part(store: Store, run: str, name: str, shard: int, table: pa.Table) -> PartFile:
-    """Write one table of one shard; the file is named after its content and appears whole."""
-    buffer = io.BytesIO()
-    pq.write_table(
-        table, buffer, compression="zstd", row_group_size=_ROWS_PER_GROUP, write_page_index=True
-    )
-    data = buffer.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    relative = posixpath.join("parts", f"{name}-{shard:04d}-{digest[:16]}.parquet")
-    _write_whole(store, store.path(run, relative), data)
-    return PartFile(name, relative, len(table), len(data), digest)
+def write_part(
+    store: Store, run: str, name: str, shard: int, table: pa.Table | Iterable[pa.Table]
+) -> PartFile:
+    """Write one table of one shard; the file is named after its content and appears whole.
+
+    Of a table that comes in pieces, only one piece at a time is in memory.
+    """
+    stem = f"{name}-{shard:04d}"
+    rows, encoder = 0, ParquetEncoder(TABLES[name])
+    with _draft(store, store.path(run, "parts", stem)) as draft:
+        for piece in [table] if isinstance(table, pa.Table) else table:
+            rows += len(piece)
+            draft.add(encoder.add(piece))
+        draft.add(encoder.end())
+        digest = draft.digest.hexdigest()
+        relative = posixpath.join("parts", f"{stem}-{digest[:16]}.parquet")
+        draft.path = store.path(run, relative)
+    return PartFile(name, relative, rows, draft.size, digest)
 
 
 def write_manifest(store: Store, manifest: RunManifest) -> str:
@@ -80,16 +89,47 @@ def write_manifest(store: Store, manifest: RunManifest) -> str:
 
 
 def _write_whole(store: Store, path: str, data: bytes) -> None:
+    with _draft(store, path) as draft:
+        draft.add(data)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A file that is being written, and where it will stand."""
+
+    path: str
+    file: Any
+    size: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, data: bytes) -> None:
+        """Write on."""
+        self.file.write(data)
+        self.digest.update(data)
+        self.size += len(data)
+
+
+@contextmanager
+def _draft(store: Store, path: str) -> Iterator[_Draft]:
+    """Yield a file that stands at its path once the block has ended, and nowhere if it fails.
+
+    The block may change the path to another in the same folder.
+    """
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    whole = False
     try:
         store.files.makedirs(posixpath.dirname(path), exist_ok=True)
         with store.files.open(temporary, "wb") as file:
-            file.write(data)
-        store.files.mv(temporary, path)
+            draft = _Draft(path, file)
+            yield draft
+        store.files.mv(temporary, draft.path)
+        whole = True
     except OSError as error:
-        _remove_quietly(store, temporary)
         what = f"cannot write {path}: {error.strerror or error}"
         raise SnapshotError(f"{what}; make room there or take another store") from error
+    finally:
+        if not whole:
+            _remove_quietly(store, temporary)
 
 
 def _remove_quietly(store: Store, path: str) -> None:
@@ -133,22 +173,57 @@ def read_table(
     store = open_store(manifest.store)
     wanted = list(columns) if columns is not None else None
     parts = []
-    for part in (p for p in manifest.files if p.table == name):
-        path = store.path(manifest.run, part.path)
-        try:
-            if check:
-                _check(store, path, part)
-            with store.files.open(path, "rb") as file:
-                parts.append(pq.read_table(file, columns=wanted, filters=filters))
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            raise SnapshotError(f"cannot read {path}: {reason}") from error
+    for part in _parts(manifest, name):
+        with _opened(store, manifest, part, check=check) as file:
+            parts.append(pq.read_table(file, columns=wanted, filters=filters))
     if parts:
         return pa.concat_tables(parts)
     empty = TABLES[name].empty_table()
     return empty if wanted is None else empty.select(wanted)
 
 
+def read_pieces(
+    manifest: RunManifest, name: str, *, check: bool = False
+) -> list[Iterator[pa.RecordBatch]]:
+    """Return, per file of a table and in the order of shards, its rows piece by piece.
+
+    Nothing is read before it is asked for. check and errors: as for ``read_table``; a file with
+    other columns than the table's raises SnapshotError, too.
+    """
+    store = open_store(manifest.store)
+    parts = _parts(manifest, name)
+    return [_pieces(store, manifest, part, check=check) for part in parts]
+
+
+def _pieces(
+    store: Store, manifest: RunManifest, part: PartFile, *, check: bool
+) -> Iterator[pa.RecordBatch]:
+    with _opened(store, manifest, part, check=check) as file, pq.ParquetFile(file) as rows:
+        expect_columns(part.table, rows.schema_arrow)
+        yield from rows.iter_batches(_ROWS_PER_PIECE)
+
+
+def _parts(manifest: RunManifest, name: str) -> list[PartFile]:
+    return [part for part in manifest.files if part.table == name]
+
+
+@contextmanager
+def _opened(store: Store, manifest: RunManifest, part: PartFile, *, check: bool) -> Iterator[Any]:
+    path = store.path(manifest.run, part.path)
+    try:
+        if check:
+            _check(store, path, part)
+        with store.files.open(path, "rb") as file:
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise SnapshotError(f"cannot read {path}: {reason}") from error
+
+
 def _check(store: Store, path: str, part: PartFile) -> None:
-    if hashlib.sha256(store.files.cat_file(path)).hexdigest() != part.sha256:
+    digest = hashlib.sha256()
+    with store.files.open(path, "rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    if digest.hexdigest() != part.sha256:
         raise SnapshotError(f"{path} is damaged: its checksum is not the manifest's")

@@ -25,7 +25,7 @@ from consumers.oracle_run import oracle_tables
 from consumers.snapshots import write_plain
 from millrace.cli import cli
 from millrace.settings import Settings, load_settings
-from streams import arrays, corpus, hits, partials, runs
+from streams import arrays, corpus, hits, packed_hits, partials, runs, tallies
 from streams.content import content_hash
 from streams.snapshot import TABLES, RunManifest
 from tests import factories
@@ -254,9 +254,13 @@ RECORDS = {
         partials.HitsPart,
         hits.Hits,
         partials.Statistics,
-        partials.BucketTally,
+        tallies.BucketTally,
         partials.SourceEnd,
         partials.SnapshotRequest,
+        partials.PackedHitsPart,
+        packed_hits.PackedHits,
+        partials.PackedStatistics,
+        tallies.PackedTallies,
         partials.BucketState,
     )
 }

@@ -10,26 +10,22 @@ from millrace.options import (
     corpus_options,
     corpus_values,
     device_option,
+    dictionary_values,
     given,
     k_option,
+    micro_batch_option,
     option,
     port_option,
     run_option,
     settings,
     settings_option,
+    sources_options,
     stacked,
     store_option,
 )
 
 _run_options = stacked(
-    option("--model", metavar="NAME|FOLDER", help="transformer-lens name, or Hugging Face folder."),
-    option(
-        "--dictionary",
-        "dictionaries",
-        metavar="FOLDER|RELEASE#ID",
-        multiple=True,
-        help="SAELens dictionary; may be repeated. In cluster files they are sae, sae-2, ...",
-    ),
+    sources_options,
     option(
         "--clusters",
         "clusterings",
@@ -38,7 +34,7 @@ _run_options = stacked(
         help="Cluster file (JSON); may be repeated.",
     ),
     k_option,
-    option("--micro-batch", type=int, show_default="8", help="Rows per forward pass."),
+    micro_batch_option,
     option(
         "--workers",
         type=click.IntRange(min=1),
@@ -69,7 +65,7 @@ def run(
     dictionaries: tuple[str, ...],
     clusterings: tuple[str, ...],
     k: int | None,
-    micro_batch: int | None,
+    micro_batch: int | str | None,
     workers: int,
     serve: bool,
     port: int,
@@ -90,7 +86,7 @@ def run(
         run=given({"name": run_name, "k": k}),
         corpus=given(corpus_values(**values)),
         model=given({"path": model, "device": device, "micro_batch": micro_batch}),
-        dictionaries=[_dictionary(d, n) for n, d in enumerate(dictionaries)] or None,
+        dictionaries=dictionary_values(dictionaries),
         clusterings=[{"path": path} for path in clusterings] or None,
     )
     if serve:
@@ -98,11 +94,3 @@ def run(
     manifest = run_whole(chosen, workers)
     if serve:
         serve_pages(manifest_path(manifest), chosen.broker, "127.0.0.1", port)
-
-
-def _dictionary(location: str, number: int) -> dict[str, str]:
-    name = "sae" if number == 0 else f"sae-{number + 1}"
-    release, separator, inner = location.partition("#")
-    if separator:
-        return {"name": name, "release": release, "id": inner}
-    return {"name": name, "path": location}

@@ -10,6 +10,7 @@ from millrace.options import (
     broker_option,
     device_option,
     k_option,
+    micro_batch_option,
     run_option,
     settings,
     settings_option,
@@ -31,6 +32,7 @@ def runs() -> None:
 @device_option
 @click.option("--corpus", metavar="NAME", show_default="corpus", help="Name of the corpus.")
 @k_option
+@micro_batch_option
 def create(
     settings_file: Path | None,
     broker: str | None,
@@ -39,6 +41,7 @@ def create(
     device: str | None,
     corpus: str | None,
     k: int | None,
+    micro_batch: int | str | None,
 ) -> None:
     """Create the run that the settings describe, after checking that all of it fits together.
 
@@ -46,6 +49,7 @@ def create(
     """
     from consumers.creation import create_run
     from millrace.options import given
+    from millrace.sampling import choice, sample_rows, settled_spec
     from millrace.settings import origins
     from streams.catalog import get_corpus
     from streams.run_catalog import put_run
@@ -57,17 +61,20 @@ def create(
         "store": store,
         "run": given({"name": run_name, "k": k}),
         "corpus": given({"name": corpus}),
-        "model": given({"device": device}),
+        "model": given({"device": device, "micro_batch": micro_batch}),
     }
     chosen = settings(settings_file, **options)
     open_store(chosen.store)
     client = connect(chosen.broker)
     record = get_corpus(client, chosen.corpus.name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    made = create_run(chosen.run_spec(), record, created=now)
+    spec = settled_spec(client, chosen)
+    made = create_run(spec, record, now, sample_rows(client, chosen, spec))
     put_run(client, made)
     for line in origins(settings_file, options=given(options)):
         click.echo(line)
+    if chosen.has_auto():
+        click.echo(choice(made))
     click.echo(f"run {made.name} over corpus {made.corpus}: id {run_id(made)}")
 
 

@@ -1,11 +1,13 @@
 """Group commit: events are acknowledged once everything they caused is durable."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from faust.types import EventT
 
+from streams.transport.pace import Pace, steady
 from streams.transport.worker import ExactApp
 
 Caused = Iterable[asyncio.Future[Any]]
@@ -13,6 +15,9 @@ Caused = Iterable[asyncio.Future[Any]]
 
 class Commits:
     """Collects events in order; flushes every ``records`` events or ``seconds``.
+
+    With a ``pace`` the time between flushes follows from how long they take, beginning with the
+    shortest; ``interval`` is what holds now.
 
     A flush calls ``write``, which sends what is still unwritten and returns the futures; waits for
     these and the futures given with the events; then acknowledges the events in order. A failure
@@ -27,11 +32,15 @@ class Commits:
         write: Callable[[], Awaitable[Caused]] | None = None,
         records: int = 32,
         seconds: float = 0.5,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._write = write
         self._records = records
-        self._seconds = seconds
+        self.pace = steady(seconds) if pace is None else pace
+        self._clock = clock
+        self.interval = self.pace.least
         self._pending: list[tuple[EventT[Any], tuple[asyncio.Future[Any], ...]]] = []
         self._lock = asyncio.Lock()
         self._timer: asyncio.Task[None] | None = None
@@ -50,6 +59,7 @@ class Commits:
             group, self._pending = self._pending, []
             if not group or self._app.failure is not None:
                 return
+            begun = self._clock()
             try:
                 written = await self._write() if self._write is not None else ()
                 caused = [future for _, futures in group for future in futures]
@@ -59,6 +69,7 @@ class Commits:
                 return
             for event, _ in group:
                 event.ack()
+            self.interval = self.pace.after(self._clock() - begun)
 
     def clear(self) -> None:
         """Forget what was added; call it when an assignment begins, along with the overlay."""
@@ -69,7 +80,7 @@ class Commits:
         while self._pending:
             suspended = asyncio.ensure_future(self._app.delivery.suspend_flow.wait())
             try:
-                await asyncio.wait({suspended}, timeout=self._seconds)
+                await asyncio.wait({suspended}, timeout=self.interval)
             finally:
                 suspended.cancel()
             await self.flush()

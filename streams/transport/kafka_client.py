@@ -18,6 +18,7 @@ from streams.transport.kafka_connection import (
     RETRY_SECONDS,
     addresses,
     expect_broker,
+    hurried,
     patiently,
     plain_errors,
     quiet,
@@ -230,7 +231,7 @@ def _refuse(
 
 
 def _consumer(bootstrap: str) -> Any:
-    return KafkaConsumer(
+    made = KafkaConsumer(
         bootstrap_servers=addresses(bootstrap),
         bootstrap_timeout_ms=BOOTSTRAP_MILLISECONDS,
         group_id=None,
@@ -246,6 +247,8 @@ def _consumer(bootstrap: str) -> Any:
         reconnect_backoff_max_ms=1_000,
         metrics_enabled=False,
     )
+    hurried(made._cluster)
+    return made
 
 
 def _until(consumer: Any, place: TopicPartition, end: int) -> Iterator[Any]:

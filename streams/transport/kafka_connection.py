@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kafka.errors import KafkaError
 
@@ -16,6 +16,7 @@ BOOTSTRAP_MILLISECONDS = 6_000
 REQUEST_MILLISECONDS = 15_000
 RETRY_SECONDS = 10.0
 FRAME_BYTES = 2**30
+METADATA_MILLISECONDS = 10
 
 T = TypeVar("T")
 
@@ -28,6 +29,16 @@ def addresses(bootstrap: str) -> list[str]:
         if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
             raise SettingsError(f"broker address {address!r} is not host:port")
     return found
+
+
+def hurried(metadata: Any) -> None:
+    """Let a new client of kafka-python ask for a topic's partitions at once.
+
+    It waits for a tenth of a second after its first look at the cluster, whatever its own
+    ``retry_backoff_ms``, which it does not hand on to ``metadata``: most of the time of a short
+    read or a single send.
+    """
+    metadata.config["retry_backoff_ms"] = METADATA_MILLISECONDS
 
 
 def expect_broker(bootstrap: str) -> None:

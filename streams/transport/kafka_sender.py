@@ -15,6 +15,7 @@ from streams.transport.kafka_connection import (
     FRAME_BYTES,
     addresses,
     expect_broker,
+    hurried,
     plain_errors,
     reason,
 )
@@ -153,7 +154,7 @@ class KafkaSender:
 
 
 def _producer(bootstrap: str, delivery_milliseconds: int) -> Any:
-    return KafkaProducer(
+    made = KafkaProducer(
         bootstrap_servers=addresses(bootstrap),
         bootstrap_timeout_ms=BOOTSTRAP_MILLISECONDS,
         enable_idempotence=True,
@@ -169,6 +170,8 @@ def _producer(bootstrap: str, delivery_milliseconds: int) -> Any:
         reconnect_backoff_max_ms=2_000,
         metrics_enabled=False,
     )
+    hurried(made._metadata)
+    return made
 
 
 def _size(value: bytes | None, key: bytes | None, headers: Headers) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from consumers.compute import TorchEngine
 from consumers.creation import create_run, load_engine
 from consumers.engine import Activations
 from consumers.specs import DictionarySpec, NeuronsSpec, RunSpec, SourceSpec, WeightsSpec
@@ -128,9 +129,10 @@ def test_the_same_batch_gives_the_same_bits(spec: RunSpec, corpus: CorpusRecord)
 def test_nothing_is_computed_after_the_last_hook(spec: RunSpec, corpus: CorpusRecord) -> None:
     engine = run_of(spec, corpus, *spec.sources)
     reached = []
-    engine.model.net.blocks[2].register_forward_pre_hook(lambda *_: reached.append(1))
+    for layer in engine.model.twin.net.transformer.h[1:]:
+        layer.register_forward_pre_hook(lambda module, _: reached.append(module))
     engine.compute(*batch_of(4))
-    assert not reached
+    assert reached == [engine.model.twin.net.transformer.h[1]]
 
 
 def test_rows_without_a_valid_token_are_absent(spec: RunSpec, corpus: CorpusRecord) -> None:
@@ -235,3 +237,68 @@ def test_timings_count_tokens_and_batches(spec: RunSpec, corpus: CorpusRecord) -
     timings = engine.timings
     assert (timings.batches, timings.tokens) == (2, 2 * int(valid.sum()))
     assert min(timings.forward, timings.encode, timings.select) > 0
+
+
+def test_each_row_is_sent_through_the_model_once(
+    tmp_path: Path, spec: RunSpec, corpus: CorpusRecord
+) -> None:
+    heads = save_dictionary(tmp_path, "jumprelu", hook="blocks.0.attn.hook_z", seed=4)
+    other = DictionarySpec("other", path=str(heads))
+    engine = run_of(spec, corpus, *spec.sources, other, NeuronsSpec("neurons", hook=HOOK))
+    batch, valid = batch_of(10)
+    valid[:2, 1] = True
+    found = engine.compute(batch, valid)
+    timings = engine.timings
+    assert timings.forward_rows == 10
+    assert timings.passes == 2 * 3
+    per_component = 8 * engine.plan.components
+    assert timings.host_bytes == 8 * len(found.value) + per_component
+    valid[:4] = False
+    engine.compute(batch, valid)
+    assert timings.forward_rows == 16
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_form_for_devices_gives_the_same(
+    dtype: str, tmp_path: Path, spec: RunSpec, corpus: CorpusRecord
+) -> None:
+    folder = save_dictionary(tmp_path, "gated", seed=2)
+    sources = (
+        DictionarySpec("gated", path=str(folder), dropped=(3, 5)),
+        *spec.sources,
+        NeuronsSpec("neurons", hook="blocks.1.mlp.hook_post"),
+    )
+    engine = run_of(spec, corpus, *sources, dtype=dtype)
+    batch, valid = batch_of(10)
+    other = TorchEngine(engine.plan, engine.model, engine.sources, on_device=True)
+    one, two = engine.compute(batch, valid), other.compute(batch, valid)
+    assert len(one.value) > 100
+    for name in ("component", "row", "position", "value"):
+        assert getattr(one, name).tobytes() == getattr(two, name).tobytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("architecture", ["standard", "topk", "temporal"])
+def test_encoding_goes_on_in_halves_when_memory_runs_out(
+    architecture: str, tmp_path: Path, spec: RunSpec, corpus: CorpusRecord
+) -> None:
+    extra = {"n_heads": 4, "bottleneck_factor": 1} if architecture == "temporal" else {}
+    folder = save_dictionary(tmp_path, architecture, **extra)
+    engine = run_of(spec, corpus, DictionarySpec("d", path=str(folder)))
+    batch, valid = batch_of(10)
+    whole = engine.compute(batch, valid)
+    source = engine.sources[0]
+    asked = list[int]()
+
+    def limited(values: torch.Tensor) -> torch.Tensor:
+        asked.append(len(values))
+        if len(values) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        result: torch.Tensor = source.encode(values)
+        return result
+
+    tight = replace(source, encode=limited, encoder=None)
+    split = TorchEngine(engine.plan, engine.model, [tight]).compute(batch, valid)
+    assert max(asked) > 2
+    assert split.component.tolist() == whole.component.tolist()
+    np.testing.assert_allclose(split.value, whole.value, atol=1e-5)

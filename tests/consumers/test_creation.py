@@ -6,14 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from consumers.creation import create_run, load_engine
+from consumers.dtypes import pick_dtype
 from consumers.specs import (
     ClusteringSpec,
     DictionarySpec,
     ModelSpec,
     NeuronsSpec,
     RunSpec,
+    settled,
     suggested_context,
 )
 from streams import codec
@@ -141,3 +144,36 @@ def test_the_context_is_the_dictionarys_or_the_models(disk: Path) -> None:
     assert suggested_context(model, [dictionary]) == 16
     assert suggested_context(model, []) == 16
     assert suggested_context(ModelSpec("gpt2"), []) == 128
+
+
+def test_the_record_holds_what_auto_came_to(spec: RunSpec, corpus: CorpusRecord) -> None:
+    auto = replace(spec, model=replace(spec.model, micro_batch="auto", dtype="auto"))
+    run = create_run(auto, corpus)
+    assert run.model.micro_batch in (1, 2, 4, 8)
+    assert run.model.dtype == pick_dtype("auto", torch.device("cpu"))
+    decoded = codec.decode(RunRecord, codec.encode(run))
+    assert (decoded.model.micro_batch, decoded.model.dtype) == (
+        run.model.micro_batch,
+        run.model.dtype,
+    )
+    engine = load_engine(make_plan(decoded), "cpu")
+    assert engine.plan.run.model.micro_batch == run.model.micro_batch
+
+
+def test_a_choice_is_the_same_run_as_its_number(
+    spec: RunSpec, corpus: CorpusRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.creation.chosen_micro_batch", lambda *_: 2)
+    auto = create_run(replace(spec, model=replace(spec.model, micro_batch="auto")), corpus)
+    two = create_run(replace(spec, model=replace(spec.model, micro_batch=2)), corpus)
+    assert codec.encode(auto) == codec.encode(two)
+
+
+def test_a_run_that_is_there_keeps_its_choice(spec: RunSpec, corpus: CorpusRecord) -> None:
+    known = create_run(spec, corpus)
+    auto = replace(spec, model=replace(spec.model, micro_batch="auto", dtype="auto"))
+    chosen = replace(spec.model, forward="transformers")
+    assert settled(auto, known) == replace(spec, model=chosen)
+    other = replace(spec, model=replace(chosen, micro_batch=7, dtype="float16"))
+    assert settled(other, known).model.micro_batch == 7
+    assert settled(other, known).model.dtype == "float16"

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.membership import make_membership
 from consumers.messages import batch_records, bucket_tally, end_records, refused_records
 from consumers.overlay import Overlay, partial
 from consumers.selection import select, valid_tokens, with_rows
@@ -24,7 +23,7 @@ def computed(plan, batch, seed=0):
     """Return the tally and all hits of a batch."""
     valid = valid_tokens(plan, batch)
     activations = factories.DenseEngine(plan, seed).compute(batch, valid)
-    selection = select(plan, make_membership(plan), batch, valid, activations)
+    selection = select(plan, batch, valid, activations)
     return selection.tally, with_rows(selection, np.arange(len(selection.candidates)))
 
 

@@ -26,7 +26,7 @@ def test_what_was_done_is_exposed_under_the_names_of_the_documentation():
     progress.applied(10, 0.125)
     progress.applied(0, 0.125, duplicate=True)
     progress.applied(0, 0.25, refused=True)
-    progress.flushed(2.0)
+    progress.flushed(2.0, 5000, 40.0)
     progress.stands(1, Standing("aggregates.r", "partials.r", {2: 7}, {2: (4, -1)}))
     found = scraped(progress)
     expected = {
@@ -41,6 +41,8 @@ def test_what_was_done_is_exposed_under_the_names_of_the_documentation():
         "millrace_duplicates_skipped_total": 1,
         "millrace_flush_seconds_count": 1,
         "millrace_flush_seconds_sum": 2,
+        "millrace_flush_bytes_total": 5000,
+        "millrace_flush_interval_seconds": 40,
         "millrace_tokens_total": 10,
         "millrace_hits_total": 3,
         'kafka_consumergroup_lag{consumergroup="aggregates.r",partition="2",topic="partials.r"}': 7,

@@ -18,7 +18,8 @@ from consumers.shards import (
 )
 from streams.errors import OverflowingSumError, ShapeError
 from streams.hits import no_hits
-from streams.partials import BucketTally, HitsPart, SourceEnd, Statistics
+from streams.partials import HitsPart, SourceEnd, Statistics
+from streams.tallies import BucketTally
 from tests import factories
 from tests.streams.same import bits
 from tests.streams.strategies import columns, plain

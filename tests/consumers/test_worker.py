@@ -87,7 +87,7 @@ POISON = {
     "random bytes": (b"\x8a\x11junk", VersionError),
     "broken": (b"\1\xc1", UndecodableError),
     "cut": (GOOD[:-5], UndecodableError),
-    "of a newer version": (b"\2" + GOOD[1:], VersionError),
+    "of a newer version": (b"\3" + GOOD[1:], VersionError),
     "another kind": (codec.encode(PartitionEnd("text", 0, 1, 1, 1)), UndecodableError),
     "an id beyond the vocabulary": (
         changed(ids=np.full_like(IDS, 50)),

@@ -48,6 +48,8 @@ def decode_record(kind: type) -> Callable[[bytes], None]:
         except RecordError:
             return
         assert bits(codec.decode(kind, codec.encode(found))) == bits(found)
+        if hasattr(kind, "PACKED"):
+            assert bits(codec.decode(kind, codec.encode_packed(found))) == bits(found)
 
     return target
 

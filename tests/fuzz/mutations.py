@@ -4,7 +4,10 @@ from copy import deepcopy
 from typing import Any
 
 import msgpack
+import zstandard
 from hypothesis import strategies as st
+
+from streams import frames
 
 HOSTILE = (
     b"\xc6\xff\xff\xff\xff",  # 4 GB of bytes
@@ -49,14 +52,16 @@ def edited(draw: st.DrawFn, seed: bytes) -> bytes:
 @st.composite
 def regrown(draw: st.DrawFn, seed: bytes) -> bytes:
     """Return ``seed`` with up to two nodes of its tree replaced by something else."""
-    tree = msgpack.unpackb(seed[1:], raw=False)
+    framed = seed[:1] == b"\2"
+    tree = msgpack.unpackb(frames.unframed(seed[1:]) if framed else seed[1:], raw=False)
     for _ in range(draw(st.integers(1, 2))):
         parent, key = _choose(draw, tree)
         if draw(st.integers(0, 9)) == 0 and isinstance(parent, dict):
             del parent[key]
         else:
             parent[key] = deepcopy(draw(_strange))
-    return seed[:1] + bytes(msgpack.packb(tree, use_bin_type=True))
+    body = bytes(msgpack.packb(tree, use_bin_type=True))
+    return seed[:1] + (zstandard.compress(body) if framed else body)
 
 
 def _choose(draw: st.DrawFn, tree: Any) -> tuple[Any, Any]:

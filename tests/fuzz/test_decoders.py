@@ -5,10 +5,10 @@ import tracemalloc
 import zlib
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.membership import make_membership
 from consumers.messages import batch_records
 from consumers.selection import select, valid_tokens, with_rows
 from consumers.shards import new_bucket, with_hits
@@ -33,7 +33,7 @@ def seeds():
     by_kind = {type(r).__name__: codec.encode(r) for r in version_1.records().values()}
     batch = factories.batches()[0]
     valid = valid_tokens(PLAN, batch)
-    selection = select(PLAN, make_membership(PLAN), batch, valid, ENGINE.compute(batch, valid))
+    selection = select(PLAN, batch, valid, ENGINE.compute(batch, valid))
     hits = with_rows(selection, range(len(selection.candidates)))
     sent = {
         r.kind: r.value for r in batch_records(PLAN, 0, 0, selection.tally, hits) if r.shard == 0
@@ -78,6 +78,8 @@ def test_random_and_nearly_right_bytes_give_a_record_or_our_error(name):
     TARGETS[name](seed)
     for piece in HOSTILE:
         TARGETS[name](b"\1" + piece)
+        TARGETS[name](b"\2" + piece)
+        TARGETS[name](b"\2" + zstandard.compress(piece))
         TARGETS[name](seed[: len(seed) // 2] + piece)
     near = nearly(seed) if name in TREES else edited(seed)
 

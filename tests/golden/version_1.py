@@ -11,7 +11,6 @@ from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.hits import Hits
 from streams.partials import (
     BucketState,
-    BucketTally,
     HitsPart,
     SnapshotRequest,
     SourceEnd,
@@ -19,6 +18,7 @@ from streams.partials import (
 )
 from streams.runs import Clustering, Model, RunRecord, Source
 from streams.snapshot import PartFile, RunManifest, ShardManifest
+from streams.tallies import BucketTally
 
 RUN_ID = "0c9e0f0e1b2a39485766778899aabbcc"
 

@@ -1,4 +1,4 @@
-"""Write the golden bytes of the current schema version: ``python -m tests.golden.write``.
+"""Write the golden bytes of every schema version: ``python -m tests.golden.write``.
 
 Files of a version that exists are never written again: what they hold is what was released.
 """
@@ -8,27 +8,27 @@ from pathlib import Path
 
 from streams import codec, snapshot
 from streams.dump import write_dump
-from tests.golden import version_1
+from tests.golden import version_1, version_2
 
 HERE = Path(__file__).parent
-VERSIONS = {1: version_1}
 
 
 def write(folder: Path) -> list[Path]:
-    """Write what is missing of the current version under ``folder``; return the files written."""
-    values = VERSIONS[codec.VERSION]
-    target = folder / f"v{codec.VERSION}"
-    target.mkdir(exist_ok=True)
+    """Write what is missing under ``folder``; return the files written."""
+    plain, packed = version_1.records(), version_2.records()
+    bodies = {f"v1/{name}.bin": codec.encode(value) for name, value in plain.items()}
+    bodies |= {f"v2/{name}.bin": codec.encode_packed(value) for name, value in packed.items()}
+    bodies |= {f"v1/{n}.json": snapshot.to_json(v) for n, v in version_1.manifests().items()}
+    for version in ("v1", "v2"):
+        (folder / version).mkdir(exist_ok=True)
     written = []
-    bodies = {f"{name}.bin": codec.encode(value) for name, value in values.records().items()}
-    bodies |= {f"{n}.json": snapshot.to_json(value) for n, value in values.manifests().items()}
     for name, body in bodies.items():
-        if not (target / name).exists():
-            (target / name).write_bytes(body)
-            written.append(target / name)
-    if not (target / "dump").exists():
-        write_dump(target / "dump", values.dump())
-        written.append(target / "dump")
+        if not (folder / name).exists():
+            (folder / name).write_bytes(body)
+            written.append(folder / name)
+    if not (folder / "v1" / "dump").exists():
+        write_dump(folder / "v1" / "dump", version_1.dump())
+        written.append(folder / "v1" / "dump")
     return written
 
 

@@ -151,14 +151,19 @@ def totals(client: Client, names: Names) -> dict[tuple[int, int], tuple[int, int
 
 
 def counting_app(
-    url: str, names: Names, shards: int, options: AppOptions, records: int = 32
+    url: str,
+    names: Names,
+    shards: int,
+    options: AppOptions,
+    records: int = 32,
+    seconds: float = 0.2,
 ) -> tuple[ExactApp, Counter]:
     app = create_app(names.group, url, options=options)
     counter = Counter(names, app, durable_table(app, "buckets", shards))
     app.positions = counter
 
     async def count(stream: Stream[bytes]) -> None:
-        commits = Commits(app, counter.write, records=records, seconds=0.2)
+        commits = Commits(app, counter.write, records=records, seconds=seconds)
         async for event in stream.noack().events():
             message = event.message
             if await app.delivery.admit(message):

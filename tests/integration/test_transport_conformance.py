@@ -399,6 +399,32 @@ def test_a_table_is_recovered_by_the_next_worker(url: str, client: Client, names
     assert totals(client, names) == expected(3, range(300))
 
 
+def test_flushes_that_are_far_apart_keep_nobody_waiting(
+    url: str, client: Client, names: Names
+) -> None:
+    """A rebalance and a stop have everything flushed, far more records than a queue holds."""
+    create_topics(client, names, 4)
+    rare: dict[str, Any] = {"records": 10**6, "seconds": 1000.0}
+
+    async def work() -> None:
+        one_app, one = counting_app(url, names, 4, OPTIONS, **rare)
+        async with running(one_app):
+            publish(client, names, 4, range(400))
+            await until(lambda: sum(state.count for state in one.states.values()) == 400)
+            assert stored(client, names) == {}
+            two_app, two = counting_app(url, names, 4, OPTIONS, **rare)
+            async with running(two_app):
+                await until(lambda: len(one.states) == len(two.states) == 4)
+                assert totals(client, names) == expected(4, range(400))
+                publish(client, names, 4, range(400, 800))
+                states = (one.states, two.states)
+                await until(lambda: sum(b.count for s in states for b in s.values()) == 800)
+                assert totals(client, names) == expected(4, range(400))
+        assert totals(client, names) == expected(4, range(800))
+
+    within(work())
+
+
 @dataclass
 class Looking:
     """A counter's start positions that keep what each assignment began with."""

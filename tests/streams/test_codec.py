@@ -88,6 +88,21 @@ def test_missing_fields_take_their_defaults():
     assert bits(codec.decode(Small, packed(small()))) == bits(Small(1, np.array([1, 2])))
 
 
+def test_a_later_field_is_sent_only_where_it_says_something_new():
+    @dataclass(frozen=True, slots=True)
+    class Old:
+        count: int
+
+    @dataclass(frozen=True, slots=True)
+    class New:
+        count: int
+        word: str = codec.later("before")
+
+    assert codec.encode(New(1)) == codec.encode(Old(1))
+    assert codec.decode(New, codec.encode(Old(1))) == New(1)
+    assert codec.decode(New, codec.encode(New(1, "after"))) == New(1, "after")
+
+
 def test_missing_fields_without_a_default_are_named():
     with pytest.raises(UndecodableError, match="Small lacks count, numbers"):
         codec.decode(Small, packed({"ratio": 1.0}))
@@ -101,9 +116,9 @@ def test_a_missing_field_inside_is_named_with_its_place():
 
 
 def test_newer_version_is_named():
-    with pytest.raises(VersionError, match="version 9, this program reads up to 1") as info:
+    with pytest.raises(VersionError, match="version 9, this program reads up to 2") as info:
         codec.decode(Small, b"\x09anything")
-    assert (info.value.found, info.value.newest) == (9, 1)
+    assert (info.value.found, info.value.newest) == (9, 2)
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,9 @@ def test_junk_hides_no_run(client, caplog):
 
 def test_a_run_of_a_newer_version_hides_no_other(client, caplog):
     put_run(client, run())
-    put(client, "runs", (b"later", b"\2" + codec.encode(run("later"))[1:]))
+    put(client, "runs", (b"later", b"\3" + codec.encode(run("later"))[1:]))
     assert [record.name for record in list_runs(client)] == ["prose"]
-    assert "schema version 2" in caplog.text
+    assert "schema version 3" in caplog.text
 
 
 def test_a_deleted_run_leaves_the_others_and_its_name_is_free(client):

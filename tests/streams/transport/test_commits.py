@@ -2,7 +2,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from streams.transport.commits import Caused, Commits
+from streams.transport.pace import Pace
 
 
 class StubDelivery:
@@ -107,6 +110,35 @@ def test_a_group_that_does_not_fill_is_flushed_in_time() -> None:
         await commits.add(StubEvent(0, acked))  # type: ignore[arg-type]
         await asyncio.sleep(0.2)
         assert acked == [0]
+
+    run(work)
+
+
+def test_the_interval_follows_from_how_long_a_flush_takes() -> None:
+    async def work(app: StubApp, acked: list[int]) -> None:
+        times = iter([10.0, 10.5, 20.0, 20.01, 30.0, 90.0])
+        commits = make(app, pace=Pace(0.05, 1.0, 60.0), clock=lambda: next(times))
+        found = [commits.interval]
+        for n in range(3):
+            await commits.add(StubEvent(n, acked))  # type: ignore[arg-type]
+            await commits.flush()
+            found.append(commits.interval)
+        assert found == [1.0, pytest.approx(10.0), 1.0, 60.0]
+        assert acked == [0, 1, 2]
+
+    run(work)
+
+
+def test_a_flow_that_is_suspended_in_a_long_interval_is_not_kept_waiting() -> None:
+    async def work(app: StubApp, acked: list[int]) -> None:
+        commits = make(app, records=1000, pace=Pace(least=1000.0, most=1000.0))
+        for n in range(500):
+            await commits.add(StubEvent(n, acked))  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+        assert acked == []
+        app.delivery.suspend_flow.set()
+        await asyncio.sleep(0.05)
+        assert acked == list(range(500))
 
     run(work)
 

@@ -1,0 +1,98 @@
+"""One worker of a run in a process of its own, over drawn activations; no torch.
+
+``python -m benchmarks.crew_worker`` is started by ``crew`` and prints what it took as JSON.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.replay import DrawnEngine
+from consumers.engine import Activations, Engine
+from consumers.progress import Progress
+from consumers.serving import Crew, serve_run
+from streams.arrays import Bool
+from streams.corpus import TokenBatch
+from streams.plan import make_plan
+from streams.run_catalog import get_run
+from streams.transport.connect import connect
+
+ACTIVATIONS, AGGREGATES = "activations", "aggregates"
+
+
+@dataclass(slots=True)
+class Clocked:
+    """Another engine's results after a fixed time, as if a device were computing meanwhile.
+
+    batches: computed so far. first and last: when the first was begun and the last was done.
+    """
+
+    engine: Engine
+    latency: float
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.time
+    batches: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+    def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
+        """Return the engine's activations, ``latency`` seconds after it was asked."""
+        begun = self.clock()
+        found = self.engine.compute(batch, valid)
+        self.sleep(max(0.0, self.latency - (self.clock() - begun)))
+        self.first = self.first or begun
+        self.batches, self.last = self.batches + 1, self.clock()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a worker took: bytes of resident memory before it began and at the most, seconds of
+    its processes' time, batches, and when it computed the first and the last (since 1970)."""
+
+    role: str
+    at_start: int
+    peak: int
+    processor: float
+    batches: int
+    first: float
+    last: float
+
+
+def main() -> None:
+    """Serve one worker until the run's final snapshot is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", choices=(ACTIVATIONS, AGGREGATES))
+    parser.add_argument("broker")
+    parser.add_argument("run")
+    parser.add_argument("--l0", type=float, required=True)
+    parser.add_argument("--latency", type=float, default=0.0)
+    given = parser.parse_args()
+    plan = make_plan(get_run(connect(given.broker), given.run))
+    engine = Clocked(DrawnEngine(plan.components, given.l0), given.latency)
+    crew = Crew(activations=1) if given.role == ACTIVATIONS else Crew(aggregates=1)
+    at_start = resident("VmRSS")
+    serve_run(plan, given.broker, crew, lambda: engine, Progress(), until_final=True)
+    processor = time.process_time()
+    peak = resident("VmHWM")
+    taken = Taken(given.role, at_start, peak, processor, engine.batches, engine.first, engine.last)
+    json.dump(asdict(taken), sys.stdout)
+
+
+def resident(field: str) -> int:
+    """Return the bytes that the system states of this process: VmRSS now, VmHWM at the most.
+
+    A maximum that ``getrusage`` gives begins with that of the process which started this one.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/self/status has no {field}")
+
+
+if __name__ == "__main__":
+    main()

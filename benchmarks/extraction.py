@@ -1,0 +1,128 @@
+"""Feature extraction as the service does it, from activations to the tables of the best."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.references.features import POSITIONS, Example
+from consumers.engine import Activations
+from consumers.selection import Tally, select, with_rows
+from consumers.standing import Standing
+from streams.arrays import I64, AnyArray, Bool
+from streams.corpus import TokenBatch
+from streams.hits import Hits, best, join, ranges
+from streams.plan import Plan
+
+
+class Extraction:
+    """What an activation worker does between the engine and the wire, and the tables after it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.standing = Standing(plan.clusters * plan.criteria, plan.run.k)
+        self.tallies: list[Tally] = []
+        self.hits: list[Hits] = []
+
+    def add(self, batch: TokenBatch, valid: Bool, activations: Activations) -> tuple[Hits, int]:
+        """Take a batch into account; return the hits a worker sends, and of how many candidates."""
+        selection = select(self.plan, batch, valid, activations)
+        self.standing.see(selection.candidates)
+        winners = np.flatnonzero(self.standing.unbeaten(selection.candidates))
+        self.tallies.append(selection.tally)
+        self.hits.append(with_rows(selection, winners))
+        return self.hits[-1], len(selection.candidates)
+
+    def forget(self) -> None:
+        """Drop tallies and hits, as if sent; what stands stays."""
+        self.tallies.clear()
+        self.hits.clear()
+
+    def tables(self) -> Hits:
+        """Return the best hits of all batches so far."""
+        return best(join(self.hits), self.plan.run.k)
+
+
+def five_best(hits: Hits) -> tuple[I64, I64]:
+    """Return the best positive positions of each hit of a cluster of one.
+
+    entry: indices into the hits' entries, hit by hit, value descending and position ascending.
+    count [hit]: how many of them, at most five.
+    """
+    hit = np.repeat(np.arange(len(hits)), hits.rows)
+    order = np.lexsort((hits.position, -hits.value, hit))
+    order = order[hits.value[order] > 0]
+    positive = np.bincount(hit[order], minlength=len(hits))
+    count = np.minimum(positive, POSITIONS)
+    first = np.cumsum(positive) - positive
+    return order[ranges(first, count)], count
+
+
+def examples(hits: Hits, features: int) -> list[list[Example]]:
+    """Return tables in the form of the references: per feature its examples, best first."""
+    entry, count = five_best(hits)
+    positions, values = hits.position[entry].tolist(), hits.value[entry].tolist()
+    ends = np.cumsum(count)
+    found: list[list[Example]] = [[] for _ in range(features)]
+    for at, (table, score, high, low, peak) in enumerate(
+        zip(
+            hits.table.tolist(),
+            hits.score.tolist(),
+            hits.sample_high.tolist(),
+            hits.sample_low.tolist(),
+            hits.peak.tolist(),
+            strict=True,
+        )
+    ):
+        part = slice(int(ends[at] - count[at]), int(ends[at]))
+        shown = tuple(positions[part]), tuple(values[part])
+        found[table].append(Example(score, -(high << 64 | low), peak, *shown))
+    return found
+
+
+def rows_where_positive(plan: Plan, tallies: list[Tally]) -> list[int]:
+    """Return in how many rows each cluster was positive."""
+    counts = np.zeros(int(plan.at_rows.max()) + 1, np.int64)
+    for tally in tallies:
+        small = tally.count_at < len(counts)
+        counts[tally.count_at[small]] += tally.count[small]
+    found: list[int] = counts[plan.at_rows].tolist()
+    return found
+
+
+def part(
+    batch: TokenBatch, activations: Activations, rows: slice
+) -> tuple[TokenBatch, Activations]:
+    """Return some rows of a batch and their activations, as a batch of its own."""
+    here = (activations.row >= rows.start) & (activations.row < rows.stop)
+    kept = Activations(
+        activations.component[here],
+        activations.row[here] - np.int32(rows.start),
+        activations.position[here],
+        activations.value[here],
+    )
+    smaller = replace(
+        batch,
+        ids=batch.ids[rows],
+        mask=batch.mask[rows],
+        keys=batch.keys[rows],
+        documents=batch.documents[rows],
+        domains=batch.domains[rows],
+        sequence=rows.start,
+    )
+    return smaller, kept
+
+
+def varied(
+    batch: TokenBatch, activations: Activations, number: int
+) -> tuple[TokenBatch, Activations]:
+    """Return the batch as new samples, the values of each row scaled by a random number."""
+    random = np.random.default_rng(number)
+    by = random.lognormal(0, 0.3, len(batch.ids)).astype(np.float32)
+    keys = random.integers(0, 256, batch.keys.shape).astype(np.uint8)
+    scaled = replace(activations, value=activations.value * by[activations.row])
+    return replace(batch, keys=keys, sequence=number), scaled
+
+
+def integer_keys(keys: AnyArray) -> list[int]:
+    """Return sample keys uint8 [row, 16] as integers, which sort the way the keys do."""
+    return [int.from_bytes(key.tobytes(), "big") for key in keys]

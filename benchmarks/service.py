@@ -1,0 +1,136 @@
+"""The whole service over a published corpus, in this process, and how long it took."""
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from consumers.compute import TorchEngine
+from consumers.creation import prepare_run
+from consumers.engine import Activations
+from consumers.progress import Progress
+from consumers.serving import Crew, serve_run
+from consumers.snapshots import final_manifest
+from consumers.specs import RunSpec
+from streams.arrays import Bool
+from streams.corpus import CorpusRecord, TokenBatch
+from streams.errors import SnapshotError
+from streams.plan import make_plan
+from streams.run_catalog import delete_run, put_run
+from streams.snapshot import RunManifest
+from streams.transport.connect import connect
+
+_POLL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a run of the service took.
+
+    seconds: from the first record at the engine's door to the final manifest on the broker. whole:
+    of ``serve_run`` altogether, so with the start and the stop of both apps. tail: of ``seconds``,
+    from the last batch computed to the final manifest. stages: seconds of work by stage; they
+    overlap, so they may add up to more than ``seconds``.
+    """
+
+    seconds: float
+    whole: float
+    tail: float
+    stages: dict[str, float]
+    manifest: RunManifest
+
+
+class Clocked:
+    """An engine that notes when it is first asked for anything, and when it was last done."""
+
+    def __init__(self, engine: TorchEngine) -> None:
+        self.engine = engine
+        self.begun: float | None = None
+        self.done = 0.0
+
+    def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
+        """Compute, as the engine inside."""
+        if self.begun is None:
+            self.begun = time.perf_counter()
+        activations = self.engine.compute(batch, valid)
+        self.done = time.perf_counter()
+        return activations
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Notes when a run's final manifest can be read from the broker, to within 0.02 s."""
+
+    broker: str
+    engine: TorchEngine
+    progress: Progress
+    seen: float | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        """Look until the manifest is there or the run has ended."""
+        client = connect(self.broker)
+        looked = 0
+        while not self._ended.wait(_POLL):
+            # Looking must cost next to nothing, so only what was written since is a reason to.
+            written = self.progress.done.parts
+            if written <= max(looked, self.engine.plan.run.shards):
+                continue
+            if final_manifest(client, self.engine.plan) is not None:
+                self.seen = time.perf_counter()
+                break
+            looked = written
+        client.close()
+
+    def stop(self) -> None:
+        """Look no longer."""
+        self._ended.set()
+
+
+def prepared(spec: RunSpec, corpus: CorpusRecord) -> TorchEngine:
+    """Return the engine of a run, loaded as the service loads it."""
+    return prepare_run(spec, corpus)
+
+
+def serve_whole(loaded: TorchEngine, broker: str, name: str, store: Path) -> Served:
+    """Run one worker of each kind over a loaded engine's corpus until the final manifest is there.
+
+    name: of the run, which is deleted again; its files stay in ``store``. Raises SnapshotError if
+    the run ends without a final snapshot, and whatever ends a worker.
+    """
+    run = replace(loaded.plan.run, name=name, store=str(store))
+    engine = TorchEngine(make_plan(run), loaded.model, loaded.sources)
+    clocked, progress = Clocked(engine), Progress()
+    watcher = Watcher(broker, engine, progress)
+    client = connect(broker)
+    put_run(client, run)
+    thread = threading.Thread(target=watcher.watch, daemon=True)
+    thread.start()
+    begun = time.perf_counter()
+    try:
+        serve_run(engine.plan, broker, Crew(1, 1), lambda: clocked, progress, until_final=True)
+        whole = time.perf_counter() - begun
+    finally:
+        watcher.stop()
+        thread.join()
+    manifest = final_manifest(client, engine.plan)
+    if manifest is None or clocked.begun is None:
+        raise SnapshotError(f"run {name} ended without its final snapshot")
+    ended = watcher.seen or begun + whole
+    delete_run(client, run)
+    client.close()
+    seconds, tail = ended - clocked.begun, ended - clocked.done
+    return Served(seconds, whole, tail, _stages(engine, progress), manifest)
+
+
+def _stages(engine: TorchEngine, progress: Progress) -> dict[str, float]:
+    timings, done = engine.timings, progress.done
+    return {
+        "forward": timings.forward,
+        "encode": timings.encode,
+        "scan": timings.select,
+        "select": done.select_seconds,
+        "aggregate": done.apply_seconds,
+        "flush": done.flush_seconds,
+        "snapshot": done.snapshot_seconds,
+    }

@@ -1,0 +1,196 @@
+"""The storing step: what a cluster dashboard keeps of a batch, against the loops it began with.
+
+``python -m benchmarks.storing``; ``--quick`` for tiny shapes.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.goals import reached
+from benchmarks.references.same import assert_same_stored, assert_same_top, stored_in
+from benchmarks.references.storing import (
+    Stored,
+    TokenMajor,
+    empty,
+    store_copying,
+    store_extending,
+    store_hoisted,
+    token_major,
+    usable,
+)
+from benchmarks.references.top_samples import best_samples
+from benchmarks.report import RESULTS, write_report
+from benchmarks.storing_batches import Steady, Workload, make, scaled
+from benchmarks.storing_profile import profile
+from benchmarks.timing import Spread, interleaved, per, ratio
+from consumers.blocks import Blocks, DenseBatch, Members
+from consumers.top_blocks import TopBlocks
+
+THREADS = 2
+BEST = 64
+BOUND = "copy of the same bytes"
+BLOCKS = "ours: all, as blocks"
+TOP = f"ours: best {BEST}, steady"
+
+LARGE = {
+    ("R0", BLOCKS): 130,
+    ("R1f", BLOCKS): 35,
+    (BOUND, BLOCKS): 0.75,
+    ("R0", TOP): 200,
+    ("R1f", TOP): 55,
+}
+SMALL = {(slow, fast): goal for fast in (BLOCKS, TOP) for slow, goal in (("R0", 60), ("R1f", 15))}
+SEED = (
+    Workload("100 x 32 x 5 x 128", 100, 32, 5, goals=SMALL),
+    Workload("200 x 128 x 10 x 128", 200, 128, 10, goals=LARGE),
+)
+ODD = (
+    Workload("one cluster: 1 x 128 x 10 x 128", 1, 128, 10),
+    Workload("batch of one: 200 x 1 x 10 x 128", 200, 1, 10),
+    Workload("half of the components dead: 200 x 32 x 10 x 128", 200, 32, 10, dead=0.5),
+    Workload("half of the clusters empty: 200 x 32 x 1 x 128", 200, 32, 1, dead=0.5),
+    Workload("nothing alive: 200 x 32 x 10 x 128", 200, 32, 10, dead=1.0),
+)
+TINY = (Workload("4 x 3 x 2 x 8", 4, 3, 2, 8, dead=0.2, goals=SMALL),)
+
+NOTES = (
+    "Sizes are clusters x samples x components per cluster x tokens, float32. 5 % of the "
+    "components are dead, the others fire at 1.4 % of tokens. Both sides may use 2 threads.",
+    "R0 calls `.cpu()` for each component inside a triple loop, R1 moves the transfers before it, "
+    "R2 uses `extend`; f: and then copies every cluster's rows together, so that they can be used.",
+    "The loops read token-major arrays, as the original makes them, ours feature-major ones: the "
+    "product that fills either costs the same. `R1f, rows contiguous` gets sample-major arrays.",
+    "Results were asserted equal, bit for bit, over three batches before anything was timed.",
+)
+
+
+def check(workload: Workload, members: Members, base: DenseBatch) -> None:
+    """Assert that the references and ours keep the same of several batches, one of them twice."""
+    batches = [base, scaled(workload, base, 1), base]
+    loops = (store_copying, store_hoisted, store_extending)
+    lists = [empty(token_major(base, members).column) for _ in loops]
+    blocks, top = Blocks(members), TopBlocks(members, BEST, workload.positions)
+    for batch in batches:
+        other = token_major(batch, members)
+        for store, into in zip(loops, lists, strict=True):
+            store(into, other)
+        blocks.append(batch)
+        top.add(batch)
+    for into in lists:
+        assert_same_stored(stored_in(blocks, members), usable(into))
+    assert_same_top(top, best_samples(batches, members, BEST))
+
+
+def measure(
+    workload: Workload, members: Members, base: DenseBatch, rounds: int
+) -> tuple[dict[str, Spread], float]:
+    """Return the seconds of each way of storing a batch, and the share of hits that TOP took in."""
+    batch = token_major(base, members)
+    steady, blocks = Steady(workload, members, base, BEST), Blocks(members)
+
+    def append() -> None:
+        blocks.clear()
+        blocks.append(base)
+
+    seconds: dict[str, Spread] = dict(
+        interleaved(
+            {
+                "R0": lambda: _loop(store_copying, batch),
+                "R1": lambda: _loop(store_hoisted, batch),
+                "R1f": lambda: usable(_loop(store_hoisted, batch)),
+                "R2": lambda: _loop(store_extending, batch),
+                "R2f": lambda: usable(_loop(store_extending, batch)),
+                "R1f, rows contiguous": _on_sample_major(batch),
+                BLOCKS: append,
+                f"{BLOCKS}, into new memory": lambda: Blocks(members).append(base),
+                TOP: steady.add,
+                f"ours: best {BEST}, first batch": lambda: TopBlocks(
+                    members, BEST, workload.positions
+                ).add(base),
+                BOUND: _copy(base),
+            },
+            rounds,
+            warm_up=2,
+            after=lambda name, _: steady.next() if name == TOP else None,
+        )
+    )
+    return seconds, steady.survivors()
+
+
+def main(quick: bool = False, folder: Path = RESULTS) -> None:
+    """Measure all shapes, print the report and write it to ``folder``; tiny ones if ``quick``."""
+    torch.set_num_threads(THREADS)
+    rows, goals, claims, odd = (list[dict[str, Any]]() for _ in range(4))
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for workload in TINY if quick else SEED:
+        members, base = make(workload)
+        check(workload, members, base)
+        seconds, survivors = measure(workload, members, base, 3 if quick else 9)
+        rows += _rows(workload.name, seconds)
+        goals += reached(workload.name, seconds, workload.goals)
+        claims.append(
+            {"shape": workload.name}
+            | {f"{slow}/{fast}": ratio(seconds[slow], seconds[fast]) for slow, fast in _CLAIMS}
+            | {"survivors in steady state": survivors}
+        )
+        title = f"Where the loops spend their time: {workload.name}"
+        tables[title] = profile(token_major(base, members), 2 if quick else 5, seconds)
+    for workload in () if quick else ODD:
+        members, base = make(workload)
+        check(workload, members, base)
+        seconds, _ = measure(workload, members, base, 5)
+        odd.append({"shape": workload.name} | _speed_ups(seconds))
+    tables = {"Goals": goals, "What `extend` buys": claims, "Odd shapes": odd} | tables
+    path = write_report("storing", rows, notes=NOTES, tables=tables, folder=folder)
+    print(path.with_suffix(".md").read_text())
+
+
+_CLAIMS = (("R0", "R1"), ("R0", "R2"), ("R1", "R2"), ("R1f", "R2f"))
+
+
+def _loop(store: Callable[[Stored, TokenMajor], None], batch: TokenMajor) -> Stored:
+    lists = empty(batch.column)
+    store(lists, batch)
+    return lists
+
+
+def _on_sample_major(batch: TokenMajor) -> Callable[[], object]:
+    """Return R1f on arrays of the same shape whose rows lie together."""
+    arrays = (batch.clusters, batch.components)
+    clusters, components = (a.transpose(1, 2).contiguous().transpose(1, 2) for a in arrays)
+    given = TokenMajor(clusters, components, batch.column, batch.keys, batch.tokens)
+    return lambda: usable(_loop(store_hoisted, given))
+
+
+def _copy(base: DenseBatch) -> Callable[[], object]:
+    """Return a copy of what is alive, by torch's threads, into memory that is there."""
+    kept = base.components[base.alive], base.clusters[base.clusters.any(axis=(1, 2))]
+    tensors = [(torch.from_numpy(np.empty_like(part)), torch.from_numpy(part)) for part in kept]
+    return lambda: [into.copy_(part) for into, part in tensors]
+
+
+def _rows(shape: str, seconds: dict[str, Spread]) -> Sequence[dict[str, Any]]:
+    return [
+        {"shape": shape, "way": name, "ms": per(spread, 1e-3)}
+        | {f"{slow}/it": ratio(seconds[slow], spread) for slow in ("R0", "R1", "R1f")}
+        for name, spread in seconds.items()
+    ]
+
+
+def _speed_ups(seconds: dict[str, Spread]) -> dict[str, Spread]:
+    ways = ((slow, fast) for fast in (BLOCKS, TOP) for slow in ("R0", "R1f"))
+    return {f"{slow}/{fast}": ratio(seconds[slow], seconds[fast]) for slow, fast in ways}
+
+
+if __name__ == "__main__":
+    if "--quick" in sys.argv[1:]:
+        with TemporaryDirectory() as temporary:
+            main(quick=True, folder=Path(temporary))
+    else:
+        main()

@@ -1,0 +1,61 @@
+"""What is said of measurements, where the measurements are given."""
+
+import json
+
+import pytest
+
+from consumers.tuning import Measured
+from consumers.tuning_run import Advice
+from millrace.tuning import Tuned
+from millrace.tuning_report import advice_json, print_advice
+
+STEADY = (100.0, 104.0, 98.0)
+
+
+def tuned(*advice: Advice) -> Tuned:
+    return Tuned("model", "text", 4, 16, advice)
+
+
+def advice(dtype: str, *measured: Measured, refused: str = "") -> Advice:
+    return Advice(dtype, "cpu", 2, measured, refused=refused)
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [(STEADY, False), ((100.0, 50.0, 100.0), False), ((100.0, 50.0, 40.0, 99.0), True)],
+)
+def test_figures_that_vary_are_said(
+    rates: tuple[float, ...], said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_advice(tuned(advice("float32", Measured(1, True, 2**20, rates))))
+    assert ("measure again" in capsys.readouterr().out) == said
+
+
+def test_sizes_that_do_not_fit_and_dtypes_that_fail_are_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fits, foreseen = Measured(1, True, 2**20, STEADY), Measured(2, False, 3 * 2**20)
+    found = tuned(advice("float32", fits, foreseen), advice("float16", refused="NaN in h"))
+    print_advice(found)
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if "does not fit" in line]
+    assert line.split("│")[1:6] == [" float32 ", "    2 ", "          ", "        ", "        3 "]
+    assert "float32: micro_batch = 1, 100 tokens/s" in lines
+    assert "float16: not usable: NaN in h" in lines
+
+
+def test_what_does_not_fit_has_no_figures_in_json() -> None:
+    found = tuned(advice("float32", Measured(1, True, 7, STEADY), Measured(2, False, None)))
+    first, second = json.loads(advice_json(found))["rows"]
+    assert (first["best"], first["tokens_per_second"], first["to_micro_batch_1"]) == (True, 100, 1)
+    assert (second["fits"], second["peak_bytes"], second["to_micro_batch_1"]) == (False, None, None)
+
+
+def test_gains_are_against_the_first_dtype(capsys: pytest.CaptureFixture[str]) -> None:
+    found = tuned(
+        advice("float32", Measured(1, True, 0, (100.0,))),
+        advice("bfloat16", Measured(1, True, 0, (250.0,))),
+    )
+    print_advice(found)
+    assert "bfloat16: micro_batch = 1, 250 tokens/s, 2.50 x float32" in capsys.readouterr().out
+    assert json.loads(advice_json(found))["dtypes"]["bfloat16"]["to_first_dtype"] == 2.5
