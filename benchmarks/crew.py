@@ -66,9 +66,7 @@ def crew(
         yield started
 
 
-def _started(
-    broker: NativeKafka, plan: Plan, load: Load, role: str
-) -> "subprocess.Popen[str]":
+def _started(broker: NativeKafka, plan: Plan, load: Load, role: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "benchmarks.crew_worker", role, broker.url, plan.run.name]
     command += ["--l0", str(load.l0), "--latency", str(load.latency)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

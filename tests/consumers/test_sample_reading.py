@@ -85,10 +85,9 @@ def test_doubles_and_junk_in_the_log_do_not_matter(sequences, others, stretch):
     ours = [b for b in BATCHES if b.partition == 0]
     values = log().values
     for offset, is_junk, sequence in others:
-        place = [s for _, s in values[0]].index(sequence)
-        value = b"junk" if is_junk else codec.encode(ours[sequence])
-        values[0].insert(max(place + (not is_junk), offset) if not is_junk else offset,
-                         (value, sequence))  # fmt: skip
+        behind = 1 + [s for _, s in values[0]].index(sequence)
+        double = codec.encode(ours[sequence]), sequence
+        values[0].insert(*(offset, (b"junk", sequence)) if is_junk else (behind, double))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("consumers.sample_reading._STRETCH", stretch)
         found = list(batches_at(Log(values, []), "text", 0, np.array(sequences)))

@@ -21,7 +21,7 @@ def samples(found: list[Place]) -> pa.Table:
     """Return a sample for each place, told by its ids."""
     rows = [
         {"partition": p, "sequence": s, "row": r, "sample": bytes(16), "document": f"{p}-{s}",
-         "domain": "", "ids": [p, s, r][: 1 + r]}
+         "domain": "", "ids": [p, r][: 1 + r]}
         for p, s, r in found
     ]  # fmt: skip
     return pa.Table.from_pylist(rows, schema=SAMPLES)
