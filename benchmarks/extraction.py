@@ -25,7 +25,7 @@ class Extraction:
 
     def add(self, batch: TokenBatch, valid: Bool, activations: Activations) -> tuple[Hits, int]:
         """Take a batch into account; return the hits a worker sends, and of how many candidates."""
-        selection = select(self.plan, batch, valid, activations)
+        selection = select(self.plan, batch, valid, activations, self.standing.least)
         self.standing.see(selection.candidates)
         winners = np.flatnonzero(self.standing.unbeaten(selection.candidates))
         self.tallies.append(selection.tally)

@@ -117,6 +117,7 @@ def computing(one: Given) -> dict[str, Operation]:
     everything = np.arange(len(candidates))
     table, winners = best(join(one.before.hits), plan.run.k), one.winners
     both = len(table) + len(winners)
+    least = np.full(plan.clusters, -np.inf, np.float32)
     return {
         "select: tally and candidates": Operation(
             lambda: select(plan, one.batch, valid, activations), n
@@ -126,7 +127,7 @@ def computing(one: Given) -> dict[str, Operation]:
             lambda: cluster_tokens(plan.member_first, plan.members, runs, valid.size), n
         ),
         "tally: counts, sums, bins, peaks": Operation(
-            lambda: counted(plan, tokens, (len(valid), positions)), n
+            lambda: counted(plan, tokens, (len(valid), positions), least), n
         ),
         "standing: see and compare, first batch": Operation(
             lambda: _stand(Standing(plan.clusters, plan.run.k), one), len(candidates)

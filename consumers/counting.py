@@ -6,7 +6,7 @@ import numpy as np
 
 from consumers.compiled import compiled
 from consumers.membership import ClusterTokens
-from streams.arrays import F32, I32, I64, AnyArray
+from streams.arrays import F32, I32, I64, U32, AnyArray
 from streams.plan import Plan
 
 _LOOK_UP = 2**15  # the upper half of a positive float's bits
@@ -17,8 +17,8 @@ class Counted:
     """What the tokens of a batch add.
 
     count_at, count: counters of tokens, rows and bins, addresses ascending. cluster, sum, low,
-    high: of the clusters that fire. peak [cluster and row that fire together]: the first strongest
-    token, as an index into the tokens.
+    high: of the clusters that fire. peak [cluster and row that fire together, strongly enough]: the
+    first strongest token, as an index into the tokens. peak_cluster: whose it is.
     """
 
     count_at: I64
@@ -28,16 +28,20 @@ class Counted:
     low: F32
     high: F32
     peak: I64
+    peak_cluster: U32
 
 
-def counted(plan: Plan, tokens: ClusterTokens, shape: tuple[int, int]) -> Counted:
-    """Return what clusters add at the tokens where they fire, in a batch [row, position]."""
+def counted(plan: Plan, tokens: ClusterTokens, shape: tuple[int, int], least: F32) -> Counted:
+    """Return what clusters add at the tokens where they fire, in a batch [row, position].
+
+    least [cluster]: the lowest activity of a peak that is to be told.
+    """
     firing = np.flatnonzero(np.diff(tokens.first))
     row_of = np.repeat(np.arange(shape[0], dtype=np.int32), shape[1])  # no division per token
     size = len(tokens.token)
     most = min(3 * size, len(firing) * (2 + plan.bins))
     count_at, count = np.empty(most, np.int64), np.empty(most, np.int64)
-    peak = np.empty(size, np.int64)
+    peak, peak_cluster = np.empty(size, np.int64), np.empty(size, np.uint32)
     sums = np.empty(len(firing), np.int64)
     low, high = np.empty(len(firing), np.float32), np.empty(len(firing), np.float32)
     edges = plan.run.edges
@@ -59,11 +63,12 @@ def counted(plan: Plan, tokens: ClusterTokens, shape: tuple[int, int]) -> Counte
         sums,
         low,
         high,
+        least,
         peak,
+        peak_cluster,
     )
-    return Counted(
-        count_at[:counters], count[:counters], firing, sums, low, high, peak[:peaks].copy()
-    )
+    told = peak[:peaks].copy(), peak_cluster[:peaks].copy()
+    return Counted(count_at[:counters], count[:counters], firing, sums, low, high, *told)
 
 
 def _first_bins(edges: F32) -> I32:
@@ -91,7 +96,9 @@ def _count(
     sums: AnyArray,
     low: AnyArray,
     high: AnyArray,
+    least: F32,
     peak: AnyArray,
+    peak_cluster: AnyArray,
 ) -> tuple[int, int]:
     bits = activity.view(np.uint32)
     n = 0
@@ -121,7 +128,9 @@ def _count(
             peak[peaks + rows - 1] = best
         count_at[n], count[n] = at_tokens[cluster], end - begin
         count_at[n + 1], count[n + 1] = at_rows[cluster], rows
-        peaks += rows
+        for at in range(peaks, peaks + rows):
+            peak[peaks], peak_cluster[peaks] = peak[at], cluster
+            peaks += activity[peak[at]] >= least[cluster]
         n += 2
         for bin_ in range(lowest, highest + 1):
             if bins[bin_]:

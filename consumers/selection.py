@@ -11,7 +11,7 @@ import numpy as np
 from consumers.compiled import compiled
 from consumers.counting import Counted, counted
 from consumers.engine import Activations
-from consumers.membership import ClusterTokens, Runs, cluster_tokens, runs_of
+from consumers.membership import SILENT, ClusterTokens, Runs, cluster_tokens, runs_of
 from consumers.pairs import coactivations, member_pairs
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
 from streams.corpus import TokenBatch
@@ -36,7 +36,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """One per criterion, cluster and row that fires under it: what is needed to rank them.
+    """One per criterion, cluster and row that fires under it strongly enough: its rank.
 
     sample_high and sample_low: the row's sample key.
     """
@@ -70,13 +70,26 @@ def valid_tokens(plan: Plan, batch: TokenBatch) -> Bool:
     return valid & ~np.isin(positions, plan.run.masked_positions)
 
 
-def select(plan: Plan, batch: TokenBatch, valid: Bool, activations: Activations) -> Selection:
-    """Return what a batch adds. Raises OverflowingSumError if an activity is beyond fixed point."""
+def select(
+    plan: Plan,
+    batch: TokenBatch,
+    valid: Bool,
+    activations: Activations,
+    least: F32 | None = None,
+) -> Selection:
+    """Return what a batch adds.
+
+    least [table]: scores below it are no candidates; None for all. Raises OverflowingSumError if an
+    activity is beyond fixed point.
+    """
+    if least is None:
+        least = np.full(plan.clusters * plan.criteria, SILENT, np.float32)
     positions = valid.shape[1]
     runs = runs_of(plan, activations, positions)
     tokens = cluster_tokens(plan.member_first, plan.members, runs, valid.size)
     _check_sums(plan, tokens.activity)
-    found = counted(plan, tokens, (len(valid), positions))
+    at_maximum = plan.run.criteria.index("maximum") if "maximum" in plan.run.criteria else 0
+    found = counted(plan, tokens, (len(valid), positions), least[at_maximum :: plan.criteria])
     fired = np.flatnonzero(runs.fired)
     counts = [
         (found.count_at, found.count),
@@ -100,7 +113,8 @@ def select(plan: Plan, batch: TokenBatch, valid: Bool, activations: Activations)
         low=found.low,
         high=found.high,
     )
-    return Selection(tally, _candidates(plan, batch, valid, tokens, found), plan, batch, runs)
+    candidates = _candidates(plan, batch, valid, tokens, found, least)
+    return Selection(tally, candidates, plan, batch, runs)
 
 
 def with_rows(selection: Selection, which: AnyArray) -> Hits:
@@ -141,21 +155,28 @@ def _check_sums(plan: Plan, activity: F32) -> None:
 
 
 def _candidates(
-    plan: Plan, batch: TokenBatch, valid: Bool, tokens: ClusterTokens, found: Counted
+    plan: Plan,
+    batch: TokenBatch,
+    valid: Bool,
+    tokens: ClusterTokens,
+    found: Counted,
+    least: F32,
 ) -> Candidates:
-    peaks = {"maximum": found.peak, "last": np.zeros(0, np.int64)}
+    parts = {"maximum": (found.peak, found.peak_cluster)}
     if "last" in plan.run.criteria:
-        peaks["last"] = _lasts(tokens, valid)
-    parts = [peaks[criterion] for criterion in plan.run.criteria]
-    numbers = np.repeat(np.arange(plan.criteria, dtype=np.uint32), list(map(len, parts)))
-    at = np.concatenate(parts)
-    cluster = np.repeat(np.arange(plan.clusters, dtype=np.uint32), np.diff(tokens.first))[at]
-    row_of = np.repeat(np.arange(len(valid), dtype=np.int32), valid.shape[1])
+        parts["last"] = _lasts(
+            tokens, valid, least[plan.run.criteria.index("last") :: plan.criteria]
+        )
+    at = np.concatenate([parts[criterion][0] for criterion in plan.run.criteria])
+    table = [
+        parts[criterion][1] * np.uint32(plan.criteria) + np.uint32(number)
+        for number, criterion in enumerate(plan.run.criteria)
+    ]
     token = tokens.token[at]
-    row = row_of[token]
+    row = token // np.int32(valid.shape[1])
     keys = np.ascontiguousarray(batch.keys).view(">u8").astype(np.uint64)
     return Candidates(
-        table=cluster * np.uint32(plan.criteria) + numbers,
+        table=np.concatenate(table),
         score=tokens.activity[at],
         sample_high=keys[row, 0],
         sample_low=keys[row, 1],
@@ -164,13 +185,16 @@ def _candidates(
     )
 
 
-def _lasts(tokens: ClusterTokens, valid: Bool) -> I64:
-    """Return the tokens, as indices, that are the last valid one of their row."""
+def _lasts(tokens: ClusterTokens, valid: Bool, least: F32) -> tuple[I64, U32]:
+    """Return the tokens that are the last valid one of their row, and whose they are."""
     rows, positions = valid.shape
     last = positions - 1 - np.argmax(valid[:, ::-1], axis=1)
     is_last = np.zeros(valid.size, dtype=bool)
     is_last[np.arange(rows) * positions + last] = True
-    return np.flatnonzero(is_last[tokens.token])
+    at = np.flatnonzero(is_last[tokens.token])
+    cluster = np.searchsorted(tokens.first, at, side="right") - 1
+    told = np.flatnonzero(tokens.activity[at] >= least[cluster])
+    return at[told], cluster[told].astype(np.uint32)
 
 
 @compiled

@@ -39,7 +39,8 @@ class Standing:
     """The k best samples per table, in slots that better ones take over; changed in place.
 
     held [table]: slots in use. last [table]: the slot of the worst sample of a full table, -1 while
-    there is room. inserts: how often a slot was taken so far.
+    there is room. least [table]: the score there, minus infinity while there is room; what scores
+    less is beaten. inserts: how often a slot was taken so far.
     """
 
     def __init__(self, tables: int, k: int) -> None:
@@ -47,6 +48,7 @@ class Standing:
         self.inserts = 0
         self.held = np.zeros(tables, np.int32)
         self.last = np.full(tables, -1, np.int32)
+        self.least = np.full(tables, -np.inf, np.float32)
         # Memory is taken as slots are, not here.
         self._order = np.empty((tables, k), np.int32)
         self._high = np.empty((tables, k), np.uint64)
@@ -62,6 +64,9 @@ class Standing:
         self.inserts += _insert(
             *_columns(hits), self.held, self.last, self._order, self._high, self._low, slots
         )
+        table = hits.table[slots >= 0]
+        table = table[self.last[table] >= 0]
+        self.least[table] = _scores(self._order[table, self.last[table]])
         return slots
 
     def unbeaten(self, hits: Ranked) -> Bool:
@@ -74,8 +79,7 @@ class Standing:
         """Return score and sample key, high and low, of the slots in use of a table."""
         used = slice(0, int(self.held[table]))
         order = self._order[table, used]
-        score = np.where(order < 0, order ^ _ALL_BUT_SIGN, order).view(np.float32)
-        return score, self._high[table, used], self._low[table, used]
+        return _scores(order), self._high[table, used], self._low[table, used]
 
 
 def _columns(hits: Ranked) -> tuple[U32, I32, U64, U64]:
@@ -83,6 +87,11 @@ def _columns(hits: Ranked) -> tuple[U32, I32, U64, U64]:
     bits = (hits.score + np.float32(0)).view(np.int32)  # no minus zero
     order = np.where(bits < 0, bits ^ _ALL_BUT_SIGN, bits)
     return hits.table, order, hits.sample_high, hits.sample_low
+
+
+def _scores(order: I32) -> F32:
+    """Return the scores that integers of the same order stand for."""
+    return np.where(order < 0, order ^ _ALL_BUT_SIGN, order).view(np.float32)
 
 
 @compiled

@@ -73,7 +73,7 @@ class ActivationWorker:
         valid = valid_tokens(self._plan, batch)
         activations = self._engine.compute(batch, valid)
         begun = self._clock()
-        selection = select(self._plan, batch, valid, activations)
+        selection = select(self._plan, batch, valid, activations, self._standing.least)
         hits = with_rows(selection, self._winners(selection))
         records = tuple(batch_records(self._plan, partition, sequence, selection.tally, hits))
         return Outcome(

@@ -13,6 +13,7 @@ from consumers.engine import Activations
 from consumers.selection import select, valid_tokens, with_rows
 from streams.errors import OverflowingSumError
 from tests import factories
+from tests.streams.same import bits
 from tests.streams.strategies import plain, quick
 
 SOURCES = (
@@ -164,6 +165,21 @@ def test_counts_sums_extremes_and_hits_are_the_slow_twins(case):
     found.check(plan.clusters * plan.criteria)
     assert tally.tokens == int(valid.sum())
     assert tally.rows == int(valid.any(axis=1).sum())
+
+
+@quick
+@given(cases(), st.data())
+def test_what_scores_too_little_is_no_candidate_and_counts_all_the_same(case, data):
+    plan, batch, dense = case
+    all_of_them, valid, kept = selected(plan, batch, dense.copy())
+    tables = plan.clusters * plan.criteria
+    scores = st.sampled_from([-np.inf, 0.25, 0.5, 2.0, 3.0])
+    least = np.array(data.draw(st.lists(scores, min_size=tables, max_size=tables)), np.float32)
+    some = select(plan, batch, valid, sparse(plan, kept), least)
+    hits = plain(with_rows(all_of_them, np.arange(len(all_of_them.candidates))))
+    expected = [h for h in hits if h[1] >= least[h[0]]]
+    assert plain(with_rows(some, np.arange(len(some.candidates)))) == expected
+    assert bits(some.tally) == bits(all_of_them.tally)
 
 
 @quick
