@@ -38,9 +38,11 @@ class Options:
     kafka: bool = True
     l0: float = 56.5
 
-    def rounds_of(self, shape: Shape) -> int:
-        """Return how many rounds a shape gets: fewer where a round takes many minutes."""
-        return self.rounds or (2 if shape.width >= GPT2.width else 3)
+    def rounds_of(self, shape: Shape, rows: int) -> int:
+        """Return how many rounds a point gets: fewer where one takes a quarter of an hour."""
+        if shape.width < GPT2.width:
+            return self.rounds or 3
+        return self.rounds or (2 if rows <= 512 else 1)
 
     def floor_rows(self, shape: Shape) -> int:
         """Return how many rows the floors are compared on."""
@@ -57,15 +59,14 @@ def main(options: Options = Options(), folder: Path = RESULTS, parts: Path = FOL
     """
     torch.set_num_threads(THREADS)
     candidates = EVERY if options.kafka else EMBEDDED
-    steps = 2 * len(candidates) * len(options.rows)
     report = Report()
     parts.mkdir(parents=True, exist_ok=True)
     with (
         TemporaryDirectory(prefix="run-", dir=parts) as place,
         Progress(console=Console(stderr=True)) as bars,
     ):
-        total = steps * sum(options.rounds_of(shape) for shape in options.shapes)
-        bar = bars.add_task("efficiency", total=total)
+        rounds = sum(options.rounds_of(s, rows) for s in options.shapes for rows in options.rows)
+        bar = bars.add_task("efficiency", total=2 * len(candidates) * rounds)
         for shape in options.shapes:
             built = build(shape, parts, l0=options.l0)
             report.add_floors(shape, _floors(built, options))
@@ -73,7 +74,7 @@ def main(options: Options = Options(), folder: Path = RESULTS, parts: Path = FOL
                 point = measure(
                     built,
                     rows,
-                    options.rounds_of(shape),
+                    options.rounds_of(shape, rows),
                     candidates,
                     _brokers(Path(place)),
                     Path(place) / "store",
@@ -121,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a tiny shape, its report thrown away")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--rows", nargs="+", type=int, default=[512, 2048])
-    parser.add_argument("--rounds", type=int, help="by default 3 small, 2 gpt2")
+    parser.add_argument("--rounds", type=int, help="by default 3 small; 2 gpt2, 1 above 512 rows")
     parser.add_argument("--kafka", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--folder", type=Path, default=RESULTS, help="for the report")
     return parser
