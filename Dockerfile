@@ -31,10 +31,11 @@ ENV PATH=/opt/millrace/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MILLRACE_CACHE=/cache \
-    HF_HOME=/cache/huggingface
+    HF_HOME=/cache/huggingface \
+    NUMBA_CACHE_DIR=/cache/numba
 # Named volumes take their owner from these folders.
 RUN useradd --uid 10001 --create-home millrace \
- && install -d -o millrace -g millrace /snapshots /cache /cache/huggingface
+ && install -d -o millrace -g millrace /snapshots /cache /cache/huggingface /cache/numba
 USER millrace
 WORKDIR /home/millrace
 ENTRYPOINT ["millrace"]
