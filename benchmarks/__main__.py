@@ -19,6 +19,7 @@ NAMES = (
     "features",
     "cluster_maxima",
     "micro",
+    "snapshots",
     "traffic",
     "memory",
     "scale_out",

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.replay import DrawnEngine
@@ -28,39 +28,52 @@ ACTIVATIONS, AGGREGATES = "activations", "aggregates"
 class Clocked:
     """Another engine's results after a fixed time, as if a device were computing meanwhile.
 
-    batches: computed so far. first and last: when the first was begun and the last was done.
+    done: when each batch was, in seconds of the clock.
     """
 
     engine: Engine
     latency: float
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
-    batches: int = 0
-    first: float = 0.0
-    last: float = 0.0
+    done: list[float] = field(default_factory=list)
 
     def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         """Return the engine's activations, ``latency`` seconds after it was asked."""
         begun = self.clock()
         found = self.engine.compute(batch, valid)
         self.sleep(max(0.0, self.latency - (self.clock() - begun)))
-        self.first = self.first or begun
-        self.batches, self.last = self.batches + 1, self.clock()
+        self.done.append(self.clock())
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a worker took: bytes of resident memory before it began and at the most, seconds of
-    its processes' time, batches, and when it computed the first and the last (since 1970)."""
+    """What a worker took.
+
+    at_start and peak: bytes of resident memory, with everything imported and at the most.
+    processor: seconds of processor time since its first record. done: when each batch was
+    computed, in seconds since 1970.
+    """
 
     role: str
     at_start: int
     peak: int
     processor: float
-    batches: int
-    first: float
-    last: float
+    done: list[float]
+
+
+@dataclass(slots=True)
+class Begun:
+    """A clock for ``Progress``, which asks it at every record; the first time it notes processor
+    time, too."""
+
+    processor: float | None = None
+
+    def __call__(self) -> float:
+        """Return seconds since 1970."""
+        if self.processor is None:
+            self.processor = time.process_time()
+        return time.time()
 
 
 def main() -> None:
@@ -75,11 +88,11 @@ def main() -> None:
     plan = make_plan(get_run(connect(given.broker), given.run))
     engine = Clocked(DrawnEngine(plan.components, given.l0), given.latency)
     crew = Crew(activations=1) if given.role == ACTIVATIONS else Crew(aggregates=1)
-    at_start = resident("VmRSS")
-    serve_run(plan, given.broker, crew, lambda: engine, Progress(), until_final=True)
-    processor = time.process_time()
+    at_start, begun = resident("VmRSS"), Begun()
+    serve_run(plan, given.broker, crew, lambda: engine, Progress(clock=begun), until_final=True)
+    processor = time.process_time() - (begun.processor or 0.0)
     peak = resident("VmHWM")
-    taken = Taken(given.role, at_start, peak, processor, engine.batches, engine.first, engine.last)
+    taken = Taken(given.role, at_start, peak, processor, engine.done)
     json.dump(asdict(taken), sys.stdout)
 
 

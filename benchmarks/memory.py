@@ -10,7 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks.crew import Load, crew, create_run, taken
+from benchmarks.crew import Load, create_run, crew, taken
 from benchmarks.crew_worker import ACTIVATIONS, AGGREGATES, Taken
 from benchmarks.report import write_report
 from benchmarks.shapes import Shape, publish

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.report import RESULTS, markdown_table, origin
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-_SECTION = re.compile(r"(<!-- (\w+)(?:: ([^>]+))? -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+_SECTION = re.compile(r"(<!-- ([\w-]+?)(?:: ([^>]+))? -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
 def filled(text: str, results: Path = RESULTS) -> str:

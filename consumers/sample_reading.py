@@ -48,9 +48,10 @@ def _tables(
     for number in np.unique(partition).tolist():
         inside = slice(*np.searchsorted(partition, (number, number + 1)))
         sequences, first = np.unique(sequence[inside], return_index=True)
-        rows = np.split(row[inside], first[1:])
+        rows, stops = row[inside], np.r_[first[1:], inside.stop - inside.start]
         batches = batches_at(client, corpus, number, sequences)
-        for batch, which in zip(batches, rows, strict=True):
+        for batch, start, stop in zip(batches, first, stops, strict=True):
+            which = rows[start:stop]
             if which[-1] >= len(batch.ids):
                 raise _lost(corpus, number, batch.sequence)
             yield batch_table(batch, which)

@@ -20,7 +20,7 @@ from streams.transport.connect import connect
 from streams.transport.worker import ExactApp
 
 _SECONDS_TO_STOP = 30.0
-_TICK_SECONDS = 0.02
+_TICK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)

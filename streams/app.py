@@ -24,6 +24,9 @@ _TRANSPORTS = {
 }
 
 
+_FETCH_BYTES = 2**20
+
+
 @dataclass(frozen=True, slots=True)
 class AppOptions:
     """What differs between workers; times are in seconds.
@@ -79,7 +82,8 @@ def create_app(
         stream_buffer_maxsize=options.buffer,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=options.instance or None,
-        consumer_max_fetch_size=options.max_record_bytes + 2**20,
+        # Per partition. A larger record still comes, alone; what is fetched ahead fills memory.
+        consumer_max_fetch_size=_FETCH_BYTES,
         producer_acks=-1,
         producer_request_timeout=60.0,
         producer_max_request_size=options.max_record_bytes + 2**20,

@@ -1,6 +1,7 @@
 """``python -m benchmarks.peers``: measure, point by point, and write results/peers.json."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ NOTES = (
 def main() -> int:
     """Measure what the command line names, add it to what was measured before, write the report."""
     options = _options()
+    # What it started is ended with it, also when it is told to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.folder.mkdir(parents=True, exist_ok=True)
     store = options.folder / "measured.json"
     if options.fresh:

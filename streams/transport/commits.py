@@ -47,6 +47,9 @@ class Commits:
 
     async def add(self, event: EventT[Any], futures: Caused = ()) -> None:
         """Take a processed event and the futures of what it caused; may flush before it returns."""
+        # From here on only its place counts, and the next flush may be minutes away.
+        event.message.value = None
+        event.value = None
         self._pending.append((event, tuple(futures)))
         if len(self._pending) >= self._records or not self._app.delivery.flow_active:
             await self.flush()

@@ -35,6 +35,23 @@ def offsets_of(client, topic):
     return [record.offset for record in client.read(topic, 0)]
 
 
+def test_a_single_send_and_a_short_read_do_not_wait(kafka, prefix):
+    topic = f"{prefix}.one"
+    kafka.create_topics([TopicSpec(topic, 1)])
+    sends, reads = [], []
+    for _ in range(10):
+        began = time.monotonic()
+        with kafka.sender() as sender:
+            sender.send(topic, 0, b"one")
+        sent = time.monotonic()
+        offsets_of(kafka, topic)
+        sends.append(sent - began)
+        reads.append(time.monotonic() - sent)
+    # Left to itself, the library waits for 0.1 s before each.
+    assert min(sends) < 0.1
+    assert min(reads) < 0.1
+
+
 def test_offsets_of_a_group_with_members_cannot_be_set(kafka, kafka_url, prefix):
     topic, group = f"{prefix}.records", f"{prefix}.group"
     kafka.create_topics([TopicSpec(topic, 1)])

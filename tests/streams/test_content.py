@@ -1,3 +1,5 @@
+import hashlib
+import struct
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.content import canonical, content_hash, table_hash
+from streams.content import canonical, content_hash, hash_of_pieces, table_hash
 from streams.errors import SnapshotError
 from streams.snapshot import SAMPLES, TABLES
 from tests.streams.strategies import quick
@@ -61,6 +63,57 @@ def test_how_the_tables_are_cut_does_not_matter(seed, places):
     given_tables = tables(seed)
     chunked = {name: cut(table, places) for name, table in given_tables.items()}
     assert content_hash(chunked) == content_hash(given_tables)
+
+
+@quick
+@given(st.integers(0, 20), cuts)
+def test_pieces_one_by_one_give_the_same_hash(seed, places):
+    given_tables = tables(seed)
+    pieces = {name: iter(cut(t, places).to_batches()) for name, t in given_tables.items()}
+    assert hash_of_pieces(pieces) == content_hash(given_tables)
+
+
+def slow_table_hash(table):
+    """Return the hash as the description has it, cell by cell in Python."""
+    digest = hashlib.sha256()
+    for field in table.schema:
+        is_list = pa.types.is_list(field.type)
+        named = f"list {field.type.value_type}" if is_list else str(field.type)
+        digest.update(f"{field.name} {named} {len(table)}\n".encode())
+        for stream in slow_streams(table[field.name].to_pylist(), field.type):
+            digest.update(hashlib.sha256(stream).digest())
+    return digest.hexdigest()
+
+
+def slow_streams(values, kind):
+    if pa.types.is_list(kind):
+        yield b"".join(struct.pack("<q", len(value)) for value in values)
+        yield from slow_streams([item for value in values for item in value], kind.value_type)
+    elif pa.types.is_fixed_size_binary(kind):
+        yield b"".join(values)
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        data = [value.encode() if isinstance(value, str) else value for value in values]
+        yield b"".join(struct.pack("<q", len(value)) for value in data)
+        yield b"".join(data)
+    else:
+        form = {"int32": "<i", "int64": "<q", "float": "<f", "bool": "<?"}[str(kind)]
+        yield b"".join(struct.pack(form, value) for value in values)
+
+
+@quick
+@given(st.integers(0, 20), cuts, st.integers(0, ROWS))
+def test_the_hash_is_its_slow_twin(seed, places, first):
+    for table in tables(seed).values():
+        part = cut(table, places).slice(first)
+        assert table_hash(part) == slow_table_hash(part)
+
+
+def test_a_cell_without_a_value_is_an_error():
+    for kind in (pa.int32(), pa.string(), pa.binary(16), pa.list_(pa.string())):
+        with pytest.raises(SnapshotError, match="cells without a value"):
+            table_hash(pa.table({"a": pa.array([None], kind)}))
+    with pytest.raises(SnapshotError, match="cells without a value"):
+        table_hash(lists(["a", None]))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -8,13 +8,21 @@ from unittest.mock import Mock
 
 import fsspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import SnapshotError
 from streams.snapshot import TABLES, TOTALS
-from streams.store import open_store, read_manifest, read_table, write_manifest, write_part
+from streams.store import (
+    open_store,
+    read_manifest,
+    read_pieces,
+    read_table,
+    write_manifest,
+    write_part,
+)
 from tests.golden import version_1
 from tests.streams.strategies import quick
 
@@ -71,6 +79,52 @@ def test_shards_are_read_in_order(tmp_path):
 def test_only_what_filters_match_is_read(written):
     found = read_table(written, "totals", filters=[("tokens", "=", 10**6)])
     assert found["rows"].to_pylist() == [10**6 + 1]
+
+
+@pytest.mark.parametrize("pieces", [[], [0], [1, 0, 2], [2, 1]])
+def test_a_part_in_pieces_holds_their_rows(tmp_path, pieces):
+    given_pieces = [TABLE.slice(0, rows) for rows in pieces]
+    part = write_part(open_store(str(tmp_path)), "prose", "totals", 0, iter(given_pieces))
+    assert part.rows == sum(pieces)
+    whole = pa.concat_tables([TOTALS.empty_table(), *given_pieces])
+    assert read_table(manifest(tmp_path, part), "totals", check=True).equals(whole)
+
+
+def test_pieces_that_fail_leave_no_file_behind(tmp_path):
+    def pieces():
+        yield TABLE
+        raise SnapshotError("the corpus is gone")
+
+    with pytest.raises(SnapshotError, match=r"^the corpus is gone$"):
+        write_part(open_store(str(tmp_path)), "prose", "totals", 0, pieces())
+    assert files(tmp_path) == []
+
+
+def test_files_can_be_read_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.store._ROWS_PER_PIECE", 1)
+    store = open_store(str(tmp_path))
+    parts = [write_part(store, "prose", "totals", s, TABLE.slice(s)) for s in range(2)]
+    found = [list(file) for file in read_pieces(manifest(tmp_path, *parts), "totals", check=True)]
+    assert [len(file) for file in found] == [2, 1]
+    rows = [row for file in found for piece in file for row in piece.to_pylist()]
+    assert rows == [*TABLE.to_pylist(), TABLE.to_pylist()[1]]
+
+
+def test_a_file_with_other_columns_is_no_piece_of_the_table(tmp_path, written):
+    other = TABLE.rename_columns(["x", *TOTALS.names[1:]])
+    pq.write_table(other, tmp_path / "prose" / written.files[0].path)
+    [file] = read_pieces(written, "totals")
+    with pytest.raises(SnapshotError, match="'totals' is missing or has other columns"):
+        list(file)
+
+
+def test_damage_is_noticed_piece_by_piece_too(tmp_path, written):
+    path = tmp_path / "prose" / written.files[0].path
+    path.write_bytes(path.read_bytes()[:-1])
+    for check, line in ((True, "is damaged: its checksum"), (False, "cannot read")):
+        [file] = read_pieces(written, "totals", check=check)
+        with pytest.raises(SnapshotError, match=line):
+            list(file)
 
 
 @quick

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ class StubEvent:
     def __init__(self, name: int, acked: list[int]) -> None:
         self.name = name
         self.acked = acked
+        self.value: bytes | None = b"value"
+        self.message = SimpleNamespace(value=self.value)
 
     def ack(self) -> None:
         self.acked.append(self.name)
@@ -41,6 +44,15 @@ def run(work: Callable[[StubApp, list[int]], Coroutine[Any, Any, None]]) -> None
 
 def make(app: StubApp, **options: Any) -> Commits:
     return Commits(app, **{"records": 3, "seconds": 100.0, **options})  # type: ignore[arg-type]
+
+
+def test_what_waits_for_a_flush_holds_no_payload() -> None:
+    async def work(app: StubApp, acked: list[int]) -> None:
+        event = StubEvent(0, acked)
+        await make(app).add(event)  # type: ignore[arg-type]
+        assert (event.value, event.message.value, acked) == (None, None, [])
+
+    run(work)
 
 
 def test_nothing_is_acknowledged_before_its_futures_are_done() -> None:
