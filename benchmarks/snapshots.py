@@ -1,132 +1,194 @@
-"""How long the final snapshot of a run takes, part by part, on generated states."""
+"""How long the final snapshot takes once a run's text is all in: a tail that nothing overlaps.
 
-import shutil
-import sys
+``python -m benchmarks.snapshots [--quick]``. States are drawn, with every table full; they are
+written as a worker that owns all shards does, beside an event loop, whose longest pause is told.
+"""
+
+import argparse
+import asyncio
 import tempfile
 import time
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmarks.replay import replay_plan
+from benchmarks.report import write_report
+from benchmarks.shapes import GPT2, SMALL, Shape, batches, publish
+from benchmarks.timing import Spread
+from consumers.progress import Progress
+from consumers.shard_writer import ShardWriter
 from consumers.shards import new_bucket
-from consumers.snapshots import assemble_ready, write_shard
-from dataclasses import replace
-from streams import codec, topics
-from streams.catalog import corpus_key, vocabulary_key
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
+from consumers.snapshots import final_manifest
+from streams import topics
+from streams.corpus import TokenBatch
+from streams.errors import SnapshotError
 from streams.hits import Hits
-from streams.plan import make_plan
-from streams.runs import Model, RunRecord, Source
+from streams.partials import BucketState
+from streams.plan import Plan, make_plan
 from streams.transport.connect import connect
+from streams.transport.memory_broker import forget
+
+ROWS = 2048
+PARTITIONS = 4
+ENTRIES = 2.0
+"""Positions at which a feature fires in a row that it keeps, on average."""
+
+GOALS = {"small": 0.5, "gpt2": 3.0}
+
+States = Mapping[int, Sequence[BucketState]]
 
 
-def run_record(store, clusters, vocabulary, partitions=4, shards=4, k=100):
-    return RunRecord(
-        name="snap", corpus="snap-text", partitions=partitions, context=128,
-        model=Model("none", "0", vocabulary),
-        sources=(Source(name="sae", kind="dictionary", location="none", content="0", hook="h", components=clusters),),
-        clusterings=(), shards=shards, store=store, k=k)
+def main() -> None:
+    """Measure both shapes and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few features, one round")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    quick = replace(SMALL, name="quick", features=64)
+    rounds, shapes = (1, [quick]) if given.quick else (given.rounds, [SMALL, GPT2])
+    rows = [row(shape, rounds) for shape in shapes]
+    notes = [
+        f"{ROWS} samples of {SMALL.context} tokens, {ENTRIES:g} entries per hit on average, "
+        "k = 100, 4 shards, all of one worker; embedded broker, files in a folder.",
+        "Seconds: from the states to the run manifest on the broker. Assembling, which reads the "
+        "files again to compute the content hash, is a part of it.",
+        "The first round of a process takes longer and is left out: libraries are imported.",
+    ]
+    if not given.quick:
+        write_report("snapshots", rows, notes=notes)
+    print(*rows, sep="\n")
 
 
-def corpus(rows, vocabulary, partitions=4, batch_rows=64, context=128):
-    random = np.random.default_rng(0)
-    batches = []
-    for j in range(rows // batch_rows):
-        ids = random.integers(0, vocabulary, (batch_rows, context)).astype(np.uint32)
-        batches.append(TokenBatch("snap-text", j % partitions, j // partitions, ids, np.ones(ids.shape, bool),
-            random.integers(0, 256, (batch_rows, 16)).astype(np.uint8),
-            tuple(f"doc-{j}-{r}" for r in range(batch_rows)), ("",) * batch_rows))
-    return batches
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Seconds until the final manifest, seconds of assembling in it, the longest pause of the event
+    loop in seconds, and the bytes of all files."""
+
+    whole: float
+    assembling: float
+    pause: float
+    bytes: int
 
 
-def publish(client, run, batches, vocabulary):
-    client.create_topics([*topics.SHARED, topics.tokens(run.corpus, run.partitions)])
-    record = CorpusRecord(run.corpus, run.partitions, "none", "none", vocabulary, run.context, 64, False, None, 0, (), sealed=True, batches=len(batches))
-    name = topics.tokens(run.corpus, run.partitions).name
-    with client.sender() as sender:
-        sender.send("corpora", 0, codec.encode(record), key=corpus_key(run.corpus))
-        sender.send("corpora", 0, codec.encode(Vocabulary(run.corpus, tuple(b"w%d" % i for i in range(vocabulary)))), key=vocabulary_key(run.corpus))
-        for b in batches:
-            sender.send(name, b.partition, codec.encode(b), headers=((topics.KIND, topics.BATCH), (topics.SEQUENCE, str(b.sequence).encode())))
-        for p in range(run.partitions):
-            count = sum(b.partition == p for b in batches)
-            sender.send(name, p, codec.encode(PartitionEnd(run.corpus, p, count, 0, 0)), headers=((topics.KIND, topics.END), (topics.SEQUENCE, str(count).encode())))
-        sender.flush()
+def row(shape: Shape, rounds: int) -> dict[str, object]:
+    """Return the report's row of a shape."""
+    plan = replay_plan(shape, partitions=PARTITIONS)
+    drawn = states(plan, list(batches(shape, ROWS, partitions=PARTITIONS)))
+    found = [written(shape, plan, drawn, number) for number in range(rounds + 1)][1:]
+    seconds = Spread(tuple(one.whole for one in found))
+    goal = GOALS.get(shape.name)
+    return {
+        "shape": shape.name,
+        "features": shape.features,
+        "hits": sum(len(state.hits) for each in drawn.values() for state in each),
+        "seconds": seconds,
+        "assembling": Spread(tuple(one.assembling for one in found)),
+        "longest pause": Spread(tuple(one.pause for one in found)),
+        "MB": found[0].bytes / 1e6,
+        **({"goal": f"< {goal}", "met": "yes" if seconds.median < goal else "no"} if goal else {}),
+    }
 
 
-def states(plan, batches, rows, entries=2.0):
-    keys = np.concatenate([b.keys for b in batches])
-    place = np.concatenate([[(b.partition, b.sequence, r) for r in range(len(b.ids))] for b in batches])
-    halves = keys.view(">u8").astype(np.uint64)
-    made = {s: [] for s in range(plan.run.shards)}
-    k = min(plan.run.k, rows)
-    for shard in made:
-        for bucket in plan.buckets_of(shard):
-            random = np.random.default_rng(bucket)
-            n = len(plan.clusters_of(bucket))
-            which = np.argsort(random.random((n, rows)), axis=1)[:, :k].reshape(-1)
-            score = -np.sort(-random.random((n, k)).astype(np.float32) * 4 - 0.1, axis=1).reshape(-1)
-            length = random.geometric(1 / entries, n * k).clip(max=100).astype(np.int32)
-            total = int(length.sum())
-            first = np.cumsum(length) - length
-            position = (random.integers(0, 128 - 100, n * k).repeat(length) + np.arange(total) - first.repeat(length)).astype(np.int32)
-            value = (score.repeat(length) * random.random(total)).astype(np.float32)
-            value[first] = score
-            hits = Hits(table=np.arange(n).repeat(k).astype(np.uint32), score=score,
-                sample_high=halves[which, 0], sample_low=halves[which, 1], peak=position[first],
-                partition=place[which, 0].astype(np.int32), sequence=place[which, 1], row=place[which, 2].astype(np.int32),
-                rows=length, member=np.zeros(total, np.int32), position=position, value=value)
-            empty = new_bucket(plan, shard, bucket)
-            counts = random.integers(0, 1000, empty.counts.shape)
-            chain = np.array([sum(b.partition == p for b in batches) for p in range(plan.run.partitions)])
-            made[shard].append(replace(empty, hits=hits, counts=counts, chain=chain - 1, batches=chain, tokens=rows * 128, rows=rows,
-                low=np.full(n, .1, np.float32), high=np.full(n, 4, np.float32)))
-    return made
+def written(shape: Shape, plan: Plan, drawn: States, number: int) -> Written:
+    """Write a final snapshot to an empty folder and broker."""
+    name = f"snapshots-{shape.name}-{number}"
+    broker = f"memory://{name}"
+    client = connect(broker)
+    client.create_topics(topics.SHARED)
+    publish(client, shape, ROWS, partitions=PARTITIONS)
+    progress = Progress()
+    with tempfile.TemporaryDirectory() as folder:
+        ours = make_plan(replace(plan.run, store=folder))
+        renamed = {s: [replace(each, run=ours.id) for each in given] for s, given in drawn.items()}
+        begun = time.perf_counter()
+        pause, before = asyncio.run(_write(ours, broker, renamed, progress))
+        whole = time.perf_counter() - begun
+        manifest = final_manifest(client, ours)
+    forget(name)
+    if manifest is None:
+        raise SnapshotError("the writer ended without the final snapshot")
+    size = sum(file.bytes for file in manifest.files)
+    return Written(whole, progress.done.snapshot_seconds - before, pause, size)
 
 
-def through_writer(plan, st, broker):
-    import asyncio
-    from consumers.progress import Progress
-    from consumers.shard_writer import ShardWriter
-    from consumers.snapshots import final_manifest
-    parts = []
-    class P(Progress):
-        __slots__ = ()
-        def wrote_part(self, s):
-            super().wrote_part(s); parts.append((time.perf_counter() - t0, s))
-    async def go():
-        progress = P()
-        def failed(e): raise e
-        w = ShardWriter(plan, broker, failed, progress)
-        task = asyncio.ensure_future(w.assemble_forever())
-        await asyncio.sleep(0.01)
-        w.owned(range(plan.run.shards))
-        for shard, s in st.items():
-            w.write_final(shard, s)
-        slow = 0
-        while progress.done.parts < plan.run.shards + 1:
-            t = time.perf_counter(); await asyncio.sleep(0.001); slow = max(slow, time.perf_counter() - t)
-        task.cancel()
-        return slow
-    t0 = time.perf_counter()
-    slow = asyncio.run(go())
-    print("writer", round(time.perf_counter() - t0, 3), [tuple(round(x, 3) for x in p) for p in parts], "loop blocked", round(slow, 4))
+async def _write(plan: Plan, broker: str, drawn: States, progress: Progress) -> tuple[float, float]:
+    """Return the event loop's longest pause, and the seconds of work before assembling."""
+    failures: list[BaseException] = []
+    writer = ShardWriter(plan, broker, failures.append, progress)
+    assembling = asyncio.ensure_future(writer.assemble_forever())
+    writer.owned(list(drawn))
+    for shard, given in drawn.items():
+        writer.write_final(shard, given)
+    pause = before = 0.0
+    while (parts := progress.done.parts) <= plan.run.shards and not failures:
+        if parts == plan.run.shards:
+            before = progress.done.snapshot_seconds
+        asked = time.perf_counter()
+        await asyncio.sleep(0.001)
+        pause = max(pause, time.perf_counter() - asked - 0.001)
+    assembling.cancel()
+    for failure in failures:
+        raise failure
+    return pause, before
 
 
-def main():
-    clusters, rows, vocabulary = map(int, sys.argv[1:4])
-    for round_ in range(3):
-        folder = tempfile.mkdtemp()
-        broker = f"memory://snap{round_}"
-        client = connect(broker)
-        run = run_record(folder, clusters, vocabulary)
-        plan = make_plan(run)
-        batches = corpus(rows, vocabulary)
-        publish(client, run, batches, vocabulary)
-        if not round_: st = states(plan, batches, rows)
-        st = {k: [replace(s, run=plan.id) for s in v] for k, v in st.items()}
-        through_writer(plan, st, broker)
-        shutil.rmtree(folder)
+def states(plan: Plan, corpus: Sequence[TokenBatch]) -> dict[int, list[BucketState]]:
+    """Return drawn states of every shard, complete, all tables full."""
+    lengths = np.zeros(plan.run.partitions, np.int64)
+    for batch in corpus:
+        lengths[batch.partition] += 1
+    keys = np.concatenate([batch.keys for batch in corpus]).view(">u8").astype(np.uint64)
+    places = np.array(
+        [(b.partition, b.sequence, row) for b in corpus for row in range(len(b.ids))], np.int64
+    )
+    rows = len(places)
+    return {
+        shard: [
+            replace(
+                new_bucket(plan, shard, bucket),
+                chain=lengths - 1,
+                batches=lengths,
+                rows=rows,
+                tokens=rows * plan.run.context,
+                low=np.full(len(plan.clusters_of(bucket)), 0.1, np.float32),
+                high=np.full(len(plan.clusters_of(bucket)), 8, np.float32),
+                hits=drawn_hits(plan, bucket, keys, places),
+            )
+            for bucket in plan.buckets_of(shard)
+        ]
+        for shard in range(plan.run.shards)
+    }
+
+
+def drawn_hits(plan: Plan, bucket: int, keys: np.ndarray, places: np.ndarray) -> Hits:
+    """Return k hits for each cluster of a bucket of single features, best first."""
+    random = np.random.default_rng(bucket)
+    tables, k = len(plan.clusters_of(bucket)), min(plan.run.k, len(places))
+    which = np.argsort(random.random((tables, len(places))), axis=1)[:, :k].reshape(-1)
+    score = -np.sort(-random.exponential(1, (tables, k)).astype(np.float32), axis=1).reshape(-1)
+    length = random.geometric(1 / ENTRIES, tables * k).clip(max=plan.run.context // 2)
+    first = np.cumsum(length) - length
+    begin = random.integers(0, plan.run.context // 2, tables * k)
+    position = np.arange(length.sum()) + np.repeat(begin - first, length)
+    value = np.repeat(score, length) * random.random(length.sum()).astype(np.float32)
+    value[first] = score
+    partition, sequence, row = places[which].T
+    return Hits(
+        table=np.repeat(np.arange(tables), k).astype(np.uint32),
+        score=score,
+        sample_high=keys[which, 0],
+        sample_low=keys[which, 1],
+        peak=position[first].astype(np.int32),
+        partition=partition.astype(np.int32),
+        sequence=sequence,
+        row=row.astype(np.int32),
+        rows=length.astype(np.int32),
+        member=np.zeros(len(position), np.int32),
+        position=position.astype(np.int32),
+        value=value,
+    )
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from streams.store import open_store, read_pieces, write_manifest, write_part
 from streams.transport.client import Client
 
 FINAL = "final"
+_SAMPLES_PER_PIECE = 1024
 
 
 def shard_tables(
@@ -193,6 +194,7 @@ def _finish(manifest: RunManifest, content: str, client: Client) -> RunManifest:
 def content_of(manifest: RunManifest, *, check: bool = False) -> str:
     """Return the content hash of a snapshot's files; ``check`` compares their checksums first."""
     files = {name: read_pieces(manifest, name, check=check) for name in TABLES}
+    files["samples"] = read_pieces(manifest, "samples", size=_SAMPLES_PER_PIECE, check=check)
     pieces: dict[str, Iterable[Piece]] = {n: chain.from_iterable(f) for n, f in files.items()}
     return hash_of_pieces({**pieces, "samples": merged_samples(files["samples"])})
 

@@ -19,7 +19,6 @@ from streams.snapshot import TABLES, PartFile, RunManifest, run_manifest, to_jso
 
 _CHECKED_BYTES = 64 * 1024
 _BLOCK_BYTES = 2**20
-_ROWS_PER_PIECE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,24 +182,24 @@ def read_table(
 
 
 def read_pieces(
-    manifest: RunManifest, name: str, *, check: bool = False
+    manifest: RunManifest, name: str, *, size: int = 8192, check: bool = False
 ) -> list[Iterator[pa.RecordBatch]]:
-    """Return, per file of a table and in the order of shards, its rows piece by piece.
+    """Return, per file of a table and in the order of shards, its rows in pieces of ``size``.
 
     Nothing is read before it is asked for. check and errors: as for ``read_table``; a file with
     other columns than the table's raises SnapshotError, too.
     """
     store = open_store(manifest.store)
     parts = _parts(manifest, name)
-    return [_pieces(store, manifest, part, check=check) for part in parts]
+    return [_pieces(store, manifest, part, size, check=check) for part in parts]
 
 
 def _pieces(
-    store: Store, manifest: RunManifest, part: PartFile, *, check: bool
+    store: Store, manifest: RunManifest, part: PartFile, size: int, *, check: bool
 ) -> Iterator[pa.RecordBatch]:
     with _opened(store, manifest, part, check=check) as file, pq.ParquetFile(file) as rows:
         expect_columns(part.table, rows.schema_arrow)
-        yield from rows.iter_batches(_ROWS_PER_PIECE)
+        yield from rows.iter_batches(size)
 
 
 def _parts(manifest: RunManifest, name: str) -> list[PartFile]:

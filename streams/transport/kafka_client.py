@@ -25,7 +25,7 @@ from streams.transport.kafka_connection import (
 )
 from streams.transport.kafka_sender import KafkaSender
 
-FETCH_BYTES = 16 * 2**20
+FETCH_BYTES = 2 * 2**20
 POLL_MILLISECONDS = 500
 SILENCE_SECONDS = 30.0
 REPLICAS = 3
