@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.shapes import Built
-from consumers.specs import DictionarySpec, ModelSpec, RunSpec
+from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from streams.runs import Forward
 
 MICRO_BATCH = 8

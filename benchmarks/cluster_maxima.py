@@ -19,8 +19,8 @@ from benchmarks.goals import reached
 from benchmarks.references.cluster_maxima import loop_over_clusters
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import Spread, interleaved, per, ratio
-from consumers.engine import Activations
-from consumers.membership import ClusterTokens, cluster_tokens, runs_of
+from consumers.activations.engine import Activations
+from consumers.selection.membership import ClusterTokens, cluster_tokens, runs_of
 from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Model, RunRecord, Source
 

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.replay import DrawnEngine
-from consumers.engine import Activations, Engine
-from consumers.progress import Progress
-from consumers.serving import Crew, serve_run
+from consumers.activations.engine import Activations, Engine
+from consumers.health.progress import Progress
+from consumers.service.serving import Crew, serve_run
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
 from streams.plan import make_plan

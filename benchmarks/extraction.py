@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.references.features import POSITIONS, Example
-from consumers.engine import Activations
-from consumers.selection import Tally, select, with_rows
-from consumers.standing import Standing
+from consumers.activations.engine import Activations
+from consumers.selection.selection import Tally, select, with_rows
+from consumers.selection.standing import Standing
 from streams.arrays import I64, AnyArray, Bool
 from streams.corpus import TokenBatch
 from streams.hits import Hits, best, join, ranges

@@ -28,11 +28,11 @@ from benchmarks.references import features as reference
 from benchmarks.report import RESULTS, write_report
 from benchmarks.shapes import FOLDER, GPT2, SMALL, TOKENIZER, Built, Shape, batches, build
 from benchmarks.timing import Spread, interleaved, per, ratio, total
-from consumers.compute import TorchEngine
-from consumers.creation import prepare_run
-from consumers.engine import Activations
-from consumers.selection import valid_tokens
-from consumers.specs import DictionarySpec, ModelSpec, RunSpec
+from consumers.activations.compute import TorchEngine
+from consumers.activations.engine import Activations
+from consumers.runs.creation import prepare_run
+from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
+from consumers.selection.selection import valid_tokens
 from streams.arrays import Bool
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.plan import Plan, make_plan

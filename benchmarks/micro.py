@@ -17,12 +17,12 @@ from benchmarks.replay import DrawnEngine, replay_plan
 from benchmarks.report import RESULTS, write_report
 from benchmarks.shapes import GPT2, Shape, batches
 from benchmarks.timing import interleaved, per
-from consumers.counting import counted
-from consumers.engine import Activations
-from consumers.membership import cluster_tokens, runs_of
-from consumers.messages import batch_records
-from consumers.selection import Selection, select, valid_tokens, with_rows
-from consumers.standing import Standing
+from consumers.activations.engine import Activations
+from consumers.selection.counting import counted
+from consumers.selection.membership import cluster_tokens, runs_of
+from consumers.selection.messages import batch_records
+from consumers.selection.selection import Selection, select, valid_tokens, with_rows
+from consumers.selection.standing import Standing
 from streams import codec, topics
 from streams.arrays import Bool
 from streams.corpus import TokenBatch

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.shapes import Shape, batches
-from consumers.engine import Activations
+from consumers.activations.engine import Activations
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
 from streams.plan import Plan, make_plan

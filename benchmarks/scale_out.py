@@ -21,7 +21,7 @@ from streams.native import NativeKafka, cache_folder
 from streams.transport.connect import connect
 
 SHAPE = Shape("asleep", 1, 8, 1, 8192, 0, 512)
-LOAD = Load(SHAPE, k=20, l0=10.0, latency=0.3, shards=4, partitions=16)
+LOAD = Load(SHAPE, k=20, l0=10.0, latency=0.6, shards=4, partitions=16)
 BATCH_ROWS = 8
 GOAL = 0.9
 CREWS = ((1, 1), (2, 1), (4, 2), (8, 4))
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="1 and 4 workers, a short corpus")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batches", type=int, default=48, help="for each activation worker")
+    parser.add_argument("--batches", type=int, default=24, help="for each activation worker")
     given = parser.parse_args()
     crews = (CREWS[0], CREWS[2]) if given.quick else CREWS
     rounds, each = (1, 16) if given.quick else (given.rounds, given.batches)
@@ -46,7 +46,8 @@ def main() -> None:
     alone = [one["rate"] for one in found[crews[0]]]
     rows = [row(workers, found[workers], alone) for workers in crews]
     notes = [
-        f"A batch takes {LOAD.latency} s, asleep; {BATCH_ROWS} rows of {SHAPE.context} tokens, "
+        f"A batch takes {LOAD.latency} s, asleep, about what forward and encode of 64 rows take "
+        f"at the small shape; {BATCH_ROWS} rows of {SHAPE.context} tokens, "
         f"{SHAPE.features} features, {LOAD.l0:g} of them per token, k = {LOAD.k}; "
         f"{LOAD.partitions} partitions, {LOAD.shards} shards, {each} batches for each worker.",
         "Rate: batches a second from when every worker has done its first to the last one's end. "

@@ -5,13 +5,13 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from consumers.compute import TorchEngine
-from consumers.creation import prepare_run
-from consumers.engine import Activations
-from consumers.progress import Progress
-from consumers.serving import Crew, serve_run
-from consumers.snapshots import final_manifest
-from consumers.specs import RunSpec
+from consumers.activations.compute import TorchEngine
+from consumers.activations.engine import Activations
+from consumers.health.progress import Progress
+from consumers.runs.creation import prepare_run
+from consumers.runs.specs import RunSpec
+from consumers.service.serving import Crew, serve_run
+from consumers.snapshots.snapshots import final_manifest
 from streams.arrays import Bool
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import SnapshotError

@@ -17,10 +17,10 @@ from benchmarks.replay import replay_plan
 from benchmarks.report import write_report
 from benchmarks.shapes import GPT2, SMALL, Shape, batches, publish
 from benchmarks.timing import Spread
-from consumers.progress import Progress
-from consumers.shard_writer import ShardWriter
-from consumers.shards import new_bucket
-from consumers.snapshots import final_manifest
+from consumers.aggregation.shards import new_bucket
+from consumers.health.progress import Progress
+from consumers.service.shard_writer import ShardWriter
+from consumers.snapshots.snapshots import final_manifest
 from streams import topics
 from streams.corpus import TokenBatch
 from streams.errors import SnapshotError

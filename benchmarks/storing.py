@@ -29,8 +29,8 @@ from benchmarks.report import RESULTS, write_report
 from benchmarks.storing_batches import Steady, Workload, make, scaled
 from benchmarks.storing_profile import profile
 from benchmarks.timing import Spread, interleaved, per, ratio
-from consumers.blocks import Blocks, DenseBatch, Members
-from consumers.top_blocks import TopBlocks
+from consumers.storage.blocks import Blocks, DenseBatch, Members
+from consumers.storage.top_blocks import TopBlocks
 
 THREADS = 2
 BEST = 64

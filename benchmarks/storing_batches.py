@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from consumers.blocks import DenseBatch, Members
-from consumers.top_blocks import TopBlocks
+from consumers.storage.blocks import DenseBatch, Members
+from consumers.storage.top_blocks import TopBlocks
 from streams.arrays import F32
 
 DENSITY = 0.014

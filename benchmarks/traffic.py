@@ -19,8 +19,8 @@ from benchmarks.machine import peak_memory
 from benchmarks.replay import DrawnEngine, replay_batches, replay_plan
 from benchmarks.report import write_report
 from benchmarks.shapes import GPT2, SMALL, Shape
-from consumers.overlay import Overlay, partial
-from consumers.worker import ActivationWorker
+from consumers.aggregation.overlay import Overlay, partial
+from consumers.selection.worker import ActivationWorker
 from streams import codec, topics
 from streams.plan import Plan
 from streams.transport.pace import Pace

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from consumers.specs import suggested_context
+from consumers.runs.specs import suggested_context
 from producers.documents import BadDocument, Fields, Refusals
 from producers.load_tokenizer import load_tokenizer
 from producers.resume import expect_same

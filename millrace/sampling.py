@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from consumers.specs import RunSpec, settled
+from consumers.runs.specs import RunSpec, settled
 from millrace.corpus import corpus_settings, documents
 from producers.documents import Refusals
 from producers.load_tokenizer import load_tokenizer

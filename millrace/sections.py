@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from consumers.specs import Coactivation
+from consumers.runs.specs import Coactivation
 from streams.runs import Forward, Sign
 
 Positive = Annotated[int, Field(ge=1)]
@@ -118,7 +118,7 @@ class ClusteringSettings(Section):
 
 
 class LimitsSettings(Section):
-    """When a worker gives up; see ``consumers.limits``."""
+    """When a worker gives up; see ``consumers.health.limits``."""
 
     dead_letter_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
     dead_letter_records: Positive = 50

@@ -19,8 +19,8 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as VariableError
 
-from consumers import specs
-from consumers.limits import Limits
+from consumers.health.limits import Limits
+from consumers.runs import specs
 from millrace.sections import (
     ClusteringSettings,
     CorpusSettings,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
-from consumers.tuning import THOROUGH
+from consumers.tuning.tuning import THOROUGH
 from millrace.bars import bars
 from millrace.corpus import corpus_settings
 from millrace.sampling import first_batch
@@ -17,9 +17,9 @@ from streams.errors import ModelError
 from streams.transport.connect import connect
 
 if TYPE_CHECKING:
-    from consumers.compute import TorchEngine
-    from consumers.specs import RunSpec
-    from consumers.tuning_run import Advice
+    from consumers.activations.compute import TorchEngine
+    from consumers.runs.specs import RunSpec
+    from consumers.tuning.tuning_run import Advice
     from millrace.settings import Settings
     from streams.corpus import CorpusRecord
 
@@ -50,9 +50,9 @@ def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
     with bars() as shown:
         loading = shown.add_task("loading", total=None)
         shown.start()
-        from consumers.dtypes import measured_dtypes
-        from consumers.model_loading import pick_device
-        from consumers.tuning_run import compare_dtypes, random_sample
+        from consumers.inference.dtypes import measured_dtypes
+        from consumers.inference.model_loading import pick_device
+        from consumers.tuning.tuning_run import compare_dtypes, random_sample
 
         wanted = tuple(dict.fromkeys(dtypes)) or measured_dtypes(pick_device(spec.model.device))
         found = compare_dtypes(
@@ -75,7 +75,7 @@ def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
 def _engines(
     spec: "RunSpec", corpus: "CorpusRecord", dtypes: Sequence[str]
 ) -> Iterator["TorchEngine"]:
-    from consumers.creation import prepare_run
+    from consumers.runs.creation import prepare_run
 
     for dtype in dtypes:
         model = replace(spec.model, dtype=dtype, micro_batch=1)

@@ -10,11 +10,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from consumers.tuning import WITHIN, Measured
+from consumers.tuning.tuning import WITHIN, Measured
 from millrace.tuning import Tuned
 
 if TYPE_CHECKING:
-    from consumers.tuning_run import Advice
+    from consumers.tuning.tuning_run import Advice
 
 MEBIBYTE = 2**20
 # Figures of one size that lie further apart than this share of their median are no measurement.

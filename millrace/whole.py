@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress as Bars
 
-from consumers.progress import Progress
-from consumers.serving import Crew, serve_run
-from consumers.snapshots import final_manifest
+from consumers.health.progress import Progress
+from consumers.service.serving import Crew, serve_run
+from consumers.snapshots.snapshots import final_manifest
 from millrace.bars import bars, say, spinner, stages
 from millrace.corpus import corpus_to_be
 from millrace.producing import produce_in
@@ -28,7 +28,7 @@ from streams.transport.client import Client
 from streams.transport.connect import connect
 
 if TYPE_CHECKING:
-    from consumers.compute import TorchEngine
+    from consumers.activations.compute import TorchEngine
     from millrace.settings import Settings
 
 
@@ -88,7 +88,7 @@ def _prepared(client: Client, settings: "Settings") -> "TorchEngine":
         raise ModelError(f"there is no model folder {spec.model.path}: check the name")
     corpus = _sealed(client, settings) or corpus_to_be(client, settings)
     with spinner("loading the model and its dictionaries"):
-        from consumers.creation import prepare_run
+        from consumers.runs.creation import prepare_run
 
         now = datetime.now(UTC).isoformat(timespec="seconds")
         engine = prepare_run(spec, corpus, now, sample_rows(client, settings, spec))

@@ -21,7 +21,7 @@ class Model:
 
     location: a transformer-lens name or a local folder. content: a hash of its weights.
     dtype: of the forward pass. micro_batch: rows per forward. threads: of the CPU. forward: whose
-    code computes it, see ``consumers.forwards``.
+    code computes it, see ``consumers.inference.forwards``.
     """
 
     location: str

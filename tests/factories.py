@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from consumers.engine import Activations
+from consumers.activations.engine import Activations
 from streams.corpus import TokenBatch, sample_key
 from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Model, RunRecord, Source

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from consumers.activation_agent import activations_app
-from consumers.aggregate_agent import aggregates_app
-from consumers.engine import Engine
-from consumers.limits import Limits
-from consumers.oracle_run import oracle_tables
-from consumers.progress import Progress
-from consumers.snapshots import final_manifest
-from consumers.worker import ActivationWorker
+from consumers.activations.engine import Engine
+from consumers.health.limits import Limits
+from consumers.health.progress import Progress
+from consumers.oracle.oracle_run import oracle_tables
+from consumers.selection.worker import ActivationWorker
+from consumers.service.activation_agent import activations_app
+from consumers.service.aggregate_agent import aggregates_app
+from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions, serve
 from streams.content import content_hash
 from streams.corpus import TokenBatch

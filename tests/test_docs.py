@@ -21,8 +21,8 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
-from consumers.oracle_run import oracle_tables
-from consumers.snapshots import write_plain
+from consumers.oracle.oracle_run import oracle_tables
+from consumers.snapshots.snapshots import write_plain
 from millrace.cli import cli
 from millrace.settings import Settings, load_settings
 from streams import arrays, corpus, hits, packed_hits, partials, runs, tallies
@@ -198,7 +198,7 @@ def test_the_settings_file_of_the_readme_is_one(tmp_path: Path) -> None:
 
 @every_page
 def test_cluster_files_are_some(page: Path, tmp_path: Path) -> None:
-    from consumers.clusters import load_clustering
+    from consumers.runs.clusters import load_clustering
 
     for block in blocks(page, "json"):
         file = tmp_path / "clusters.json"

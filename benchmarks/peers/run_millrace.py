@@ -16,7 +16,7 @@ from benchmarks.peers.job import Found, Job, Part, read_job, write_found
 from benchmarks.peers.meter import Lap, Memory, Others, timed
 from benchmarks.service import prepared, serve_whole
 from benchmarks.shapes import TOKENIZER, Shape, publish
-from consumers.specs import DictionarySpec, ModelSpec, RunSpec
+from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from streams.corpus import CorpusRecord
 from streams.snapshot import RunManifest
 from streams.transport.connect import connect

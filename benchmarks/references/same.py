@@ -6,8 +6,8 @@ from dataclasses import fields
 import numpy as np
 
 from benchmarks.references.storing import Usable
-from consumers.blocks import Blocks, Members
-from consumers.top_blocks import TopBlock, TopBlocks
+from consumers.storage.blocks import Blocks, Members
+from consumers.storage.top_blocks import TopBlock, TopBlocks
 from streams.arrays import AnyArray
 
 

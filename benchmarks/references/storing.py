@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from consumers.blocks import DenseBatch, Members
+from consumers.storage.blocks import DenseBatch, Members
 from streams.arrays import F32, AnyArray
 
 

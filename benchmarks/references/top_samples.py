@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from consumers.blocks import DenseBatch, Members
-from consumers.top_blocks import TopBlock
+from consumers.storage.blocks import DenseBatch, Members
+from consumers.storage.top_blocks import TopBlock
 
 # Score, sample high, sample low, peak, partition, sequence, row; then the batch's number.
 _Hit = tuple[float, int, int, int, int, int, int, int]

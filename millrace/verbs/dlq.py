@@ -29,7 +29,7 @@ def _client(settings_file: Path | None, broker: str | None) -> Client:
 @_filters
 def list_(settings_file: Path | None, broker: str | None, run_name: str, app: str) -> None:
     """List dead letters, one line per original position; the first number is for dlq show."""
-    from consumers.dead_letters import listing
+    from consumers.health.dead_letters import listing
     from streams.deadletters import distinct, read_dead_letters
 
     client = _client(settings_file, broker)
@@ -44,7 +44,7 @@ def list_(settings_file: Path | None, broker: str | None, run_name: str, app: st
 @broker_option
 def show(number: int, shown: int, settings_file: Path | None, broker: str | None) -> None:
     """Show the dead letter of a NUMBER: its cause, where it stood, and how its bytes begin."""
-    from consumers.dead_letters import description
+    from consumers.health.dead_letters import description
     from streams.deadletters import get_dead_letter
 
     for line in description(get_dead_letter(_client(settings_file, broker), number), shown):
@@ -58,7 +58,7 @@ def export(
     folder: Path, settings_file: Path | None, broker: str | None, run_name: str, app: str
 ) -> None:
     """Write the original bytes, a file per position, and index.json to FOLDER."""
-    from consumers import dead_letters
+    from consumers.health import dead_letters
     from streams.deadletters import read_dead_letters
 
     client = _client(settings_file, broker)

@@ -42,8 +42,8 @@ def oracle(
 
     It keeps everything in memory and sorts at the end: meant for comparing, not for speed.
     """
-    from consumers.oracle_run import run_oracle
-    from consumers.snapshots import write_plain
+    from consumers.oracle.oracle_run import run_oracle
+    from consumers.snapshots.snapshots import write_plain
     from streams.content import content_hash
     from streams.run_catalog import get_run
     from streams.transport.connect import connect

@@ -17,7 +17,7 @@ def repair(settings_file: Path | None, broker: str | None, run_name: str | None)
     Stop the activation workers first, and start them again afterwards. What the aggregate side has
     already is not counted twice.
     """
-    from consumers import repair as repairing
+    from consumers.service import repair as repairing
     from streams.plan import make_plan
     from streams.run_catalog import get_run
     from streams.transport.connect import connect

@@ -47,7 +47,7 @@ def create(
 
     Says of every setting where it came from; what is not listed has its default.
     """
-    from consumers.creation import create_run
+    from consumers.runs.creation import create_run
     from millrace.options import given
     from millrace.sampling import choice, sample_rows, settled_spec
     from millrace.settings import origins
@@ -96,7 +96,7 @@ def list_(settings_file: Path | None, broker: str | None) -> None:
 @broker_option
 def show(name: str, settings_file: Path | None, broker: str | None) -> None:
     """Show a run: what it is, how far each side has come, and its snapshots."""
-    from consumers.watching import progress_lines
+    from consumers.health.watching import progress_lines
     from streams.run_catalog import get_run
 
     client = connect(settings(settings_file, broker=broker).broker)

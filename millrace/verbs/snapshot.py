@@ -24,7 +24,7 @@ def snapshot(
     timeout: float,
 ) -> None:
     """Take a snapshot of a run as it stands; ingestion goes on meanwhile."""
-    from consumers.snapshots import published, request_snapshot
+    from consumers.snapshots.snapshots import published, request_snapshot
     from streams.names import check_name
     from streams.run_catalog import get_run
     from streams.snapshot import run_manifest
@@ -54,7 +54,7 @@ def snapshot(
 @click.argument("manifest")
 def verify(manifest: str) -> None:
     """Check the files of the snapshot at MANIFEST and print its content hash."""
-    from consumers.snapshots import content_of
+    from consumers.snapshots.snapshots import content_of
     from streams.store import read_manifest
 
     found = read_manifest(manifest)

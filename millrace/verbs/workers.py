@@ -19,7 +19,7 @@ from millrace.options import (
 )
 
 if TYPE_CHECKING:
-    from consumers.progress import Progress
+    from consumers.health.progress import Progress
     from millrace.settings import Settings
     from streams.plan import Plan
 
@@ -97,8 +97,8 @@ def activations(
     """Compute activations for a run: start as many of these as there are devices."""
     chosen = _settings(settings_file, broker, run_name, limits, device)
     plan = _plan(chosen, wait)
-    from consumers.creation import load_engine
-    from consumers.serving import Crew, serve_run
+    from consumers.runs.creation import load_engine
+    from consumers.service.serving import Crew, serve_run
 
     engine = load_engine(plan, chosen.model.device)
     with _measured(metrics_port, metrics_host) as progress:
@@ -130,7 +130,7 @@ def aggregates(
     """Keep a run's per-cluster state and write its snapshots: up to one of these per shard."""
     chosen = _settings(settings_file, broker, run_name, limits)
     plan = _plan(chosen, wait)
-    from consumers.serving import Crew, serve_run
+    from consumers.service.serving import Crew, serve_run
     from streams.errors import StreamError
 
     def no_engine() -> "None":
@@ -152,13 +152,13 @@ def aggregates(
 @contextmanager
 def _measured(port: int | None, host: str) -> "Iterator[Progress]":
     """Yield what counts a worker's progress, served as metrics if a port is given."""
-    from consumers.progress import Progress
+    from consumers.health.progress import Progress
 
     progress = Progress()
     if port is None:
         yield progress
         return
-    from consumers.metrics import Address, served
+    from consumers.health.metrics import Address, served
 
     with served(progress, Address(host, port)):
         yield progress

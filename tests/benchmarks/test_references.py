@@ -35,9 +35,9 @@ from benchmarks.references.storing import (
     usable,
 )
 from benchmarks.references.storing import empty as no_rows
-from consumers.engine import Activations
-from consumers.membership import cluster_tokens, runs_of
-from consumers.selection import valid_tokens
+from consumers.activations.engine import Activations
+from consumers.selection.membership import cluster_tokens, runs_of
+from consumers.selection.selection import valid_tokens
 from tests import factories
 from tests.streams.strategies import quick
 

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from consumers.watching import lag
+from consumers.health.watching import lag
 from streams import topics
 from streams.native import NativeKafka, cache_folder
 from streams.plan import Plan, make_plan

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from consumers.oracle_run import oracle_tables, topic_batches
-from consumers.snapshots import final_manifest
-from consumers.standin import StandInEngine
+from consumers.activations.standin import StandInEngine
+from consumers.oracle.oracle_run import oracle_tables, topic_batches
+from consumers.snapshots.snapshots import final_manifest
 from streams import topics
 from streams.content import content_hash
 from streams.deadletters import read_dead_letters
@@ -218,7 +218,7 @@ def refused(client: Client, plan: Plan) -> set[tuple[int, int]]:
 
 def distinct_poison(client: Client, plan: Plan) -> set[tuple[int, int]]:
     """Return where the corpus holds records that cannot be processed, doubles counted apart."""
-    from consumers.worker import ActivationWorker
+    from consumers.selection.worker import ActivationWorker
 
     worker = ActivationWorker(plan, StandInEngine(plan, density=0.1))
     corpus = topics.tokens(plan.run.corpus, plan.run.partitions).name

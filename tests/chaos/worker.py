@@ -3,9 +3,9 @@
 import argparse
 import logging
 
-from consumers.progress import Progress
-from consumers.serving import Crew, serve_run
-from consumers.standin import StandInEngine
+from consumers.activations.standin import StandInEngine
+from consumers.health.progress import Progress
+from consumers.service.serving import Crew, serve_run
 from streams.plan import make_plan
 from streams.run_catalog import get_run
 from streams.transport.connect import connect

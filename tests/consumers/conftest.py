@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.specs import DictionarySpec, ModelSpec, RunSpec
+from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from streams.corpus import CorpusRecord
 from tests.models_on_disk import CONTEXT, WORDS, save_dictionary, save_model
 

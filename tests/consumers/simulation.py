@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from consumers.messages import Outgoing, batch_records, end_records
-from consumers.overlay import Overlay, Partial, partial
-from consumers.selection import Selection, select, valid_tokens, with_rows
-from consumers.standing import Standing
+from consumers.aggregation.overlay import Overlay, Partial, partial
+from consumers.selection.messages import Outgoing, batch_records, end_records
+from consumers.selection.selection import Selection, select, valid_tokens, with_rows
+from consumers.selection.standing import Standing
 from streams import codec
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.hits import rank, take

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from consumers import overlay as overlays
-from consumers.overlay import Overlay, bucket_key
-from consumers.worker import ActivationWorker
+from consumers.aggregation import overlay as overlays
+from consumers.aggregation.overlay import Overlay, bucket_key
+from consumers.selection.worker import ActivationWorker
 from streams import codec, snapshot, topics
 from streams.deadletters import dead_letter
 from streams.dump import read_dump

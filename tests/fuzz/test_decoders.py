@@ -9,9 +9,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.messages import batch_records
-from consumers.selection import select, valid_tokens, with_rows
-from consumers.shards import new_bucket, with_hits
+from consumers.aggregation.shards import new_bucket, with_hits
+from consumers.selection.messages import batch_records
+from consumers.selection.selection import select, valid_tokens, with_rows
 from streams import codec, snapshot, topics
 from streams.corpus import PartitionEnd
 from streams.partials import HitsPart, SnapshotRequest, SourceEnd

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from consumers.engine import Activations
-from consumers.limits import Limits
-from consumers.oracle_run import oracle_tables, topic_batches
-from consumers.snapshots import content_of
-from consumers.watching import progress_lines, readings
+from consumers.activations.engine import Activations
+from consumers.health.limits import Limits
+from consumers.health.watching import progress_lines, readings
+from consumers.oracle.oracle_run import oracle_tables, topic_batches
+from consumers.snapshots.snapshots import content_of
 from streams import topics
 from streams.content import content_hash
 from streams.corpus import TokenBatch
@@ -91,7 +91,7 @@ def test_dead_letters_of_another_run_of_the_same_name_are_not_named(
     manifest = service.manifest()
     assert manifest is not None
     assert [replace(d, message="") for d in manifest.dead_letters] == [found]
-    from consumers.snapshots import refused_records
+    from consumers.snapshots.snapshots import refused_records
 
     assert refused_records(replace(service.plan, id="0" * 32), service.client) == ()
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from consumers.limits import Limits
-from consumers.repair import Rewound, first_missing, lines, repair, stored_states
-from consumers.watching import readings
+from consumers.health.limits import Limits
+from consumers.health.watching import readings
+from consumers.service.repair import Rewound, first_missing, lines, repair, stored_states
 from streams import topics
 from streams.errors import RunError
 from streams.transport.memory_broker import broker, forget

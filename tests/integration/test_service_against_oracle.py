@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.snapshots import content_of, published, request_snapshot
+from consumers.snapshots.snapshots import content_of, published, request_snapshot
 from streams.run_catalog import delete_run, list_runs, put_run
 from streams.store import read_table
 from streams.transport.connect import connect
@@ -119,7 +119,7 @@ def test_a_snapshot_in_mid_run_is_true_and_stops_nothing(
 
 def all_hits(service: Service) -> list[dict[str, object]]:
     """Return every hit of the run, from an oracle that keeps them all."""
-    from consumers.oracle_run import oracle_tables
+    from consumers.oracle.oracle_run import oracle_tables
     from streams.plan import make_plan
 
     plan = make_plan(replace(service.plan.run, k=10**6, record_bytes=2**40, bucket_bytes=2**40))

@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from consumers.activation_agent import activations_app
-from consumers.aggregate_agent import aggregates_app
-from consumers.engine import Activations
-from consumers.progress import Progress
-from consumers.snapshots import final_manifest
-from consumers.worker import ActivationWorker
+from consumers.activations.engine import Activations
+from consumers.health.progress import Progress
+from consumers.selection.worker import ActivationWorker
+from consumers.service.activation_agent import activations_app
+from consumers.service.aggregate_agent import aggregates_app
+from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions
 from streams.corpus import TokenBatch
 from streams.errors import BrokerError

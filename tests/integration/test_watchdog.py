@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from consumers.engine import Activations
-from consumers.limits import Limits
+from consumers.activations.engine import Activations
+from consumers.health.limits import Limits
 from streams.corpus import TokenBatch
 from streams.errors import StallError
 from streams.plan import Plan

@@ -388,7 +388,7 @@ def test_what_nobody_foresaw_is_one_line_too(program, run, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 def test_interruption_is_one_line(program, run, monkeypatch, broker):
-    from consumers import serving
+    from consumers.service import serving
 
     def interrupt(watch: Any) -> None:
         time.sleep(0.3)

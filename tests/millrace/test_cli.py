@@ -89,12 +89,13 @@ def test_help_comes_at_once() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "millrace.verbs.workers, consumers.serving, millrace.settings",
+        "millrace.verbs.workers, consumers.service.serving, millrace.settings",
         "consumers.dashboard.app",
-        "consumers.aggregate_agent",
+        "consumers.service.aggregate_agent",
         "millrace.verbs.produce, millrace.producing",
-        "millrace.verbs.runs, consumers.watching",
-        "millrace.verbs.dlq, millrace.verbs.repair, millrace.verbs.snapshot, consumers.snapshots",
+        "millrace.verbs.runs, consumers.health.watching",
+        "millrace.verbs.dlq, millrace.verbs.repair, millrace.verbs.snapshot",
+        "consumers.snapshots.snapshots",
     ],
 )
 def test_all_but_the_activation_side_start_without_models(module: str) -> None:

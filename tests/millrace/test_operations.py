@@ -116,7 +116,7 @@ def test_metrics_port_comes_from_the_environment(
 ) -> None:
     service = make_service(BROKER, tmp_path, "test")
     service.serve(1, 1)
-    from consumers import metrics
+    from consumers.health import metrics
 
     served: list[metrics.Address] = []
     original = metrics.served

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers.specs import DictionarySpec, NeuronsSpec, WeightsSpec
+from consumers.runs.specs import DictionarySpec, NeuronsSpec, WeightsSpec
 from millrace.settings import Settings, load_settings
 from streams.errors import SettingsError
 

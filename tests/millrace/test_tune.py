@@ -157,7 +157,7 @@ def test_created_runs_hold_a_number(
     def measured_again(*_: object) -> int:
         raise AssertionError("a run that is there keeps its choice")
 
-    monkeypatch.setattr("consumers.creation.chosen_micro_batch", measured_again)
+    monkeypatch.setattr("consumers.runs.creation.chosen_micro_batch", measured_again)
     again = program("runs", "create", *at, "--micro-batch", "auto")
     assert (again.status, again.out) == (0, ended.out)
     assert run_id(get_run(connect(broker), "run")) == run_id(record)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from consumers.tuning import Measured
-from consumers.tuning_run import Advice
+from consumers.tuning.tuning import Measured
+from consumers.tuning.tuning_run import Advice
 from millrace.tuning import Tuned
 from millrace.tuning_report import advice_json, print_advice
 

@@ -11,8 +11,8 @@ from consumers.dashboard.listing import Query, make_listing
 from consumers.dashboard.opening import open_snapshot
 from consumers.dashboard.pages import home, provenance
 from consumers.dashboard.watch import Shelf
-from consumers.oracle import Oracle
-from consumers.snapshots import write_plain
+from consumers.oracle.oracle import Oracle
+from consumers.snapshots.snapshots import write_plain
 from streams.plan import Plan
 from tests import factories
 

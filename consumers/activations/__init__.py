@@ -1,0 +1,1 @@
+"""What components are active: from hook values to the non-zeros of a batch."""

@@ -1,0 +1,178 @@
+"""Components of one source for a whole batch on the CPU, some hundred of them at a time."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from consumers.activations.encoders import Encoder
+from consumers.activations.nonzeros import (
+    NonZeros,
+    Store,
+    append_fired,
+    append_non_zeros,
+    out_of_memory,
+)
+from consumers.activations.rules import Rule
+from consumers.activations.timings import Timings
+from streams.arrays import F32, I32, AnyArray, Bool
+from streams.errors import NotFiniteError
+
+# Products held at once: 8 MiB of float32, which processors keep close while they are read.
+PRODUCTS = 2**21
+_LEAST, _MOST, _STEP = 64, 4096, 64
+# Float32 and bfloat16 end at 3.4e38; the difference is for roundings.
+_SAFE = 1e38
+
+
+class Buffer:
+    """Room for products that all sources of an engine take in turn."""
+
+    def __init__(self) -> None:
+        self._room = torch.empty(0, dtype=torch.uint8)
+
+    def take(self, numbers: int, dtype: torch.dtype) -> Tensor:
+        """Return room for numbers of a dtype, holding anything; it is one for all callers."""
+        size = numbers * dtype.itemsize
+        if len(self._room) < size:
+            self._room = torch.empty(0, dtype=torch.uint8)  # gives the old one back first
+            self._room = torch.empty(size, dtype=torch.uint8)
+        return self._room[:size].view(dtype)
+
+
+class Chunks:
+    """Computes the components of one source and keeps what is not 0.
+
+    Each number is written once, by the product, and read once, by the loop that looks for what
+    fires. The chunk follows from the number of tokens. If memory runs out it is halved; what adds
+    up in a product does not depend on it (the BLAS sums over the width in one order, whatever the
+    other sizes: a test holds it to that).
+    """
+
+    def __init__(self, name: str, encoder: Encoder, kept: Bool, buffer: "Buffer") -> None:
+        self.name = name
+        self.encoder = encoder
+        self.components = len(kept)
+        self.kept = kept
+        self.buffer = buffer
+        self._store = Store()
+        self._rule = None if encoder.rule is None else _Fired(encoder.rule)
+        self._norm = _largest_norm(encoder.weight)
+
+    def collect(self, hooked: Tensor, timings: Timings) -> NonZeros:
+        """Return the non-zeros of hook values [token, width].
+
+        Raises NotFiniteError if a component is NaN or infinite, and the error of the allocation if
+        not even the smallest chunk fits into memory.
+        """
+        start = time.perf_counter()
+        tokens = len(hooked)
+        prepared = self.encoder.prepare(hooked)
+        careful = self._rule is not None and not self._finite(prepared, self._rule)
+        size, buffer = self._room(tokens, timings)
+        timings.encode += time.perf_counter() - start
+        count = np.zeros(self.components, np.int64)
+        self._store.used = 0
+        for first, stop in _parts(self.components, size):
+            start = time.perf_counter()
+            out = buffer[: stop - first]
+            self.encoder.product(prepared, first, stop, out[:, :tokens])
+            middle = time.perf_counter()
+            if careful:
+                self._check(out[:, :tokens], first, stop)
+                timings.passes += 1
+            self._keep(out, tokens, first, stop, count[first:stop])
+            timings.encode += middle - start
+            timings.select += time.perf_counter() - middle
+        timings.passes += 2
+        used = self._store.used
+        return NonZeros(count, self._store.token[:used], self._finite_values(used))
+
+    def _keep(self, out: Tensor, tokens: int, first: int, stop: int, count: AnyArray) -> None:
+        store, kept = self._store, self.kept[first:stop]
+        store.reserve((stop - first) * tokens)
+        if self._rule is None:
+            bits = out.view(torch.int32).numpy()
+            store.used = append_non_zeros(
+                bits, tokens, kept, store.token, store.value, count, store.used
+            )
+            return
+        narrow = out.dtype == torch.bfloat16
+        bits = out.view(torch.int16 if narrow else torch.int32).numpy()
+        least, scale, shift = self._rule.part(first, stop)
+        store.used = append_fired(
+            bits, 16 if narrow else 0, tokens, least, scale, shift, kept,
+            store.token, store.value, count, store.used,
+        )  # fmt: skip
+
+    def _room(self, tokens: int, timings: Timings) -> tuple[int, Tensor]:
+        """Return how many components are computed at a time, and the buffer for them."""
+        stride = max(-(-tokens // 64), 1) * 64  # whole lines of the cache
+        size = min(max(PRODUCTS // stride // _STEP * _STEP, _LEAST), _MOST, self.components)
+        while True:
+            try:
+                room = self.buffer.take(size * stride, self.encoder.dtype)
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not out_of_memory(error):
+                    raise
+                size //= 2
+                timings.splits += 1
+            else:
+                return size, room.view(size, stride)
+
+    def _finite(self, prepared: Tensor, rule: "_Fired") -> bool:
+        """Return whether no product or value can be NaN or infinite.
+
+        By the Cauchy-Schwarz inequality no partial sum of a product exceeds the product of the
+        norms, so that nobody needs to look at each product. False also for weights that are not
+        finite themselves.
+        """
+        if not prepared.numel():
+            return True
+        most = max(map(abs, torch.stack(prepared.aminmax()).tolist()))
+        reach = most * math.sqrt(prepared.shape[1]) * self._norm
+        return bool(reach * rule.scale_most + rule.shift_most < _SAFE)
+
+    def _check(self, product: Tensor, first: int, stop: int) -> None:
+        """Raise NotFiniteError for NaN, which the search for what fires can pass over."""
+        assert self.encoder.rule is not None
+        value = self.encoder.rule.part(first, stop).unruled(product.float())
+        # Minus infinity is no activity, as in SAELens.
+        wrong = ~(value < math.inf)[torch.from_numpy(self.kept[first:stop])]
+        if wrong.any().item():
+            raise NotFiniteError(f"source {self.name}")
+
+    def _finite_values(self, used: int) -> F32:
+        value = self._store.value[:used]
+        if not np.isfinite(value).all():
+            raise NotFiniteError(f"source {self.name}")
+        return value
+
+
+class _Fired:
+    """A rule as the compiled loop wants it."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.least: I32 = rule.least().numpy()
+        self.scale: F32 = rule.scale.numpy()
+        self.shift: F32 = rule.shift.numpy()
+        self.scale_most = max(1.0, float(rule.scale.max()))
+        self.shift_most = max(float(rule.shift.abs().max()), float(rule.gate.abs().max()))
+
+    def part(self, first: int, stop: int) -> tuple[I32, F32, F32]:
+        return self.least[first:stop], self.scale[first:stop], self.shift[first:stop]
+
+
+def _parts(components: int, size: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, components, size):
+        yield first, min(first + size, components)
+
+
+def _largest_norm(weight: Tensor | None) -> float:
+    """Return the largest Euclidean norm of a component's weights; 1 for the values themselves."""
+    if weight is None:
+        return 1.0
+    return float(torch.linalg.vector_norm(weight, dim=1, dtype=torch.float64).max())

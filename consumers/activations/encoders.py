@@ -1,0 +1,81 @@
+"""Encoders that can be computed some components at a time: one product and a rule per component.
+
+Dense [token, component] arrays cost more than the product that fills them. With this form a few
+hundred components are computed for all tokens of a batch at once, component by token, and read
+while they lie in the cache.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from consumers.activations.rules import Rule
+
+# A bias that stays finite in bfloat16.
+_SAFE = 1e38
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoder:
+    """Components as products of a prepared hook value, or as the hook value itself.
+
+    prepare: hook values [token, width] -> what is multiplied, in the dtype of ``weight``. weight:
+    [component, width], None for the values themselves. rule: None keeps products, signed.
+    """
+
+    prepare: Callable[[Tensor], Tensor]
+    weight: Tensor | None = None
+    rule: Rule | None = None
+
+    def product(self, prepared: Tensor, first: int, stop: int, out: Tensor) -> None:
+        """Write the products of components first to stop - 1 to ``out`` [component, token].
+
+        ``out`` has the dtype of ``weight``, float32 without one.
+        """
+        if self.weight is None:
+            out.copy_(prepared[:, first:stop].T)
+        else:
+            torch.mm(self.weight[first:stop], prepared.T, out=out)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of products."""
+        return torch.float32 if self.weight is None else self.weight.dtype
+
+    def values(self, hooked: Tensor) -> Tensor:
+        """Return components [token, component] of hook values [token, width], all at once."""
+        prepared = self.prepare(hooked)
+        if self.weight is None:
+            return prepared
+        product = torch.mm(self.weight, prepared.T).float()
+        return (product if self.rule is None else self.rule.values(product)).T
+
+    def in_bfloat16(self) -> "Encoder":
+        """Return the encoder with its product, not its preparation and rule, in bfloat16.
+
+        Weights and prepared values are rounded to 8 bits. The bias is added inside the product, in
+        two columns that carry 16 bits of it, since the sum is kept in float32 and rounded once:
+        what remains of a large product and a large negative bias is exact to 8 bits itself. On
+        random dictionaries of 16,384 x 768 and 4,096 x 256 with 57 components to a token, values
+        were off by 0.0019 in the mean square, 0.012 at most and 3.7 at the largest value; 0.35 % of
+        the non-zeros, all of them small, appeared or vanished.
+        """
+        if self.weight is None or self.rule is None:
+            return self
+        gate, scale, prepare = self.rule.gate, self.rule.scale, self.prepare
+        high = gate.clamp(-_SAFE, _SAFE).bfloat16()
+        low = (gate.clamp(-_SAFE, _SAFE) - high.float()).bfloat16()
+        shift = self.rule.shift - (high.float() + low.float()) * scale
+        # What the two columns leave of the bias decides about no sign: then no component can fire
+        # below 0, and the search may skip blocks of tokens for all of them.
+        rule = replace(self.rule, shift=shift, gate=torch.zeros_like(gate))
+        bias = torch.stack([high, low], dim=1)
+        weight = torch.cat([self.weight.bfloat16(), bias], dim=1)
+
+        def prepared(hooked: Tensor) -> Tensor:
+            narrow = prepare(hooked)
+            return torch.cat([narrow.bfloat16(), bias.new_ones(len(narrow), 2)], dim=1)
+
+        return Encoder(prepared, weight, rule)

@@ -1,0 +1,46 @@
+"""The hook values of one batch, gathered from micro-batches in the order of its tokens."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from consumers.activations.nonzeros import check_finite
+from streams.arrays import Bool
+
+
+class HookValues:
+    """Hook values at the valid tokens of a batch, all of them at once.
+
+    tokens: per hook [token, width], valid tokens row by row. rows: [row, position, width] for the
+    hooks in ``whole``, whose readers look back; 0 in rows that were not computed. Both are filled
+    by ``add``, in the dtype of the model. valid: [row, position], on the device.
+    """
+
+    def __init__(self, valid: Bool, whole: Sequence[str], device: torch.device) -> None:
+        self.valid = torch.from_numpy(np.ascontiguousarray(valid)).to(device)
+        self.tokens: dict[str, Tensor] = {}
+        self.rows: dict[str, Tensor] = {}
+        self._whole = whole
+        self._first = np.r_[0, np.cumsum(valid.sum(axis=1))]
+
+    def add(self, rows: slice, hooked: Mapping[str, Tensor]) -> None:
+        """Take the values of some rows, [row, position, ...].
+
+        Raises NotFiniteError if one at a valid token is NaN or infinite; rows may be added again.
+        """
+        index = self.valid[rows].flatten().nonzero().squeeze(1)
+        part = slice(int(self._first[rows.start]), int(self._first[rows.stop]))
+        for name, tensor in hooked.items():
+            values = tensor.flatten(2)
+            width = values.shape[2]
+            if name not in self.tokens:
+                self.tokens[name] = values.new_empty((int(self._first[-1]), width))
+            found = self.tokens[name][part]
+            torch.index_select(values.flatten(0, 1), 0, index, out=found)
+            check_finite(found, name)
+            if name in self._whole:
+                if name not in self.rows:
+                    self.rows[name] = values.new_zeros((*self.valid.shape, width))
+                self.rows[name][rows] = values

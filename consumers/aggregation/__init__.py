@@ -1,0 +1,1 @@
+"""What becomes of partials: the state of shards, folded and kept durable."""

@@ -1,0 +1,83 @@
+"""Hits that a shard has taken in but not merged yet.
+
+Merging costs as much as the tables are large, however few the new hits; so it waits until they are
+a share of what is there, or somebody wants to see the tables. Hits are a join: when they are merged
+changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from consumers.aggregation.merging import Last, last_of, merged, unbeaten
+from consumers.aggregation.shards import renumbered
+from streams.arrays import I64
+from streams.hits import Hits, join, rank, stretch, take
+from streams.partials import BucketState
+from streams.plan import Plan
+
+SHARE = 4  # of the merged hits, so that pending ones add a quarter to their memory at most
+LEAST = 2**14
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """Parts in the order they came, tables numbered within the shard.
+
+    last: what a hit must not be beaten by. limit: how many hits may wait. count: how many do.
+    """
+
+    last: Last
+    limit: int
+    parts: tuple[Hits, ...] = ()
+    count: int = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether so many hits wait that merging them is worth it."""
+        return self.count > self.limit
+
+
+def nothing_pending(plan: Plan, states: Sequence[BucketState], least: int = LEAST) -> Pending:
+    """Return what is pending in a shard just after a merge that led to these states, all of it.
+
+    least: how many hits may wait, however few were merged.
+    """
+    k = plan.run.k
+    lasts = [last_of(s.hits, len(s.sums) * plan.criteria, k) for s in states]
+    columns = (
+        np.concatenate([getattr(last, name) for last in lasts])
+        for name in Last.__dataclass_fields__
+    )
+    return Pending(Last(*columns), max(least, sum(len(s.hits) for s in states) // SHARE))
+
+
+def with_part(pending: Pending, hits: Hits) -> Pending:
+    """Return it with more hits, those left out that k others of their table beat already."""
+    which = np.flatnonzero(unbeaten(pending.last, hits))
+    if not len(which):
+        return pending
+    part = hits if len(which) == len(hits) else take(hits, which)
+    return replace(pending, parts=(*pending.parts, part), count=pending.count + len(part))
+
+
+def settled(plan: Plan, states: Iterable[BucketState], pending: Pending) -> Iterator[BucketState]:
+    """Yield a shard's states, given in order of their buckets, with the pending hits merged in."""
+    if not pending.count:
+        yield from states
+        return
+    news = join(pending.parts)
+    news = take(news, rank(news))
+    for state in states:
+        base, end = table_bounds(plan, state)
+        first, stop = np.searchsorted(news.table, (base, end))
+        share = renumbered(stretch(news, first, stop), int(base))
+        yield replace(state, hits=merged(state.hits, share, plan.run.k))
+
+
+def table_bounds(plan: Plan, state: BucketState) -> I64:
+    """Return the first table of a bucket and of the next, numbered within the shard."""
+    shard_first = plan.bucket_first[plan.shard_first[state.shard]]
+    bounds: I64 = plan.bucket_first[state.bucket : state.bucket + 2] - shard_first
+    return bounds * plan.criteria

@@ -1,0 +1,215 @@
+"""The state of a shard: pure functions from a bucket's state and a record to its next state."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from consumers.aggregation.adding import with_tally
+from streams.arrays import I64, AnyArray
+from streams.errors import ShapeError
+from streams.hits import Hits, best, join, no_hits, take
+from streams.partials import BucketState, HitsPart, SourceEnd, Statistics
+from streams.plan import Plan
+from streams.tallies import BucketTally
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A chained record that came before its predecessor: dropped, because that comes again."""
+
+    partition: int
+    expected: int
+    found: int
+
+
+def new_bucket(plan: Plan, shard: int, bucket: int) -> BucketState:
+    """Return the state of a bucket that has seen nothing."""
+    clusters = len(plan.clusters_of(bucket))
+    unknown = np.full(plan.run.partitions, -1, np.int64)
+    return BucketState(
+        run=plan.id,
+        shard=shard,
+        bucket=bucket,
+        position=-1,
+        chain=unknown,
+        batches=unknown,
+        tokens=0,
+        rows=0,
+        refused=0,
+        counts=np.zeros(plan.counters_of(bucket), np.int64),
+        sums=np.zeros(clusters, np.int64),
+        low=np.full(clusters, np.inf, np.float32),
+        high=np.full(clusters, -np.inf, np.float32),
+        hits=no_hits(),
+    )
+
+
+def check_state(plan: Plan, state: BucketState) -> None:
+    """Raise ShapeError unless a state read back belongs to this plan."""
+    ours = state.run == plan.id and 0 <= state.shard < plan.run.shards
+    if not ours or state.bucket not in plan.buckets_of(state.shard):
+        raise ShapeError(f"state of another run or shard: {state.run} {state.shard}/{state.bucket}")
+    clusters = len(plan.clusters_of(state.bucket))
+    sizes = {state.sums.shape, state.low.shape, state.high.shape}
+    if state.counts.shape != (plan.counters_of(state.bucket),) or sizes != {(clusters,)}:
+        raise ShapeError(f"state of bucket {state.bucket} has another layout than the run's")
+    if {state.chain.shape, state.batches.shape} != {(plan.run.partitions,)}:
+        raise ShapeError(f"state of bucket {state.bucket} knows other source partitions")
+    state.hits.check(clusters * plan.criteria)
+
+
+def check_hits(plan: Plan, part: HitsPart) -> None:
+    """Raise ShapeError unless hits fit the plan; done once, before any bucket takes its share."""
+    _check_origin(plan, part)
+    buckets = plan.buckets_of(part.shard)
+    clusters = plan.bucket_first[buckets.stop] - plan.bucket_first[buckets.start]
+    part.hits.check(int(clusters) * plan.criteria)
+    if len(part.hits) and not _entries_fit(plan, part.hits, buckets):
+        raise ShapeError("hits: a member, position or place lies outside the run")
+
+
+def _entries_fit(plan: Plan, hits: Hits, buckets: range) -> bool:
+    cluster = hits.table.astype(np.int64) // plan.criteria + plan.bucket_first[buckets.start]
+    sizes = np.diff(plan.member_first)[cluster]
+    members = np.repeat(sizes, hits.rows)
+    return bool(
+        (hits.member >= 0).all()
+        and (hits.member < members).all()
+        and ((hits.position >= 0) & (hits.position < plan.run.context)).all()
+        and ((hits.peak >= 0) & (hits.peak < plan.run.context)).all()
+        and ((hits.partition >= 0) & (hits.partition < plan.run.partitions)).all()
+        and (hits.row >= 0).all()
+        and (hits.sequence >= 0).all()
+    )
+
+
+def check_statistics(plan: Plan, record: Statistics) -> None:
+    """Raise ShapeError unless chained statistics fit the plan, all of them."""
+    _check_origin(plan, record)
+    buckets = plan.buckets_of(record.shard)
+    if not buckets.start <= record.first <= record.stop <= buckets.stop:
+        raise ShapeError(f"statistics for buckets {record.first} to {record.stop} of {buckets}")
+    if not 0 <= record.rows <= record.tokens < 2**32:
+        raise ShapeError(f"statistics: {record.tokens} tokens in {record.rows} rows")
+    numbers = [tally.bucket for tally in record.tallies]
+    if sorted(set(numbers)) != numbers or (record.refused and numbers):
+        raise ShapeError("statistics: buckets repeat or are out of order")
+    for tally in record.tallies:
+        if tally.bucket not in range(record.first, record.stop):
+            raise ShapeError(f"statistics: bucket {tally.bucket} is not among the record's")
+        tally.check(plan.counters_of(tally.bucket), len(plan.clusters_of(tally.bucket)))
+
+
+def check_end(plan: Plan, record: SourceEnd) -> None:
+    """Raise ShapeError unless a source's end fits the plan."""
+    if record.run != plan.id or not 0 <= record.partition < plan.run.partitions:
+        raise ShapeError("the end of a partition that the run does not have")
+    if record.batches < 0:
+        raise ShapeError("the end of a partition with a negative length")
+
+
+def _check_origin(plan: Plan, record: HitsPart | Statistics) -> None:
+    if record.run != plan.id:
+        raise ShapeError(f"a partial of another run, {record.run}")
+    if not 0 <= record.shard < plan.run.shards:
+        raise ShapeError(f"a partial for shard {record.shard} of {plan.run.shards}")
+    if not 0 <= record.partition < plan.run.partitions or record.sequence < 0:
+        raise ShapeError("a partial of a batch that the corpus cannot hold")
+
+
+def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> BucketState:
+    """Return the state with a record's hits considered; tables are numbered within the shard.
+
+    What the rule is; ``pending`` comes to the same with many records at once.
+    """
+    moved = moved_to(state, offset)
+    share = _share(plan, state, hits)
+    if not len(share):
+        return moved
+    touched = np.zeros(len(state.sums) * plan.criteria, dtype=bool)
+    touched[share.table] = True
+    old = touched[state.hits.table]
+    merged = best(join([take(state.hits, np.flatnonzero(old)), share]), plan.run.k)
+    return replace(moved, hits=join([take(state.hits, np.flatnonzero(~old)), merged]))
+
+
+def _share(plan: Plan, state: BucketState, hits: Hits) -> Hits:
+    """Return the hits for one bucket, tables numbered within it."""
+    shard_first = plan.bucket_first[plan.shard_first[state.shard]]
+    first, stop = (plan.bucket_first[state.bucket : state.bucket + 2] - shard_first) * plan.criteria
+    in_bucket = (hits.table >= first) & (hits.table < stop)
+    return renumbered(take(hits, np.flatnonzero(in_bucket)), int(first))
+
+
+def renumbered(hits: Hits, base: int) -> Hits:
+    """Return hits with their tables counted from ``base``."""
+    columns: dict[str, Any] = {name: getattr(hits, name) for name in Hits.__dataclass_fields__}
+    columns["table"] = (hits.table - np.uint32(base)).astype(np.uint32)
+    return Hits(**columns)
+
+
+def with_statistics(
+    state: BucketState, record: Statistics, tally: BucketTally | None, offset: int
+) -> BucketState | Gap:
+    """Return the state with a batch's statistics, a duplicate skipped, or the gap before it."""
+    last = int(state.chain[record.partition])
+    if record.sequence > last + 1:
+        return Gap(record.partition, last + 1, record.sequence)
+    if record.sequence <= last:
+        return moved_to(state, offset)
+    numbers = state.counts, state.sums, state.low, state.high
+    if tally is not None:
+        numbers = with_tally(*numbers, tally)
+    # Not by ``replace``, which takes five times as long, for each bucket of each batch.
+    return BucketState(
+        state.run,
+        state.shard,
+        state.bucket,
+        offset,
+        _with(state.chain, record.partition, record.sequence),
+        state.batches,
+        state.tokens + record.tokens,
+        state.rows + record.rows,
+        state.refused + record.refused,
+        *numbers,
+        state.hits,
+    )
+
+
+def with_end(state: BucketState, record: SourceEnd, offset: int) -> BucketState:
+    """Return the state that knows how long a source partition is."""
+    return replace(
+        state, position=offset, batches=_with(state.batches, record.partition, record.batches)
+    )
+
+
+def moved_to(state: BucketState, offset: int) -> BucketState:
+    """Return the state after a record that is not for it."""
+    return BucketState(
+        state.run,
+        state.shard,
+        state.bucket,
+        offset,
+        state.chain,
+        state.batches,
+        state.tokens,
+        state.rows,
+        state.refused,
+        state.counts,
+        state.sums,
+        state.low,
+        state.high,
+        state.hits,
+    )
+
+
+def is_complete(state: BucketState) -> bool:
+    """Return whether every source partition has ended and is applied to its last batch."""
+    return bool((state.batches >= 0).all() and (state.chain + 1 == state.batches).all())
+
+
+def _with(array: I64, at: int, value: int) -> AnyArray:
+    copy = array.copy()
+    copy[at] = value
+    return copy

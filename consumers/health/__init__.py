@@ -1,0 +1,1 @@
+"""How a worker fares: progress, limits, dead letters and the watchdog."""

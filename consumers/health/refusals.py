@@ -1,0 +1,53 @@
+"""What an agent does with records that it cannot process."""
+
+from typing import Any
+
+from faust.types import EventT
+
+from consumers.health.breaker import Breaker
+from consumers.health.limits import Limits
+from streams import topics
+from streams.deadletters import Origin, Refusal, headers
+from streams.errors import RecordError
+from streams.plan import Plan
+from streams.transport.worker import ExactApp
+
+
+class Refusals:
+    """The dead letters of one app, and the breaker that ends the worker when they are too many."""
+
+    def __init__(self, app: ExactApp, plan: Plan, stage: str, limits: Limits) -> None:
+        self._app = app
+        self._plan = plan
+        self._stage = stage
+        self.breaker = Breaker(limits)
+
+    async def settle(self, event: EventT[Any], error: RecordError | None) -> None:
+        """Count a record. A refused one is a stored dead letter when this returns.
+
+        Nothing that it causes may be sent before: who sees its tombstone must find it among the
+        dead letters. Raises TooManyDeadLettersError when a limit is passed.
+        """
+        if error is not None:
+            await self._app.send_record(
+                topics.DEAD_LETTERS.name,
+                0,
+                event.message.value,
+                event.message.key,
+                headers(self._refusal(event, error)),
+            )
+        self.breaker = self.breaker.after(error is not None)
+        self.breaker.check()
+
+    def _refusal(self, event: EventT[Any], error: RecordError) -> Refusal:
+        message = event.message
+        timestamp = int((message.timestamp or 0) * 1000)
+        return Refusal(
+            origin=Origin(message.topic, message.partition, message.offset, timestamp),
+            error=type(error).__name__,
+            message=str(error),
+            stage=self._stage,
+            app=self._app.conf.id,
+            run=self._plan.run.name,
+            run_id=self._plan.id,
+        )

@@ -1,0 +1,1 @@
+"""The language model: loading it, its hooks, and which forward computes them."""

@@ -1,0 +1,146 @@
+"""Language models through transformer-lens: by name or from a local Hugging Face folder."""
+
+import logging
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from consumers.inference.models import LanguageModel, one_line
+from streams.errors import ModelError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PROCESSING = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+
+
+def load_model(
+    location: str, device: str = "auto", dtype: str = "float32", processing: Sequence[str] = ()
+) -> LanguageModel:
+    """Return the model that a transformer-lens name or a local Hugging Face folder stands for.
+
+    processing: weight processing that a dictionary asks for, see ``processing_of``. Raises
+    ModelError in one line for anything that cannot be loaded; no pickled weights are read.
+    """
+    if dtype not in DTYPES:
+        raise ModelError(f"unknown model dtype {dtype!r}: take one of {', '.join(DTYPES)}")
+    place = pick_device(device)
+    folder = Path(location).expanduser()
+    if folder.is_dir():
+        _check_folder(folder)
+        location = str(folder)
+    elif not _HUB_NAME.fullmatch(location):
+        raise ModelError(f"there is no model folder {location}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net, options = _boot(location, place, DTYPES[dtype], folder.is_dir(), processing)
+    net.eval()
+    vocabulary, context = int(net.cfg.d_vocab), int(net.cfg.n_ctx)
+    names = tuple(sorted(net.hook_dict))
+    processed = bool(processing)
+    return LanguageModel(location, net, place, vocabulary, context, names, options, processed)
+
+
+def processing_of(wishes: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the weight processing that dictionaries ask for, by their name.
+
+    Raises ModelError if they disagree or ask for what cannot be done here.
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for name, options in wishes.items():
+        wanted = {key: value for key, value in options.items() if value not in (False, None)}
+        for key, value in wanted.items():
+            if key not in _PROCESSING or value is not True:
+                raise ModelError(
+                    f"dictionary {name!r} was trained on a model loaded with {key}={value!r}, "
+                    "which Millrace cannot do"
+                )
+        found.setdefault(tuple(sorted(wanted)), name)
+    if len(found) > 1:
+        (one, first), (other, second) = list(found.items())[:2]
+        raise ModelError(
+            f"dictionaries {first!r} and {second!r} need different weights of the model "
+            f"({_words(one)} against {_words(other)}): put them into two runs"
+        )
+    return next(iter(found), ())
+
+
+def pick_device(wanted: str) -> torch.device:
+    """Return the device for cpu, cuda, cuda:N, mps or auto; ModelError if it is not there."""
+    has_mps = torch.backends.mps.is_available()
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    kind, _, number = wanted.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise ModelError(f"unknown device {wanted!r}: take cpu, cuda, cuda:N, mps or auto")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}[kind]
+    if int(number or 0) >= there:
+        raise ModelError(f"this machine has no device {wanted}")
+    return torch.device(wanted)
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} is no Hugging Face model folder: it has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth"))
+        what = f"only {', '.join(pickled)}" if pickled else "no weights"
+        raise ModelError(
+            f"model folder {folder} has {what}: weights are read from safetensors alone, "
+            "since pickled ones can run code"
+        )
+
+
+def _boot(
+    location: str, device: torch.device, dtype: torch.dtype, local: bool, processing: Sequence[str]
+) -> tuple[Any, dict[str, Any]]:
+    """Return the model and the options of its forward: bridge first, HookedTransformer second."""
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers.utils import logging as hub_logging
+
+    hub_logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    steps = {step: step in processing for step in _PROCESSING}
+    try:
+        net: Any = TransformerBridge.boot_transformers(location, device=device, dtype=dtype)
+    except Exception as error:  # whatever the libraries raise, the person gets one line
+        if local or not _official(location):
+            what = f"cannot load model {location}"
+            if not local:
+                what = f"{location} is neither a model folder nor a name that can be loaded"
+            raise ModelError(f"{what}: {one_line(error)}") from error
+        return _boot_hooked(location, device, dtype, steps), {}
+    config = net.original_model.config
+    two_sided = config.is_encoder_decoder or "MaskedLM" in str(net.cfg.architecture)
+    if two_sided or not net.adapter.supports_causal_loss:
+        raise ModelError(f"{location} is no causal language model, so it cannot be used")
+    if processing:
+        net.process_weights(**steps)
+    return net, {"use_cache": False}
+
+
+def _official(name: str) -> bool:
+    from transformer_lens.supported_models import MODEL_ALIASES, OFFICIAL_MODEL_NAMES
+
+    return name in OFFICIAL_MODEL_NAMES or any(name in names for names in MODEL_ALIASES.values())
+
+
+def _boot_hooked(
+    name: str, device: torch.device, dtype: torch.dtype, steps: Mapping[str, bool]
+) -> Any:
+    """Return a HookedTransformer of an official name that the bridge could not load."""
+    from transformer_lens import HookedTransformer
+
+    try:
+        return HookedTransformer.from_pretrained_no_processing(
+            name, device=device, dtype=dtype, **steps
+        )
+    except Exception as error:  # as in _boot
+        raise ModelError(f"cannot load model {name}: {one_line(error)}") from error
+
+
+def _words(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,162 @@
+"""Language models: the values at their hooks, and what is known of these."""
+
+import difflib
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from consumers.inference.forwards import AllSeenError, Twin
+from streams.errors import ModelError
+from streams.hub import out_of_reach
+from streams.runs import Forward
+
+_GATES = {
+    "attn.hook_result": "set_use_attn_result",
+    "hook_q_input": "set_use_split_qkv_input",
+    "hook_k_input": "set_use_split_qkv_input",
+    "hook_v_input": "set_use_split_qkv_input",
+    "hook_mlp_in": "set_use_hook_mlp_in",
+    "hook_attn_in": "set_use_attn_in",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LanguageModel:
+    """A causal model on its device. hooks: every name that can be asked for.
+
+    net: transformer-lens' model. twin: a faster one that computes instead, for the hooks that it
+    was made for. processed: the weights are not those that were published.
+
+    Weights are used as they were published unless a dictionary asks for processing, so a dictionary
+    trained on a model with folded or centred weights must say so in its metadata.
+    """
+
+    location: str
+    net: Any
+    device: torch.device
+    vocabulary: int
+    context: int
+    hooks: tuple[str, ...]
+    options: Mapping[str, Any]
+    processed: bool = False
+    twin: Twin | None = None
+
+    @property
+    def forward(self) -> Forward:
+        """Whose code computes the forward pass."""
+        return "transformer-lens" if self.twin is None else "transformers"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        found: torch.dtype = next(self.net.parameters()).dtype
+        return found
+
+    def run(self, ids: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
+        """Return the value of each hook for ids [row, position], from one forward pass.
+
+        The pass ends at the last of the hooks. Rows are padded on the right and carry no mask: in a
+        causal model no token sees the padding. Raises ModelError for a hook that does not fire.
+        """
+        wanted = set(hooks)
+        seen = self._hooked_run(ids, wanted) if self.twin is None else self.twin.run(ids, hooks)
+        if silent := ", ".join(sorted(wanted - seen.keys())):
+            raise ModelError(f"hook {silent} does not fire when {self.location} reads text")
+        return seen
+
+    def widths(self, hooks: Iterable[str]) -> dict[str, int]:
+        """Return how many values each hook has per token; [head, value] hooks count both.
+
+        Raises ModelError for an unknown name, for a hook without one vector per token, and for a
+        model in which a token sees later ones. Turns on hooks that transformer-lens keeps off.
+        """
+        names = sorted(set(hooks))
+        for name in names:
+            self._check_name(name)
+            self._open(name)
+        if not names:
+            return {}
+        short, long = (self._probe(names, length) for length in (3, 5))
+        return {name: self._width(name, short[name], long[name]) for name in names}
+
+    def content(self) -> str:
+        """Return a hash of all parameters: names, types, shapes and bytes."""
+        return content_of(self.net.named_parameters())
+
+    def _hooked_run(self, ids: Tensor, wanted: set[str]) -> dict[str, Tensor]:
+        """Return what transformer-lens' own forward gives at the hooks, as far as they fire."""
+        seen: dict[str, Tensor] = {}
+
+        def keep(name: str) -> Any:
+            def hook_function(value: Tensor, hook: Any) -> None:
+                seen.setdefault(name, value)
+                if len(seen) == len(wanted):
+                    raise AllSeenError
+
+            return hook_function
+
+        with (
+            torch.inference_mode(),
+            suppress(AllSeenError),
+            self.net.hooks(fwd_hooks=[(name, keep(name)) for name in sorted(wanted)]),
+        ):
+            self.net(ids, return_type=None, **self.options)
+        return seen
+
+    def _check_name(self, name: str) -> None:
+        if name not in self.hooks:
+            raise ModelError(f"{self.location} has no hook {name!r}{close(name, self.hooks)}")
+
+    def _open(self, name: str) -> None:
+        for suffix, setter in _GATES.items():
+            if name.endswith(suffix):
+                getattr(self.net, setter)(True)
+
+    def _probe(self, names: Sequence[str], length: int) -> dict[str, Tensor]:
+        row = torch.arange(1, length + 1, device=self.device) % self.vocabulary
+        return self.run(row.expand(2, -1), names)
+
+    def _width(self, name: str, short: Tensor, long: Tensor) -> int:
+        per_token = short.ndim in (3, 4) and short.shape[2:] == long.shape[2:]
+        if not per_token or [*short.shape[:2], *long.shape[:2]] != [2, 3, 2, 5]:
+            raise ModelError(
+                f"hook {name} of {self.location} has no vector per token, but the shape "
+                f"{list(long.shape)} for 2 rows of 5 tokens"
+            )
+        gap = (short.float() - long[:, :3].float()).norm()
+        if gap > (1e-3 if short.dtype == torch.float32 else 0.05) * short.float().norm():
+            raise ModelError(
+                f"{self.location} is no causal language model: at {name} a token sees later ones, "
+                "so that padding would change the numbers"
+            )
+        return math.prod(short.shape[2:])
+
+
+def content_of(tensors: Iterable[tuple[str, Tensor]], also: str = "") -> str:
+    """Return a hash, 32 hexadecimal digits, of named tensors and of a text."""
+    digest = hashlib.blake2b(also.encode(), digest_size=16)
+    for name, tensor in sorted(tensors, key=lambda item: item[0]):
+        digest.update(f"\0{name}\0{tensor.dtype}\0{list(tensor.shape)}\0".encode())
+        flat = tensor.detach().reshape(-1).cpu().contiguous()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def close(name: str, known: Iterable[str]) -> str:
+    """Return the end of an error message that suggests names like ``name``."""
+    like = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"; close to it: {', '.join(like)}" if like else ""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error of another library says, as one short line."""
+    text = out_of_reach(error) or " ".join(str(error).split()) or type(error).__name__
+    if len(text) > 200:
+        text = text.split(". ")[0]
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,1 @@
+"""The second opinion: the same dashboard data in the plainest way."""

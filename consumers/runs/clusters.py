@@ -1,0 +1,150 @@
+"""Cluster files: JSON that names sets of components."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from consumers.runs.specs import Coactivation, coactivates
+from streams.errors import ModelError, SettingsError
+from streams.names import check_name
+from streams.runs import Clustering, Source
+
+_KEYS = {"name", "iteration", "clusters"}
+
+
+class _DoubledError(Exception):
+    """A JSON object holds a key twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a file we are, for messages."""
+
+    path: Path
+    cluster: str = ""
+
+    def wrong(self, what: str) -> ModelError:
+        at = f"cluster file {self.path}" + (f", cluster {self.cluster!r}" if self.cluster else "")
+        return ModelError(f"{at}: {what}")
+
+
+def load_clustering(
+    path: str, sources: Sequence[Source], coactivation: Coactivation = "auto"
+) -> Clustering:
+    """Return the clustering of a file, with the sources' numbers in place of their names.
+
+    The file is ``{"name": ..., "iteration": 0, "clusters": {"id": ["source:index", ...]}}`` or the
+    bare map of clusters, which is then named like the file. Clusters may overlap. Raises ModelError
+    that names file, cluster and label for anything else.
+    """
+    place = _Place(Path(path))
+    document = _read(place)
+    name, iteration, clusters = _parts(document, place)
+    numbers = {source.name: number for number, source in enumerate(sources)}
+    members: list[tuple[int, int]] = []
+    sizes: list[int] = []
+    for cluster, labels in clusters.items():
+        listed = _members(labels, numbers, sources, _Place(place.path, cluster))
+        members += listed
+        sizes.append(len(listed))
+    pairs = np.asarray(members, np.int32).reshape(-1, 2)
+    return Clustering(
+        name=name,
+        iteration=iteration,
+        content=_content(name, iteration, clusters),
+        labels=tuple(clusters),
+        sizes=np.asarray(sizes, np.int32),
+        source=np.ascontiguousarray(pairs[:, 0]),
+        index=np.ascontiguousarray(pairs[:, 1]),
+        coactivation=coactivates(coactivation, len(sizes)),
+    )
+
+
+def _read(place: _Place) -> dict[str, Any]:
+    try:
+        text = place.path.read_text(encoding="utf-8")
+        document = json.loads(text, object_pairs_hook=_once)
+    except OSError as error:
+        raise place.wrong(error.strerror or "cannot be read") from error
+    except UnicodeDecodeError as error:
+        raise place.wrong(f"is not UTF-8 (byte {error.start})") from error
+    except _DoubledError as error:
+        raise place.wrong(f"{error.args[0]!r} stands there twice") from error
+    except (ValueError, RecursionError) as error:
+        raise place.wrong(f"is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise place.wrong("holds no map of clusters")
+    return document
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _DoubledError(key)
+        found[key] = value
+    return found
+
+
+def _parts(document: dict[str, Any], place: _Place) -> tuple[str, int, dict[str, Any]]:
+    """Return name, iteration and the map of clusters."""
+    whole = isinstance(document.get("clusters"), dict)
+    clusters = document["clusters"] if whole else document
+    name = document.get("name", place.path.stem) if whole else place.path.stem
+    iteration = document.get("iteration", 0) if whole else 0
+    if whole and (extra := sorted(document.keys() - _KEYS)):
+        raise place.wrong(f"unknown key {extra[0]!r}: known are name, iteration and clusters")
+    if type(iteration) is not int or iteration < 0:
+        raise place.wrong(f"iteration {iteration!r} is no whole number from 0 on")
+    if not isinstance(name, str):
+        raise place.wrong(f"name {name!r} is no text")
+    if not clusters:
+        raise place.wrong("has no clusters")
+    try:
+        return check_name(name, "clustering"), iteration, clusters
+    except SettingsError as error:
+        raise place.wrong(str(error)) from error
+
+
+def _members(
+    labels: Any, numbers: dict[str, int], sources: Sequence[Source], place: _Place
+) -> list[tuple[int, int]]:
+    """Return (source number, index) of each label of a cluster."""
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise place.wrong('is no list of "source:index" labels')
+    if not labels:
+        raise place.wrong("has no components")
+    found: dict[tuple[int, int], str] = {}
+    for label in labels:
+        member = _member(label, numbers, sources, place)
+        if member in found:
+            raise place.wrong(f"component {label!r} is repeated")
+        found[member] = label
+    return list(found)
+
+
+def _member(
+    label: str, numbers: dict[str, int], sources: Sequence[Source], place: _Place
+) -> tuple[int, int]:
+    name, _, index = label.rpartition(":")
+    if not name or not (index.isascii() and index.isdigit()):
+        raise place.wrong(f"component {label!r} does not read source:index")
+    if name not in numbers:
+        known = ", ".join(numbers)
+        raise place.wrong(f"component {label!r} names an unknown source; known are {known}")
+    number = numbers[name]
+    if int(index) >= sources[number].components:
+        raise place.wrong(
+            f"component {label!r} does not exist: {name} has {sources[number].components}"
+        )
+    return number, int(index)
+
+
+def _content(name: str, iteration: int, clusters: dict[str, Any]) -> str:
+    text = json.dumps([name, iteration, list(clusters.items())])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,205 @@
+"""From what a person asks to a run record, and from a run record to an engine."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from consumers.activations.compute import TorchEngine
+from consumers.activations.sources import LoadedSource, load_dictionary, load_weights, neurons
+from consumers.inference.agreement import with_forward
+from consumers.inference.dtypes import pick_dtype
+from consumers.inference.model_loading import load_model, pick_device, processing_of
+from consumers.inference.models import LanguageModel
+from consumers.runs.clusters import load_clustering
+from consumers.runs.run_checks import (
+    bin_edges,
+    check_corpus,
+    check_criteria,
+    check_names,
+    masked_ids,
+    masked_positions,
+)
+from consumers.runs.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpec, coactivates
+from consumers.tuning.tuning import QUICK
+from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
+from streams.corpus import CorpusRecord, TokenBatch
+from streams.errors import ModelError, RunError
+from streams.plan import Plan, make_plan
+from streams.runs import Clustering, Kind, Model, RunRecord, Source
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What it takes to load a source, from the settings or from a run record."""
+
+    name: str
+    kind: Kind
+    location: str
+    hook: str | None
+
+
+def create_run(
+    spec: RunSpec, corpus: CorpusRecord, created: str = "", sample: TokenBatch | None = None
+) -> RunRecord:
+    """Return the record of a run over a corpus, after loading everything it names once.
+
+    created: the time, as text. sample: rows of the corpus to choose the micro-batch with, if that
+    is "auto"; random ones if None. Raises ModelError, RunError or SettingsError in one line for
+    whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
+    """
+    return prepare_run(spec, corpus, created, sample).plan.run
+
+
+def prepare_run(
+    spec: RunSpec, corpus: CorpusRecord, created: str = "", sample: TokenBatch | None = None
+) -> TorchEngine:
+    """Return the engine of a new run, whose plan holds its record; errors as in ``create_run``.
+
+    The corpus need not be sealed yet, nor be on a broker.
+    """
+    check_names(spec)
+    check_criteria(spec.criteria)
+    device = pick_device(spec.model.device)
+    dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
+    wanted = [_wanted(source) for source in spec.sources]
+    model, loaded = _load(wanted, spec.model.path, device, dtype)
+    check_corpus(corpus, model, loaded)
+    hooks = sorted({source.hook for source in loaded})
+    model = with_forward(model, hooks, spec.model.forward, corpus.context)
+    sources = tuple(map(_source, spec.sources, loaded))
+    threads = spec.model.threads or os.cpu_count() or 1
+    run = RunRecord(
+        name=spec.name,
+        corpus=corpus.name,
+        partitions=corpus.partitions,
+        context=corpus.context,
+        model=Model(
+            location=model.location,
+            content=model.content(),
+            vocabulary=corpus.vocabulary,
+            dtype=dtype,
+            micro_batch=1 if size == "auto" else size,
+            threads=threads,
+            forward=model.forward,
+        ),
+        sources=sources,
+        clusterings=_clusterings(spec, sources),
+        shards=spec.shards,
+        store=spec.store,
+        criteria=spec.criteria,
+        k=spec.k,
+        edges=bin_edges(spec.edges),
+        masked_ids=masked_ids(spec, corpus),
+        masked_positions=masked_positions(spec, corpus),
+        sum_bits=spec.sum_bits,
+        bucket_bytes=spec.bucket_bytes,
+        record_bytes=spec.record_bytes,
+        created=created,
+    )
+    engine = TorchEngine(make_plan(run), model, loaded)
+    return _tuned(engine, corpus, sample) if size == "auto" else engine
+
+
+def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:
+    """Return the engine of a run, built from its record alone.
+
+    Raises RunError if the model or a dictionary is not the one that the run was created with, and
+    ModelError if one cannot be loaded here.
+    """
+    run = plan.run
+    wanted = [_Wanted(s.name, s.kind, s.location, s.hook) for s in run.sources]
+    model, loaded = _load(wanted, run.model.location, pick_device(device), run.model.dtype)
+    for source, found in zip(run.sources, loaded, strict=True):
+        if (found.content, found.components) != (source.content, source.components):
+            raise _changed(run, f"{source.kind} {source.name!r} ({source.location})")
+    if model.content() != run.model.content:
+        raise _changed(run, f"model {run.model.location}")
+    hooks = sorted({source.hook for source in loaded})
+    model = with_forward(model, hooks, run.model.forward, run.context)
+    return TorchEngine(plan, model, loaded)
+
+
+def _tuned(engine: TorchEngine, corpus: CorpusRecord, sample: TokenBatch | None) -> TorchEngine:
+    """Return the engine with the micro-batch that measures best here."""
+    rows = corpus.batch_rows
+    sample = sample or random_sample(corpus, rows)
+    size = chosen_micro_batch(engine, sample, rows, QUICK)
+    log.info("micro-batch %d measured best for batches of %d rows", size, rows)
+    run = with_micro_batch(engine.plan, size).run
+    return TorchEngine(make_plan(run), engine.model, engine.sources)
+
+
+def _load(
+    wanted: Sequence[_Wanted], location: str, device: torch.device, dtype: str
+) -> tuple[LanguageModel, list[LoadedSource]]:
+    """Return the model, with the processing that the dictionaries ask for, and the sources."""
+    given = {one.name: _given(one, device) for one in wanted if one.kind != "neurons"}
+    wishes = {name: one.wishes for name, one in given.items() if one.kind == "dictionary"}
+    model = load_model(location, str(device), dtype, processing_of(wishes))
+    hooks = [given[one.name].hook if one.name in given else str(one.hook) for one in wanted]
+    widths = model.widths(hooks)
+    loaded = []
+    for one, hook in zip(wanted, hooks, strict=True):
+        source = given.get(one.name) or neurons(one.name, hook, widths[hook])
+        if source.width != widths[hook]:
+            raise ModelError(
+                f"{source.kind} {source.name!r} reads {source.width} values, hook {hook} of "
+                f"{model.location} has {widths[hook]}"
+            )
+        loaded.append(source)
+    return model, loaded
+
+
+def _given(one: _Wanted, device: torch.device) -> LoadedSource:
+    if one.kind == "dictionary":
+        return load_dictionary(one.name, one.location, one.hook, device)
+    return load_weights(one.name, one.location, str(one.hook), device)
+
+
+def _wanted(spec: SourceSpec) -> _Wanted:
+    if isinstance(spec, DictionarySpec):
+        location = spec.path or f"{spec.release}#{spec.id}"
+        return _Wanted(spec.name, "dictionary", location, spec.hook)
+    if isinstance(spec, WeightsSpec):
+        return _Wanted(spec.name, "weights", f"{spec.path}#{spec.tensor}", spec.hook)
+    return _Wanted(spec.name, "neurons", "", spec.hook)
+
+
+def _source(spec: SourceSpec, loaded: LoadedSource) -> Source:
+    outside = [index for index in spec.dropped if not 0 <= index < loaded.components]
+    if outside:
+        raise ModelError(
+            f"{loaded.kind} {spec.name!r}: dropped component {outside[0]} does not exist, "
+            f"it has {loaded.components}"
+        )
+    return Source(
+        name=spec.name,
+        kind=loaded.kind,
+        location=loaded.location,
+        content=loaded.content,
+        hook=loaded.hook,
+        components=loaded.components,
+        sign=spec.sign or loaded.sign,
+        threshold=spec.threshold,
+        dropped=tuple(sorted(set(spec.dropped))),
+        singles=spec.singles,
+        coactivation=spec.singles and coactivates(spec.coactivation, loaded.components),
+    )
+
+
+def _clusterings(spec: RunSpec, sources: Sequence[Source]) -> tuple[Clustering, ...]:
+    found = tuple(load_clustering(c.path, sources, c.coactivation) for c in spec.clusterings)
+    names = [(one.name, one.iteration) for one in found]
+    for number, (name, iteration) in enumerate(names):
+        if (name, iteration) in names[:number]:
+            raise ModelError(f"two cluster files are named {name!r}, iteration {iteration}")
+    return found
+
+
+def _changed(run: RunRecord, what: str) -> RunError:
+    return RunError(f"{what} is not the one that run {run.name} was created with: make a new run")

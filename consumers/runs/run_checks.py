@@ -1,0 +1,88 @@
+"""What must fit together before a run is created."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from consumers.activations.sources import LoadedSource
+from consumers.inference.models import LanguageModel
+from consumers.runs.specs import RunSpec
+from streams.arrays import F32, I64
+from streams.corpus import CorpusRecord
+from streams.errors import ModelError, RunError, SettingsError
+from streams.names import check_name
+from streams.runs import CRITERIA, default_edges
+
+log = logging.getLogger(__name__)
+
+
+def check_names(spec: RunSpec) -> None:
+    """Raise SettingsError unless the names of run and sources are usable and unique."""
+    check_name(spec.name, "run")
+    names = [check_name(source.name, "source") for source in spec.sources]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise SettingsError(f"two sources are named {name!r}")
+
+
+def check_criteria(criteria: Sequence[str]) -> None:
+    """Raise RunError unless each criterion is known and named once."""
+    unknown = [name for name in criteria if name not in CRITERIA]
+    if unknown or not criteria or len(set(criteria)) < len(criteria):
+        raise RunError(
+            f"criteria {', '.join(criteria) or 'are empty'}: take each of {', '.join(CRITERIA)} "
+            "at most once"
+        )
+
+
+def check_corpus(
+    corpus: CorpusRecord, model: LanguageModel, sources: Sequence[LoadedSource]
+) -> None:
+    """Raise ModelError if the rows of a corpus do not fit the model; warn for dictionaries."""
+    if corpus.vocabulary > model.vocabulary:
+        raise ModelError(
+            f"corpus {corpus.name} has {corpus.vocabulary} token ids (tokenizer "
+            f"{corpus.tokenizer}), model {model.location} knows {model.vocabulary}"
+        )
+    if corpus.context > model.context:
+        raise ModelError(
+            f"corpus {corpus.name} has rows of {corpus.context} tokens, model {model.location} "
+            f"takes {model.context}"
+        )
+    for source in sources:
+        if source.context and corpus.context > source.context:
+            log.warning(
+                "dictionary %r was trained at %d tokens of context, corpus %s has rows of %d",
+                source.name,
+                source.context,
+                corpus.name,
+                corpus.context,
+            )
+
+
+def bin_edges(edges: Sequence[float] | None) -> F32:
+    """Return the histogram edges as float32; RunError unless they rise."""
+    if edges is None:
+        return default_edges()
+    found = np.asarray(edges, np.float32)
+    if not len(found) or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
+        raise RunError("histogram edges must be numbers that rise")
+    return found
+
+
+def masked_ids(spec: RunSpec, corpus: CorpusRecord) -> I64:
+    """Return the token ids that count as absent, ascending."""
+    special = corpus.special_ids if spec.mask_special else ()
+    outside = [i for i in spec.mask_ids if not 0 <= i < corpus.vocabulary]
+    if outside:
+        raise RunError(f"mask_ids: {outside[0]} lies outside the {corpus.vocabulary} token ids")
+    return np.asarray(sorted({*special, *spec.mask_ids}), np.int64)
+
+
+def masked_positions(spec: RunSpec, corpus: CorpusRecord) -> I64:
+    """Return the positions that count as absent, ascending."""
+    outside = [p for p in spec.mask_positions if not 0 <= p < corpus.context]
+    if outside:
+        raise RunError(f"mask_positions: {outside[0]} lies outside rows of {corpus.context} tokens")
+    return np.asarray(sorted(set(spec.mask_positions)), np.int64)

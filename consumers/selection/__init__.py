@@ -1,0 +1,1 @@
+"""What a batch adds to a run: counts, sums, and the hits that may matter."""

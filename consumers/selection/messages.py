@@ -1,0 +1,141 @@
+"""A computed batch as records for the aggregators: hits as free records, then the chained ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.aggregation.shards import renumbered
+from consumers.selection.selection import Tally
+from streams import codec, topics
+from streams.arrays import I64
+from streams.corpus import PartitionEnd
+from streams.hits import Hits, take
+from streams.partials import HitsPart, SourceEnd, Statistics
+from streams.plan import ENTRY_BYTES, HIT_BYTES, Plan
+from streams.tallies import BucketTally
+
+_SHARE = 4  # a record takes at most this share of the limit: encoded sizes are estimates
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record for one shard: its kind and sequence go into the headers, too."""
+
+    shard: int
+    kind: bytes
+    sequence: int
+    value: bytes
+
+
+def batch_records(
+    plan: Plan, partition: int, sequence: int, tally: Tally, hits: Hits
+) -> Iterator[Outgoing]:
+    """Yield the records of a batch: for every shard its hits, then its statistics."""
+    hits = take(hits, np.argsort(hits.table, kind="stable"))
+    for shard in range(plan.run.shards):
+        for part in _hits_of(plan, shard, hits):
+            record = HitsPart(plan.id, shard, partition, sequence, part)
+            yield Outgoing(shard, topics.HITS, sequence, codec.encode_packed(record))
+        for statistics in _statistics(plan, shard, partition, sequence, tally):
+            yield Outgoing(shard, topics.STATISTICS, sequence, codec.encode_packed(statistics))
+
+
+def refused_records(plan: Plan, partition: int, sequence: int) -> Iterator[Outgoing]:
+    """Yield what a dead-lettered batch sends: records that advance every chain and add nothing."""
+    for shard in range(plan.run.shards):
+        buckets = plan.buckets_of(shard)
+        record = Statistics(
+            plan.id, shard, partition, sequence, buckets.start, buckets.stop, 0, 0, refused=True
+        )
+        yield Outgoing(shard, topics.STATISTICS, sequence, codec.encode(record))
+
+
+def end_records(plan: Plan, end: PartitionEnd) -> Iterator[Outgoing]:
+    """Yield the end of a source partition for every shard."""
+    for shard in range(plan.run.shards):
+        record = SourceEnd(plan.id, shard, end.partition, end.batches)
+        yield Outgoing(shard, topics.SOURCE_END, end.batches, codec.encode(record))
+
+
+def _hits_of(plan: Plan, shard: int, hits: Hits) -> Iterator[Hits]:
+    """Yield a shard's hits with tables numbered within it, in parts that fit a record each."""
+    buckets = plan.buckets_of(shard)
+    bounds = plan.bucket_first[[buckets.start, buckets.stop]] * plan.criteria
+    first, stop = np.searchsorted(hits.table, bounds)
+    if first == stop:
+        return
+    size = np.cumsum(HIT_BYTES + ENTRY_BYTES * hits.rows[first:stop].astype(np.int64))
+    limit = plan.run.record_bytes // _SHARE
+    for group in np.split(np.arange(first, stop), _cuts(size, limit)):
+        part = take(hits, group)
+        yield renumbered(part, int(bounds[0]))
+
+
+def _cuts(size: I64, limit: int) -> list[int]:
+    """Return where to cut a growing total so that no piece passes the limit."""
+    cuts: list[int] = []
+    before = 0
+    while size[-1] - before > limit:
+        at = int(np.searchsorted(size, before + limit, side="right"))
+        at = max(at, (cuts[-1] if cuts else 0) + 1)
+        if at >= len(size):
+            break
+        cuts.append(at)
+        before = int(size[at - 1])
+    return cuts
+
+
+def _statistics(
+    plan: Plan, shard: int, partition: int, sequence: int, tally: Tally
+) -> Iterator[Statistics]:
+    """Yield the chained records of a shard: one, unless its tallies do not fit one record."""
+    buckets = plan.buckets_of(shard)
+    limit = plan.run.record_bytes // _SHARE
+    first, size = buckets.start, 0
+    tallies: list[BucketTally] = []
+
+    def chained(stop: int) -> Statistics:
+        return Statistics(
+            plan.id,
+            shard,
+            partition,
+            sequence,
+            first,
+            stop,
+            tally.tokens,
+            tally.rows,
+            refused=False,
+            tallies=tuple(tallies),
+        )
+
+    for bucket in buckets:
+        part = bucket_tally(plan, bucket, tally)
+        if part is None:
+            continue
+        more = 12 * len(part.count) + 20 * len(part.sum)
+        if tallies and size + more > limit:
+            yield chained(bucket)
+            first, size, tallies = bucket, 0, []
+        tallies.append(part)
+        size += more
+    yield chained(buckets.stop)
+
+
+def bucket_tally(plan: Plan, bucket: int, tally: Tally) -> BucketTally | None:
+    """Return the part of a tally that belongs to one bucket, None if nothing does."""
+    base, end = plan.counter_first[bucket : bucket + 2]
+    first, stop = np.searchsorted(tally.count_at, (base, end))
+    clusters = plan.bucket_first[bucket : bucket + 2]
+    low, high = np.searchsorted(tally.cluster, clusters)
+    if first == stop and low == high:
+        return None
+    return BucketTally(
+        bucket=bucket,
+        count_at=(tally.count_at[first:stop] - base).astype(np.uint32),
+        count=tally.count[first:stop],
+        sum_at=(tally.cluster[low:high] - clusters[0]).astype(np.uint32),
+        sum=tally.sum[low:high],
+        low=tally.low[low:high],
+        high=tally.high[low:high],
+    )

@@ -1,0 +1,226 @@
+"""What one batch adds to a run: its counts and sums, and the hits that may matter.
+
+Pure functions from sparse activations to a tally and candidate hits, over all clusters at once.
+The oracle computes the same numbers one cluster at a time; tests hold the two together.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.activations.engine import Activations
+from consumers.compiled import compiled
+from consumers.selection.counting import Counted, counted
+from consumers.selection.membership import SILENT, ClusterTokens, Runs, cluster_tokens, runs_of
+from consumers.selection.pairs import coactivations, member_pairs
+from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
+from streams.corpus import TokenBatch
+from streams.errors import OverflowingSumError
+from streams.hits import Hits
+from streams.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """What a batch adds, sparse and in global numbers, addresses and clusters ascending."""
+
+    tokens: int
+    rows: int
+    count_at: I64
+    count: I64
+    cluster: I64
+    sum: I64
+    low: F32
+    high: F32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """One per criterion, cluster and row that fires under it strongly enough: its rank.
+
+    sample_high and sample_low: the row's sample key.
+    """
+
+    table: U32
+    score: F32
+    sample_high: U64
+    sample_low: U64
+    row: I32
+    peak: I32
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """A batch's tally and candidates, and what the rows of these are made of."""
+
+    tally: Tally
+    candidates: Candidates
+    plan: Plan
+    batch: TokenBatch
+    runs: Runs
+
+
+def valid_tokens(plan: Plan, batch: TokenBatch) -> Bool:
+    """Return which tokens count, [row, position]: no padding, no masked id, no masked position."""
+    valid = batch.mask & ~np.isin(batch.ids, plan.run.masked_ids)
+    positions = np.arange(batch.ids.shape[1])
+    return valid & ~np.isin(positions, plan.run.masked_positions)
+
+
+def select(
+    plan: Plan,
+    batch: TokenBatch,
+    valid: Bool,
+    activations: Activations,
+    least: F32 | None = None,
+) -> Selection:
+    """Return what a batch adds.
+
+    least [table]: scores below it are no candidates; None for all. Raises OverflowingSumError if an
+    activity is beyond fixed point.
+    """
+    if least is None:
+        least = np.full(plan.clusters * plan.criteria, SILENT, np.float32)
+    positions = valid.shape[1]
+    runs = runs_of(plan, activations, positions)
+    tokens = cluster_tokens(plan.member_first, plan.members, runs, valid.size)
+    _check_sums(plan, tokens.activity)
+    at_maximum = plan.run.criteria.index("maximum") if "maximum" in plan.run.criteria else 0
+    found = counted(plan, tokens, (len(valid), positions), least[at_maximum :: plan.criteria])
+    fired = np.flatnonzero(runs.fired)
+    counts = [
+        (found.count_at, found.count),
+        (plan.at_component[fired], runs.fired[fired]),
+        member_pairs(plan, runs, valid.size),
+        *(
+            coactivations(clustering, plan.at_coactivation, tokens, valid.size)
+            for clustering in plan.clusterings
+            if clustering.coactivation
+        ),
+    ]
+    at = np.concatenate([a for a, _ in counts])
+    order = np.argsort(at, kind="stable")  # merges what is sorted already
+    tally = Tally(
+        tokens=int(valid.sum()),
+        rows=int(valid.any(axis=1).sum()),
+        count_at=at[order],
+        count=np.concatenate([c for _, c in counts])[order],
+        cluster=found.cluster,
+        sum=found.sum,
+        low=found.low,
+        high=found.high,
+    )
+    candidates = _candidates(plan, batch, valid, tokens, found, least)
+    return Selection(tally, candidates, plan, batch, runs)
+
+
+def with_rows(selection: Selection, which: AnyArray) -> Hits:
+    """Return the candidates ``which`` as hits, with the rows of every member."""
+    plan, runs, candidates = selection.plan, selection.runs, selection.candidates
+    row = candidates.row[which]
+    cluster = candidates.table[which].astype(np.int64) // plan.criteria
+    rows = np.zeros(len(which), np.int32)
+    where = (cluster, row, runs.positions, plan.member_first, plan.members, runs.first, runs.token)
+    none = np.zeros(0, np.int64)
+    _row_entries(*where, rows, none, none, fill=False)
+    total = int(rows.sum(dtype=np.int64))
+    member, entry = np.empty(total, np.int64), np.empty(total, np.int64)
+    _row_entries(*where, rows, member, entry, fill=True)
+    return Hits(
+        table=candidates.table[which],
+        score=candidates.score[which],
+        sample_high=candidates.sample_high[which],
+        sample_low=candidates.sample_low[which],
+        peak=candidates.peak[which],
+        partition=np.full(len(which), selection.batch.partition, np.int32),
+        sequence=np.full(len(which), selection.batch.sequence, np.int64),
+        row=row,
+        rows=rows,
+        member=member.astype(np.int32),
+        position=runs.token[entry] - np.repeat(row, rows) * np.int32(runs.positions),
+        value=runs.value[entry],
+    )
+
+
+def _check_sums(plan: Plan, activity: F32) -> None:
+    largest = float(np.rint(activity.max(initial=0.0).astype(np.float64) * 2.0**plan.run.sum_bits))
+    if largest * len(activity) >= 2.0**62:
+        raise OverflowingSumError(
+            f"an activity of {activity.max():g} is too large for sums in units of "
+            f"2**-{plan.run.sum_bits}: start a new run with fewer sum_bits"
+        )
+
+
+def _candidates(
+    plan: Plan,
+    batch: TokenBatch,
+    valid: Bool,
+    tokens: ClusterTokens,
+    found: Counted,
+    least: F32,
+) -> Candidates:
+    parts = {"maximum": (found.peak, found.peak_cluster)}
+    if "last" in plan.run.criteria:
+        parts["last"] = _lasts(
+            tokens, valid, least[plan.run.criteria.index("last") :: plan.criteria]
+        )
+    at = np.concatenate([parts[criterion][0] for criterion in plan.run.criteria])
+    table = [
+        parts[criterion][1] * np.uint32(plan.criteria) + np.uint32(number)
+        for number, criterion in enumerate(plan.run.criteria)
+    ]
+    token = tokens.token[at]
+    row = token // np.int32(valid.shape[1])
+    keys = np.ascontiguousarray(batch.keys).view(">u8").astype(np.uint64)
+    return Candidates(
+        table=np.concatenate(table),
+        score=tokens.activity[at],
+        sample_high=keys[row, 0],
+        sample_low=keys[row, 1],
+        row=row,
+        peak=token - row * np.int32(valid.shape[1]),
+    )
+
+
+def _lasts(tokens: ClusterTokens, valid: Bool, least: F32) -> tuple[I64, U32]:
+    """Return the tokens that are the last valid one of their row, and whose they are."""
+    rows, positions = valid.shape
+    last = positions - 1 - np.argmax(valid[:, ::-1], axis=1)
+    is_last = np.zeros(valid.size, dtype=bool)
+    is_last[np.arange(rows) * positions + last] = True
+    at = np.flatnonzero(is_last[tokens.token])
+    cluster = np.searchsorted(tokens.first, at, side="right") - 1
+    told = np.flatnonzero(tokens.activity[at] >= least[cluster])
+    return at[told], cluster[told].astype(np.uint32)
+
+
+@compiled
+def _row_entries(
+    cluster: I64,
+    row: I32,
+    positions: int,
+    member_first: I64,
+    members: I64,
+    first: I64,
+    token: I32,
+    rows: AnyArray,
+    member: AnyArray,
+    entry: AnyArray,
+    fill: bool,
+) -> None:
+    """Count each hit's entries into ``rows``; with ``fill``, say which they are, and whose."""
+    n = 0
+    for hit in range(len(cluster)):
+        begin, before = member_first[cluster[hit]], n
+        for j in range(begin, member_first[cluster[hit] + 1]):
+            run = token[first[members[j]] : first[members[j] + 1]]
+            at = np.searchsorted(run, row[hit] * positions)
+            while at < len(run) and run[at] < (row[hit] + 1) * positions:
+                if fill:
+                    member[n], entry[n] = j - begin, first[members[j]] + at
+                n += 1
+                at += 1
+        rows[hit] = n - before

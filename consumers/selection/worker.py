@@ -1,0 +1,109 @@
+"""What an activation worker does with one record of the corpus, apart from moving bytes.
+
+The worker's only state is what it has seen of the best samples, which decides what need not be
+sent. It is used from one thread.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.activations.engine import Engine
+from consumers.selection.messages import Outgoing, batch_records, end_records, refused_records
+from consumers.selection.selection import Selection, select, valid_tokens, with_rows
+from consumers.selection.standing import Standing
+from streams import codec, topics
+from streams.corpus import PartitionEnd, TokenBatch
+from streams.errors import RecordError, ShapeError, UndecodableError
+from streams.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a record leads to: records for the shards, in order, and the error if it is refused."""
+
+    records: tuple[Outgoing, ...]
+    error: RecordError | None = None
+    tokens: int = 0
+    rows: int = 0
+    hits: int = 0
+    select_seconds: float = 0.0
+
+
+class ActivationWorker:
+    """Turns records of a corpus into partials of a run."""
+
+    def __init__(
+        self, plan: Plan, engine: Engine, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._clock = clock
+        self._standing = Standing(plan.clusters * plan.criteria, plan.run.k)
+
+    def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Outcome:
+        """Return what the record at ``partition`` of the corpus leads to.
+
+        A record that cannot be processed is refused as a whole, before any of it counts anywhere;
+        if its header names a sequence, every shard is told, so that its chain goes on.
+        """
+        sequence = sequence_in(headers)
+        try:
+            if sequence is None:
+                raise UndecodableError("its headers name no sequence, so it is no part of a corpus")
+            if headers.get(topics.KIND) == topics.END:
+                return Outcome(tuple(self._end(partition, value)))
+            return self._batch(partition, sequence, value)
+        except RecordError as error:
+            if sequence is None or headers.get(topics.KIND) == topics.END:
+                return Outcome((), error)
+            return Outcome(tuple(refused_records(self._plan, partition, sequence)), error)
+
+    def _end(self, partition: int, value: bytes | None) -> Iterator[Outgoing]:
+        end = codec.decode(PartitionEnd, value)
+        if end.partition != partition or end.batches < 0 or end.corpus != self._plan.run.corpus:
+            raise ShapeError("the end of a partition stands in another partition or corpus")
+        return end_records(self._plan, end)
+
+    def _batch(self, partition: int, sequence: int, value: bytes | None) -> Outcome:
+        batch = codec.decode(TokenBatch, value)
+        check_batch(self._plan, batch, partition, sequence)
+        valid = valid_tokens(self._plan, batch)
+        activations = self._engine.compute(batch, valid)
+        begun = self._clock()
+        selection = select(self._plan, batch, valid, activations, self._standing.least)
+        hits = with_rows(selection, self._winners(selection))
+        records = tuple(batch_records(self._plan, partition, sequence, selection.tally, hits))
+        return Outcome(
+            records,
+            tokens=int(batch.mask.sum()),
+            rows=len(batch.ids),
+            hits=len(hits),
+            select_seconds=self._clock() - begun,
+        )
+
+    def _winners(self, selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+        """Take a validated batch into account and return which of its candidates may matter."""
+        self._standing.see(selection.candidates)
+        return np.flatnonzero(self._standing.unbeaten(selection.candidates))
+
+
+def check_batch(plan: Plan, batch: TokenBatch, partition: int, sequence: int) -> None:
+    """Raise ShapeError or VocabularyError unless a batch belongs where it stands."""
+    batch.check(plan.run.model.vocabulary)
+    if (batch.partition, batch.sequence) != (partition, sequence):
+        raise ShapeError(
+            f"batch {batch.partition}/{batch.sequence} stands at {partition}/{sequence}"
+        )
+    if batch.corpus != plan.run.corpus:
+        raise ShapeError(f"a batch of corpus {batch.corpus!r} in {plan.run.corpus!r}")
+    if batch.ids.shape[1] > plan.run.context:
+        raise ShapeError(f"rows of {batch.ids.shape[1]} tokens, the run's have {plan.run.context}")
+
+
+def sequence_in(headers: Mapping[str, bytes]) -> int | None:
+    """Return the sequence that a record's headers name, if they do."""
+    text = headers.get(topics.SEQUENCE, b"")
+    return int(text) if text.isdigit() and len(text) < 19 else None

@@ -1,0 +1,1 @@
+"""The two apps as agents, serving them in a process, and mending a run."""

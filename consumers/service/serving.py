@@ -1,0 +1,151 @@
+"""Workers of a run in this process: apps served until they are told to stop or the run is done."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consumers.activations.engine import Engine
+from consumers.health.limits import Limits
+from consumers.health.progress import Progress
+from consumers.selection.worker import ActivationWorker
+from consumers.service.activation_agent import activations_app
+from consumers.service.aggregate_agent import aggregates_app
+from consumers.snapshots.snapshots import final_manifest
+from streams.app import AppOptions, serve
+from streams.plan import Plan
+from streams.transport.connect import connect
+from streams.transport.worker import ExactApp
+
+_SECONDS_TO_STOP = 30.0
+_TICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many workers of each kind to run in this process."""
+
+    activations: int = 0
+    aggregates: int = 0
+
+
+def serve_run(
+    plan: Plan,
+    broker: str,
+    crew: Crew,
+    make_engine: Callable[[], Engine],
+    progress: Progress,
+    *,
+    until_final: bool,
+    session: float = 60.0,
+    limits: Limits = Limits(),
+) -> None:
+    """Serve workers of a run; return once its final snapshot is there, if ``until_final``.
+
+    Raises what ended a worker; SnapshotError, for one, when a part cannot be written.
+    """
+    last_resort = LastResort()
+    apps: list[ExactApp] = []
+    for _ in range(crew.activations):
+        apps.append(
+            activations_app(
+                plan,
+                lambda: ActivationWorker(plan, make_engine()),
+                broker,
+                options(plan, session, last_resort),
+                progress,
+                limits,
+            )
+        )
+    for _ in range(crew.aggregates):
+        made = options(plan, session, last_resort)
+        apps.append(aggregates_app(plan, broker, made, progress, limits))
+    with last_resort, Watch(plan, broker, progress, active=until_final) as watch:
+        asyncio.run(
+            serve(apps, lambda: watch.done, _TICK_SECONDS, stopping=lambda: last_resort.leave(1))
+        )
+
+
+def options(plan: Plan, session: float, last_resort: "LastResort") -> AppOptions:
+    """Return the options of a worker.
+
+    It is no static member of its group: one that stops cleanly leaves at once, so that others take
+    over and the run can be deleted.
+    """
+    return AppOptions(
+        session=session,
+        heartbeat=min(3.0, session / 4),
+        max_record_bytes=plan.run.record_bytes * 2,
+        leave=last_resort.leave,
+    )
+
+
+class LastResort:
+    """Ends the process for certain, should it not end by itself once it has failed or stops."""
+
+    def __init__(self, seconds: float = _SECONDS_TO_STOP) -> None:
+        self._seconds = seconds
+        self._timer: threading.Timer | None = None
+
+    def leave(self, status: int) -> None:
+        """Give the block its last seconds."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._seconds, os._exit, (status or 1,))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def __enter__(self) -> "LastResort":
+        """Begin the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the process live: whoever called says what went wrong, and with which status."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Watch:
+    """Looks in a thread whether a run's final snapshot is there.
+
+    At once after something was written in this process, else every so many seconds.
+    """
+
+    def __init__(
+        self, plan: Plan, broker: str, progress: Progress, *, active: bool, seconds: float = 0.5
+    ) -> None:
+        self.done = False
+        self._plan = plan
+        self._broker = broker
+        self._progress = progress
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True) if active else None
+
+    def __enter__(self) -> "Watch":
+        """Begin to look."""
+        if self._thread is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop looking."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        client = connect(self._broker)
+        try:
+            parts, looked = -1, 0.0
+            while not self._ended.wait(_TICK_SECONDS):
+                written, now = self._progress.done.parts, time.monotonic()
+                if written == parts and now - looked < self._seconds:
+                    continue
+                parts, looked = written, now
+                if final_manifest(client, self._plan) is not None:
+                    self.done = True
+                    return
+        finally:
+            client.close()

@@ -1,0 +1,126 @@
+"""The rows of a corpus at many places, read where they stand and given out in pieces.
+
+A partition's batches lie in it in the order of their sequences, and perhaps some of them twice, so
+none stands at an offset below its sequence, and none nearer to one before it than by the
+difference of their sequences. Long stretches that nothing asks for are passed over.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from consumers.snapshots.samples import sequence_of
+from consumers.snapshots.tables import sample_keys, table_of
+from streams import codec, topics
+from streams.arrays import I64, AnyArray
+from streams.corpus import TokenBatch
+from streams.errors import RecordError, SnapshotError
+from streams.snapshot import SAMPLES
+from streams.transport.client import Client, StoredRecord
+
+# Kafka gives a reader that begins anew this many usual batches at once.
+_STRETCH = 1024
+_ROWS_PER_PIECE = 4096
+
+
+def sample_tables(
+    client: Client, corpus: str, partition: I64, sequence: I64, row: I64
+) -> Iterator[pa.Table]:
+    """Yield the samples at places, which are sorted and each there once.
+
+    Raises SnapshotError if the corpus no longer holds one.
+    """
+    waiting: list[pa.Table] = []
+    for found in _tables(client, corpus, partition, sequence, row):
+        waiting.append(found)
+        if sum(map(len, waiting)) >= _ROWS_PER_PIECE:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _tables(
+    client: Client, corpus: str, partition: I64, sequence: I64, row: I64
+) -> Iterator[pa.Table]:
+    """Yield a table for each batch that some place is in."""
+    for number in np.unique(partition).tolist():
+        inside = slice(*np.searchsorted(partition, (number, number + 1)))
+        sequences, first = np.unique(sequence[inside], return_index=True)
+        rows, stops = row[inside], np.r_[first[1:], inside.stop - inside.start]
+        batches = batches_at(client, corpus, number, sequences)
+        for batch, start, stop in zip(batches, first, stops, strict=True):
+            which = rows[start:stop]
+            if which[-1] >= len(batch.ids):
+                raise _lost(corpus, number, batch.sequence)
+            yield batch_table(batch, which)
+
+
+def batches_at(client: Client, corpus: str, partition: int, sequences: I64) -> Iterator[TokenBatch]:
+    """Yield the batches of a partition at rising sequences.
+
+    Raises SnapshotError if the corpus no longer holds one.
+    """
+    ahead = 0  # of the offsets over the sequences, at least
+    for stretch in np.split(sequences, np.flatnonzero(np.diff(sequences) > _STRETCH) + 1):
+        first = int(stretch[0]) + ahead
+        for offset, batch in _stretch(client, corpus, partition, stretch.tolist(), first):
+            ahead = offset - batch.sequence
+            yield batch
+
+
+def _stretch(
+    client: Client, corpus: str, partition: int, sequences: list[int], start: int
+) -> Iterator[tuple[int, TokenBatch]]:
+    """Yield the batches at rising sequences and their offsets; read the log from ``start`` on."""
+    missing, held, given = set(sequences), {}, 0
+    for record in client.read(topics.tokens(corpus, 1).name, partition, start):
+        sequence = sequence_of(record)
+        batch = _decoded(record, partition) if sequence in missing else None
+        if batch is None:
+            continue
+        missing.remove(sequence)
+        held[sequence] = record.offset, batch
+        while given < len(sequences) and sequences[given] in held:
+            yield held.pop(sequences[given])
+            given += 1
+        if not missing:
+            return
+    raise _lost(corpus, partition, min(missing))
+
+
+def _decoded(record: StoredRecord, partition: int) -> TokenBatch | None:
+    """Return the batch that a record holds, None if it is junk that claims to."""
+    try:
+        batch = codec.decode(TokenBatch, record.value)
+        batch.check(vocabulary=2**32)
+    except RecordError:
+        return None
+    stands = (batch.partition, batch.sequence) == (partition, sequence_of(record))
+    return batch if stands else None
+
+
+def _lost(corpus: str, partition: int, sequence: int) -> SnapshotError:
+    return SnapshotError(
+        f"corpus {corpus} no longer holds batch {sequence} of partition {partition}"
+    )
+
+
+def batch_table(batch: TokenBatch, rows: AnyArray) -> pa.Table:
+    """Return the samples at some rows of a batch."""
+    mask, ids = batch.mask[rows], batch.ids[rows]
+    width = mask.shape[1]
+    lengths = np.where(mask.any(axis=1), width - np.argmax(mask[:, ::-1], axis=1), 0)
+    kept = ids[np.arange(width) < lengths[:, None]].astype(np.int32)
+    bounds = pa.array(np.r_[0, np.cumsum(lengths)], pa.int32())
+    columns = {
+        "partition": np.full(len(rows), batch.partition),
+        "sequence": np.full(len(rows), batch.sequence),
+        "row": rows,
+        "sample": sample_keys(batch.keys[rows]),
+        "document": [batch.documents[r] for r in rows],
+        "domain": [batch.domains[r] for r in rows],
+        "ids": pa.ListArray.from_arrays(bounds, pa.array(kept)),
+    }
+    return table_of(SAMPLES, columns)

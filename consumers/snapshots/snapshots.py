@@ -1,0 +1,267 @@
+"""Writing snapshots: a shard's parts and manifest, then the run manifest over all shards."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from consumers.aggregation.shards import is_complete
+from consumers.snapshots import tables
+from consumers.snapshots.sample_reading import sample_tables
+from streams import codec, topics
+from streams.catalog import get_vocabulary, read_compacted
+from streams.content import Piece, content_hash, hash_of_pieces
+from streams.deadletters import distinct, read_dead_letters
+from streams.errors import SnapshotError
+from streams.merged import merged_samples
+from streams.partials import BucketState, SnapshotRequest
+from streams.plan import Plan
+from streams.runs import RunRecord, run_id
+from streams.snapshot import (
+    TABLES,
+    VERSION,
+    PartFile,
+    RefusedRecord,
+    RunManifest,
+    ShardManifest,
+    run_manifest,
+    shard_manifest,
+    to_json,
+)
+from streams.store import open_store, read_pieces, write_manifest, write_part
+from streams.transport.client import Client
+
+FINAL = "final"
+_SAMPLES_PER_PIECE = 1024
+
+
+def shard_tables(
+    plan: Plan, shard: int, states: Sequence[BucketState], client: Client
+) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
+    """Yield the tables of one shard by name, the large ones in pieces that are made when asked for.
+
+    Shard 0 adds the totals and the vocabulary.
+    """
+    yield "clusters", tables.clusters_table(plan, states)
+    yield "hits", tables.hits_tables(plan, states)
+    yield "samples", sample_tables(client, plan.run.corpus, *tables.places(states))
+    yield "coactivation", tables.coactivation_table(plan, states)
+    yield "member_coactivation", tables.members_table(plan, states)
+    yield "components", tables.components_table(plan, states)
+    if shard == 0:
+        yield "totals", tables.totals_table(states[0])
+        vocabulary = get_vocabulary(client, plan.run.corpus)
+        yield "vocabulary", tables.vocabulary_table(vocabulary.tokens)
+
+
+def write_shard(
+    plan: Plan, snapshot: str, shard: int, states: Sequence[BucketState], client: Client
+) -> ShardManifest:
+    """Write a shard's parts and publish its manifest; doing it again changes nothing."""
+    store = open_store(plan.run.store)
+    files = tuple(
+        write_part(store, plan.run.name, name, shard, table)
+        for name, table in shard_tables(plan, shard, states, client)
+    )
+    first = states[0]
+    manifest = ShardManifest(
+        run=plan.run.name,
+        run_id=plan.id,
+        snapshot=snapshot,
+        shard=shard,
+        complete=all(is_complete(state) for state in states),
+        chain=tuple(first.chain.tolist()),
+        tokens=first.tokens,
+        rows=first.rows,
+        refused=first.refused,
+        files=files,
+    )
+    publish(client, f"{plan.run.name}/{snapshot}/{shard}", to_json(manifest))
+    return manifest
+
+
+def publish(client: Client, key: str, value: bytes) -> None:
+    """Put a manifest on the snapshots topic and wait until it is kept."""
+    with client.sender() as sender:
+        sender.send(topics.SNAPSHOTS.name, 0, value, key=key.encode())
+        sender.flush()
+
+
+def request_snapshot(client: Client, run: RunRecord, snapshot: str) -> None:
+    """Ask every shard of a run, in the stream of its partials, for a part as it then stands."""
+    topic = topics.partials(run.name, run.shards, run.record_bytes).name
+    headers = ((topics.KIND, topics.SNAPSHOT_REQUEST), (topics.SEQUENCE, b"0"))
+    with client.sender() as sender:
+        for shard in range(run.shards):
+            value = codec.encode(SnapshotRequest(run_id(run), shard, snapshot))
+            sender.send(topic, shard, value, headers=headers)
+        sender.flush()
+
+
+def published(client: Client, run: str) -> dict[str, dict[str, bytes]]:
+    """Return a run's manifests on the snapshots topic: per snapshot, "" or the shard -> JSON."""
+    found: dict[str, dict[str, bytes]] = {}
+    for key, value in read_compacted(client, topics.SNAPSHOTS.name).items():
+        name, _, rest = key.decode(errors="replace").partition("/")
+        if name == run:
+            snapshot, _, shard = rest.partition("/")
+            found.setdefault(snapshot, {})[shard] = value
+    return found
+
+
+def final_manifest(client: Client, plan: Plan) -> RunManifest | None:
+    """Return the manifest of a run's final snapshot once it is there."""
+    value = published(client, plan.run.name).get(FINAL, {}).get("")
+    return run_manifest(value) if value and _is_assembled(value, plan) else None
+
+
+def assemble_ready(plan: Plan, client: Client) -> tuple[list[RunManifest], bool]:
+    """Write the run manifest of every snapshot whose shards are all there and that has none.
+
+    Returns the manifests written, and whether some snapshot still waits for shards.
+    """
+    made, waiting = [], False
+    for entries in published(client, plan.run.name).values():
+        ours = _shards_of(entries, plan)
+        if _is_assembled(entries.get(""), plan) or not ours:
+            continue
+        if len(ours) == plan.run.shards:
+            made.append(assemble(plan, [ours[s] for s in range(plan.run.shards)], client))
+        else:
+            waiting = True
+    return made, waiting
+
+
+def _shards_of(entries: Mapping[str, bytes], plan: Plan) -> dict[int, ShardManifest]:
+    """Return the run's shard manifests by shard; junk on the topic is passed over."""
+    found = {}
+    for name, value in entries.items():
+        with suppress(SnapshotError):
+            manifest = shard_manifest(value)
+            if manifest.run_id == plan.id and name == str(manifest.shard):
+                found[manifest.shard] = manifest
+    return {shard: m for shard, m in found.items() if 0 <= shard < plan.run.shards}
+
+
+def _is_assembled(value: bytes | None, plan: Plan) -> bool:
+    with suppress(SnapshotError):
+        return value is not None and run_manifest(value).run_id == plan.id
+    return False
+
+
+def assemble(plan: Plan, shards: Sequence[ShardManifest], client: Client) -> RunManifest:
+    """Write and publish the run manifest over all shards' parts."""
+    files = tuple(file for shard in shards for file in shard.files)
+    manifest = RunManifest(
+        version=VERSION,
+        run=plan.run.name,
+        run_id=plan.id,
+        snapshot=shards[0].snapshot,
+        final=all(shard.complete for shard in shards),
+        content="",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        store=plan.run.store,
+        chains=tuple(shard.chain for shard in shards),
+        files=files,
+        about=about(plan.run),
+        dead_letters=refused_records(plan, client),
+    )
+    return _finish(manifest, content_of(manifest), client)
+
+
+def refused_records(plan: Plan, client: Client) -> tuple[RefusedRecord, ...]:
+    """Return what a run has refused so far, each original position once, in order."""
+    letters = read_dead_letters(client, run=plan.run.name)
+    ours = (entry.refusal for entry in distinct(r for r in letters if r.refusal.run_id == plan.id))
+    found = (
+        RefusedRecord(r.origin.topic, r.origin.partition, r.origin.offset, r.error, r.message)
+        for r in ours
+    )
+    return tuple(sorted(found, key=lambda r: (r.topic, r.partition, r.offset)))
+
+
+def _finish(manifest: RunManifest, content: str, client: Client) -> RunManifest:
+    whole = replace(manifest, content=content)
+    write_manifest(open_store(whole.store), whole)
+    publish(client, f"{whole.run}/{whole.snapshot}", to_json(whole))
+    return whole
+
+
+def content_of(manifest: RunManifest, *, check: bool = False) -> str:
+    """Return the content hash of a snapshot's files; ``check`` compares their checksums first."""
+    files = {name: read_pieces(manifest, name, check=check) for name in TABLES}
+    files["samples"] = read_pieces(manifest, "samples", size=_SAMPLES_PER_PIECE, check=check)
+    pieces: dict[str, Iterable[Piece]] = {n: chain.from_iterable(f) for n, f in files.items()}
+    return hash_of_pieces({**pieces, "samples": merged_samples(files["samples"])})
+
+
+def write_plain(
+    plan: Plan, found: Mapping[str, pa.Table], snapshot: str, store_address: str
+) -> RunManifest:
+    """Write tables that were computed in one process as a snapshot of its own, unpublished."""
+    store = open_store(store_address)
+    files: list[PartFile] = [
+        write_part(store, plan.run.name, name, 0, found[name]) for name in TABLES
+    ]
+    manifest = RunManifest(
+        version=VERSION,
+        run=plan.run.name,
+        run_id=plan.id,
+        snapshot=snapshot,
+        final=True,
+        content=content_hash(found),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        store=store_address,
+        chains=(),
+        files=tuple(files),
+        about=about(plan.run),
+    )
+    write_manifest(store, manifest)
+    return manifest
+
+
+def about(run: RunRecord) -> dict[str, Any]:
+    """Return what people want to know of a run beside its numbers."""
+    return {
+        "model": run.model.location,
+        "model_content": run.model.content,
+        "dtype": run.model.dtype,
+        "micro_batch": run.model.micro_batch,
+        "forward": run.model.forward,
+        "vocabulary": run.model.vocabulary,
+        "corpus": run.corpus,
+        "context": run.context,
+        "criteria": list(run.criteria),
+        "k": run.k,
+        "edges": run.edges.tolist(),
+        "sum_bits": run.sum_bits,
+        "masked_ids": run.masked_ids.tolist(),
+        "masked_positions": run.masked_positions.tolist(),
+        "created": run.created,
+        "sources": [
+            {
+                "name": s.name,
+                "kind": s.kind,
+                "location": s.location,
+                "content": s.content,
+                "hook": s.hook,
+                "components": s.components,
+                "sign": s.sign,
+                "threshold": s.threshold,
+            }
+            for s in run.sources
+        ],
+        "clusterings": [
+            {
+                "name": c.name,
+                "iteration": c.iteration,
+                "clusters": len(c.labels),
+                "coactivation": c.coactivation,
+            }
+            for c in run.clusterings
+        ],
+    }

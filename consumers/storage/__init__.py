@@ -1,0 +1,1 @@
+"""Dense activations by cluster, whole or the best samples' only."""

@@ -1,0 +1,1 @@
+"""Which micro-batch and dtype suit this machine."""

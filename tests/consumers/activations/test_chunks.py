@@ -1,0 +1,273 @@
+"""Chunks on the CPU and on a device, and SAELens' own encode, against dense arrays."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from consumers.activations import chunks
+from consumers.activations.chunks import Buffer, Chunks
+from consumers.activations.dense import Dense
+from consumers.activations.encoders import Encoder
+from consumers.activations.nonzeros import NonZeros
+from consumers.activations.on_device import OnDevice
+from consumers.activations.rules import Rule
+from consumers.activations.timings import Timings
+from streams.arrays import AnyArray, Bool
+from streams.errors import NotFiniteError
+
+CPU = torch.device("cpu")
+Collector = Callable[[str, Encoder, Bool], Chunks | OnDevice]
+
+
+def on_cpu(name: str, encoder: Encoder, kept: Bool) -> Chunks:
+    return Chunks(name, encoder, kept, Buffer())
+
+
+def on_device(name: str, encoder: Encoder, kept: Bool) -> OnDevice:
+    return OnDevice(name, encoder, kept, CPU)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def rectified(components: int, width: int = 16, gated: bool = False) -> Encoder:
+    shift = random(components, seed=2) - 2
+    scale = random(components, seed=3).exp() if gated else torch.ones(components)
+    gate = random(components, seed=4) - 2 if gated else shift
+    cut = random(components, seed=5).clamp(min=0)
+    weight = random(width, components, seed=1).T
+    return Encoder(lambda values: values.float(), weight, Rule(scale, shift, gate, cut))
+
+
+def plain(components: int, width: int = 16) -> Encoder:
+    return Encoder(lambda values: values.float(), random(width, components, seed=1).T)
+
+
+VALUES = Encoder(lambda values: values)
+
+
+def dense(found: NonZeros, tokens: int) -> AnyArray:
+    out = np.zeros((tokens, len(found.count)), np.float32)
+    component = np.repeat(np.arange(len(found.count)), found.count)
+    out[found.token, component] = found.value
+    order = np.lexsort((found.token, component))
+    assert (order == np.arange(len(order))).all()
+    assert (found.value != 0).all()
+    return out
+
+
+@pytest.mark.parametrize("collector", [on_cpu, on_device])
+@pytest.mark.parametrize("tokens", [0, 1, 64, 150])
+@pytest.mark.parametrize("kind", ["relu", "gated", "weights", "values", "narrow"])
+def test_non_zeros_are_those_of_the_dense_array(
+    kind: str, tokens: int, collector: Collector
+) -> None:
+    encoder = {
+        "relu": rectified(300),
+        "gated": rectified(300, gated=True),
+        "weights": plain(300),
+        "values": VALUES,
+        "narrow": rectified(300).in_bfloat16(),
+    }[kind]
+    hooked = random(tokens, 16, seed=7)
+    hooked[::3, 2] = 0
+    expected = encoder.values(hooked)
+    kept = np.ones(expected.shape[1], np.bool_)
+    kept[[3, 5]] = False
+    found = collector("s", encoder, kept).collect(hooked, Timings())
+    got = dense(found, tokens)
+    assert (got[:, [3, 5]] == 0).all()
+    # One and the same product of float32 on this CPU, whatever the chunk.
+    expected[:, [3, 5]] = 0
+    assert got.tobytes() == (expected + 0.0).float().contiguous().numpy().tobytes()
+
+
+def test_the_chunk_does_not_move_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooked, kept = random(500, 96, seed=7), np.ones(700, np.bool_)
+    for encoder in (rectified(700, 96), rectified(700, 96).in_bfloat16()):
+        results = []
+        for most in (4096, 512, 64, 16):
+            monkeypatch.setattr(chunks, "_MOST", most)
+            found = on_cpu("s", encoder, kept).collect(hooked, Timings())
+            results.append((found.token.tobytes(), found.value.tobytes(), found.count.tobytes()))
+        assert len(results[0][0]) > 1000
+        assert results[1:] == results[:1] * 3
+
+
+class Small(Buffer):
+    """Gives room up to some numbers, then none."""
+
+    def __init__(self, most: int, error: Exception) -> None:
+        super().__init__()
+        self.most, self.error = most, error
+
+    def take(self, numbers: int, dtype: torch.dtype) -> torch.Tensor:
+        if numbers > self.most:
+            raise self.error
+        return super().take(numbers, dtype)
+
+
+def test_out_of_memory_halves_the_chunk_and_changes_nothing() -> None:
+    encoder, kept, hooked = rectified(200), np.ones(200, np.bool_), random(100, 16)
+    memory = torch.OutOfMemoryError("out of memory")
+    whole = on_cpu("s", encoder, kept).collect(hooked, Timings())
+    timings = Timings()
+    small = Chunks("s", encoder, kept, Small(30 * 128, memory)).collect(hooked, timings)
+    assert timings.splits == 3
+    assert small.value.tobytes() == whole.value.tobytes()
+    assert small.token.tolist() == whole.token.tolist()
+    with pytest.raises(torch.OutOfMemoryError):
+        Chunks("s", encoder, kept, Small(0, memory)).collect(hooked, Timings())
+    timings = Timings()
+    with pytest.raises(RuntimeError, match="device is lost"):
+        Chunks("s", encoder, kept, Small(0, RuntimeError("device is lost"))).collect(
+            hooked, timings
+        )
+    assert timings.splits == 0
+
+
+def test_a_device_out_of_memory_halves_the_chunk() -> None:
+    encoder, kept, hooked = rectified(200), np.ones(200, np.bool_), random(100, 16)
+    whole = on_device("s", encoder, kept).collect(hooked, Timings())
+    limited, timings = on_device("s", encoder, kept), Timings()
+    inner = limited._chunk
+
+    def chunk(prepared: torch.Tensor, first: int, stop: int) -> object:
+        if stop - first > 60:
+            raise torch.OutOfMemoryError("out of memory")
+        return inner(prepared, first, stop)
+
+    limited._chunk = chunk  # type: ignore[method-assign, assignment]  # a device without memory
+    split = limited.collect(hooked, timings)
+    assert timings.splits == 2
+    assert split.value.tobytes() == whole.value.tobytes()
+
+
+@pytest.mark.parametrize("collector", [on_cpu, on_device])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_what_is_not_finite_is_refused(collector: Collector, narrow: bool) -> None:
+    """Products that overflow to both sides give a NaN with a sign, whose bits are below 0."""
+
+    def collect(first: float, second: float, component: int = 1) -> NonZeros:
+        weight = torch.zeros(3, 4)
+        weight[1, 0], weight[1, 1] = first, second
+        zeros = torch.zeros(3)
+        encoder = Encoder(lambda v: v, weight, Rule(torch.ones(3), zeros, zeros, zeros))
+        kept = np.arange(3) != component if component != 1 else np.ones(3, np.bool_)
+        made = collector("s", encoder.in_bfloat16() if narrow else encoder, kept)
+        return made.collect(torch.full((70, 4), 1e30), Timings())
+
+    assert len(collect(1, -1).value) == 0
+    assert len(collect(2, -1).value) == 70
+    assert len(collect(-1e30, 0).value) == 0  # minus infinity is no activity
+    with pytest.raises(NotFiniteError, match="source s"):
+        collect(1e30, 0)
+    with pytest.raises(NotFiniteError, match="source s"):
+        collect(1e30, -1e30)
+    with pytest.raises(NotFiniteError, match="source s"):
+        collect(float("nan"), 0)
+
+
+@pytest.mark.parametrize("collector", [on_cpu, on_device])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_bias_that_is_not_finite_is_refused_unless_it_silences(
+    collector: Collector, narrow: bool
+) -> None:
+    def collect(bias: float) -> NonZeros:
+        shift = torch.tensor([0.5, bias])
+        parts = (torch.ones(2), shift, shift, torch.zeros(2))
+        encoder = Encoder(lambda v: v, torch.ones(2, 4), Rule(*parts))
+        made = collector("s", encoder.in_bfloat16() if narrow else encoder, np.ones(2, np.bool_))
+        return made.collect(torch.ones(70, 4), Timings())
+
+    assert collect(-float("inf")).count.tolist() == [70, 0]
+    for bias in (float("inf"), float("nan"), -float("nan")):
+        with pytest.raises(NotFiniteError, match="source s"):
+            collect(bias)
+
+
+@pytest.mark.parametrize("collector", [on_cpu, on_device])
+def test_what_is_not_finite_in_a_dropped_component_is_nothing(collector: Collector) -> None:
+    encoder = rectified(5)
+    assert encoder.weight is not None
+    encoder.weight[2] = float("nan")
+    kept = np.arange(5) != 2
+    found = collector("s", encoder, kept).collect(random(9, 16), Timings())
+    assert len(found.value)
+    with pytest.raises(NotFiniteError):
+        collector("s", encoder, np.ones(5, np.bool_)).collect(random(9, 16), Timings())
+
+
+@pytest.mark.parametrize("collector", [on_cpu, on_device])
+@pytest.mark.parametrize("bad", [float("nan"), -float("nan"), float("inf"), -float("inf")])
+def test_signed_values_that_are_not_finite_are_refused(collector: Collector, bad: float) -> None:
+    hooked = random(9, 16)
+    hooked[4, 3] = bad
+    with pytest.raises(NotFiniteError, match="source n"):
+        collector("n", VALUES, np.ones(16, np.bool_)).collect(hooked, Timings())
+
+
+def test_a_second_batch_forgets_the_first() -> None:
+    made = on_cpu("s", rectified(100), np.ones(100, np.bool_))
+    first = dense(made.collect(random(90, 16, seed=1), Timings()), 90)
+    made.collect(random(300, 16, seed=2), Timings())
+    again = dense(made.collect(random(90, 16, seed=1), Timings()), 90)
+    assert first.tobytes() == again.tobytes()
+
+
+def test_each_number_is_written_once_and_read_once() -> None:
+    timings = Timings()
+    on_cpu("s", rectified(100), np.ones(100, np.bool_)).collect(random(90, 16), timings)
+    assert timings.passes == 2
+
+
+def encode(hooked: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
+    found = torch.where(hooked > 0.7, hooked, -0.0)
+    return found if valid is None else found[valid]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_a_sources_own_encode_is_taken_by_parts(size: int) -> None:
+    hooked, kept = random(90, 200), np.ones(200, np.bool_)
+    kept[3] = False
+    found = Dense("d", encode, kept, size).collect(hooked, Timings())
+    expected = encode(hooked).numpy() * kept
+    assert dense(found, 90).tobytes() == (expected + 0.0).astype(np.float32).tobytes()
+
+
+def test_whole_rows_are_taken_by_rows() -> None:
+    hooked, valid = random(5, 8, 20), random(5, 8, seed=1) > 0
+    valid[1] = False
+    found = Dense("d", encode, np.ones(20, np.bool_), 2).collect(hooked, Timings(), valid)
+    expected = encode(hooked)[valid].numpy() + np.float32(0)
+    assert dense(found, int(valid.sum())).tobytes() == expected.tobytes()
+
+
+def test_a_sources_own_encode_goes_on_in_halves_when_memory_runs_out() -> None:
+    asked = []
+
+    def limited(hooked: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
+        asked.append(len(hooked))
+        if len(hooked) > 30:
+            raise torch.OutOfMemoryError("out of memory")
+        return encode(hooked, valid)
+
+    timings, hooked, kept = Timings(), random(90, 20), np.ones(20, np.bool_)
+    found = Dense("d", limited, kept, 64).collect(hooked, timings)
+    assert (asked, timings.splits) == ([64, 32, 16, 16, 16, 16, 16, 10], 2)
+    whole = Dense("d", encode, kept, 64).collect(hooked, Timings())
+    assert found.value.tobytes() == whole.value.tobytes()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_sources_own_encode_must_be_finite_where_it_is_kept(bad: float) -> None:
+    hooked, kept = random(9, 20), np.ones(20, np.bool_)
+    hooked[4, 3] = bad
+    own = Dense("d", lambda hooked, valid: hooked, kept, 4)
+    with pytest.raises(NotFiniteError, match="source d"):
+        own.collect(hooked, Timings())
+    kept[3] = False
+    assert len(own.collect(hooked, Timings()).value) == 9 * 19

@@ -1,0 +1,145 @@
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.aggregation.shards import new_bucket
+from consumers.health.progress import Progress
+from consumers.service import shard_writer
+from consumers.service.shard_writer import ShardWriter
+from consumers.snapshots.snapshots import FINAL, final_manifest, published, write_shard
+from streams.errors import SnapshotError
+from streams.partials import BucketState
+from streams.plan import Plan, make_plan
+from streams.snapshot import ShardManifest
+from streams.store import read_table
+from streams.transport.connect import connect
+from tests import factories
+from tests.published import publish
+
+BROKER = "memory://shard-writer"
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """The plan of a published run of three shards; its name is the test's own."""
+    name = tmp_path.name.replace("_", "-")[:40]
+    record = factories.run_record(name=name, corpus=f"{name}-text", store=str(tmp_path))
+    given = factories.batches(partitions=record.partitions, per_partition=1)
+    publish(connect(BROKER), record, given)
+    return make_plan(record)
+
+
+def states(plan: Plan, shard: int) -> list[BucketState]:
+    return [new_bucket(plan, shard, bucket) for bucket in plan.buckets_of(shard)]
+
+
+def watched(
+    plan: Plan, act: Callable[[ShardWriter], None], until: Callable[[], bool]
+) -> list[BaseException]:
+    """Let a writer work until something is true; return what it failed with."""
+    failures: list[BaseException] = []
+
+    async def work() -> None:
+        writer = ShardWriter(plan, BROKER, failures.append, Progress())
+        assembling = asyncio.ensure_future(writer.assemble_forever())
+        act(writer)
+        while not until() and not failures:
+            await asyncio.sleep(0.01)
+        assembling.cancel()
+        await asyncio.gather(assembling, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
+    return failures
+
+
+def is_final(plan: Plan) -> Callable[[], bool]:
+    client = connect(BROKER)
+    return lambda: final_manifest(client, plan) is not None
+
+
+def test_the_last_of_our_own_parts_is_followed_by_the_manifest_at_once(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time between two looks is longer than this test may take."""
+    for name in ("_SHORTEST_POLL", "_LONGEST_POLL"):
+        monkeypatch.setattr(shard_writer, name, 2 * PATIENCE)
+
+    def act(writer: ShardWriter) -> None:
+        writer.owned(range(3))
+        for shard in range(3):
+            writer.write_final(shard, states(plan, shard))
+
+    assert watched(plan, act, is_final(plan)) == []
+
+
+def test_parts_that_others_write_are_found(plan: Plan) -> None:
+    client = connect(BROKER)
+
+    def act(writer: ShardWriter) -> None:
+        writer.owned([0])
+        writer.write_final(0, states(plan, 0))
+
+    def others() -> None:
+        for shard in (1, 2):
+            write_shard(plan, FINAL, shard, states(plan, shard), client)
+
+    later = threading.Timer(0.3, others)
+    later.start()
+    assert watched(plan, act, is_final(plan)) == []
+    later.join()
+
+
+def test_parts_of_different_shards_are_written_side_by_side(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of two parts waits for the other to begin."""
+    monkeypatch.setattr("consumers.service.shard_writer.os.cpu_count", lambda: 2)
+    both = threading.Barrier(2, timeout=PATIENCE)
+    real = shard_writer.write_shard
+
+    def meeting(*arguments: Any) -> ShardManifest:
+        both.wait()
+        return real(*arguments)
+
+    monkeypatch.setattr(shard_writer, "write_shard", meeting)
+
+    def act(writer: ShardWriter) -> None:
+        for shard in range(2):
+            writer.write_final(shard, states(plan, shard))
+
+    client = connect(BROKER)
+
+    def are_there() -> bool:
+        return len(published(client, plan.run.name).get(FINAL, {})) == 2
+
+    assert watched(plan, act, are_there) == []
+
+
+def test_a_part_that_cannot_be_written_ends_the_worker(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise SnapshotError("no room")
+
+    monkeypatch.setattr(shard_writer, "write_shard", full)
+    failures = watched(plan, lambda w: w.write_final(0, states(plan, 0)), lambda: False)
+    assert [str(failure) for failure in failures] == ["no room"]
+
+
+def test_a_final_part_is_written_once(plan: Plan) -> None:
+    client = connect(BROKER)
+
+    def act(writer: ShardWriter) -> None:
+        writer.owned(range(3))
+        for shard in (0, 0, 1, 2, 2):
+            writer.write_final(shard, states(plan, shard))
+
+    assert watched(plan, act, is_final(plan)) == []
+    manifest = final_manifest(client, plan)
+    assert manifest is not None
+    assert len(read_table(manifest, "clusters")) == plan.clusters
