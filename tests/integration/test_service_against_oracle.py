@@ -1,12 +1,16 @@
 """The two apps arrive at the oracle's content, on the embedded transport and on Kafka."""
 
+import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from consumers.activations.engine import Activations, Engine
 from consumers.snapshots.snapshots import content_of, published, request_snapshot
+from streams.arrays import Bool
+from streams.corpus import TokenBatch
 from streams.run_catalog import delete_run, list_runs, put_run
 from streams.store import read_table
 from streams.transport.connect import connect
@@ -46,10 +50,22 @@ def test_final_snapshot_has_the_content_of_the_oracle(
     assert_exact(service)
 
 
+@dataclass(frozen=True)
+class Slow:
+    """An engine that takes its time, so that there is a middle to stop in."""
+
+    engine: Engine
+
+    def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
+        time.sleep(0.1)
+        return self.engine.compute(batch, valid)
+
+
 def test_everything_may_stop_in_the_middle_and_start_again(
     broker: str, prefix: str, tmp_path: Path
 ) -> None:
     service = make_service(broker, tmp_path, prefix)
+    service = replace(service, engine=Slow(service.engine))
     for share in (0.2, 0.6):
         enough = share * len(service.batches)
         service.serve(1, 2, until=lambda enough=enough: service.progress.done.batches >= enough)
