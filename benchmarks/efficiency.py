@@ -42,7 +42,7 @@ class Options:
         """Return how many rounds a point gets: fewer where one takes a quarter of an hour."""
         if shape.width < GPT2.width:
             return self.rounds or 3
-        return self.rounds or (2 if rows <= 512 else 1)
+        return self.rounds or 1
 
     def floor_rows(self, shape: Shape) -> int:
         """Return how many rows the floors are compared on."""
