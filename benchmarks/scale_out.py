@@ -50,8 +50,9 @@ def main() -> None:
         f"at the small shape; {BATCH_ROWS} rows of {SHAPE.context} tokens, "
         f"{SHAPE.features} features, {LOAD.l0:g} of them per token, k = {LOAD.k}; "
         f"{LOAD.partitions} partitions, {LOAD.shards} shards, {each} batches for each worker.",
-        "Rate: batches a second from when every worker has done its first to the last one's end. "
-        "Of linear: against so many times the rate of one worker in the same round.",
+        "Rate: batches a second while all work: from when the last worker has done its first batch "
+        "to when the first has done its last. Of linear: against so many times the rate of one "
+        "worker in the same round.",
         "Processor: milliseconds of all workers for a batch, snapshot included; the broker's and "
         "that of whatever else the machine does are not in it.",
     ]
@@ -77,11 +78,11 @@ def measured(
             all_taken = taken(started)
     client.close()
     active = [one for one in all_taken if one.role == ACTIVATIONS]
-    begun = max(one.done[0] for one in active)
-    later = [at for one in active for at in one.done if at > begun]
+    begun, ended = max(one.done[0] for one in active), min(one.done[-1] for one in active)
+    between = sum(begun < at <= ended for one in active for at in one.done)
     counts = [len(one.done) for one in active]
     return {
-        "rate": len(later) / (max(later) - begun),
+        "rate": between / (ended - begun),
         "processor": sum(one.processor for one in all_taken) / sum(counts),
         "fewest": min(counts),
         "most": max(counts),
