@@ -52,7 +52,8 @@ def main() -> None:
         f"{LOAD.partitions} partitions, {LOAD.shards} shards, {each} batches for each worker.",
         "Rate: batches a second while all work: from when the last worker has done its first batch "
         "to when the first has done its last. Of linear: against so many times the rate of one "
-        "worker in the same round.",
+        "worker in the same round. To the very end: the same until the last batch of all, when "
+        "workers that began sooner have nothing left.",
         "Processor: milliseconds of all workers for a batch, snapshot included; the broker's and "
         "that of whatever else the machine does are not in it.",
     ]
@@ -79,10 +80,12 @@ def measured(
     client.close()
     active = [one for one in all_taken if one.role == ACTIVATIONS]
     begun, ended = max(one.done[0] for one in active), min(one.done[-1] for one in active)
-    between = sum(begun < at <= ended for one in active for at in one.done)
+    last = max(one.done[-1] for one in active)
+    later = [at for one in active for at in one.done if at > begun]
     counts = [len(one.done) for one in active]
     return {
-        "rate": between / (ended - begun),
+        "rate": sum(at <= ended for at in later) / (ended - begun),
+        "to the end": len(later) / (last - begun),
         "processor": sum(one.processor for one in all_taken) / sum(counts),
         "fewest": min(counts),
         "most": max(counts),
@@ -95,11 +98,13 @@ def row(
     """Return a crew's row of the report."""
     rates = [one["rate"] for one in found]
     linear = [rate / (workers[0] * base) for rate, base in zip(rates, alone, strict=True)]
+    whole = [one["to the end"] / (workers[0] * b) for one, b in zip(found, alone, strict=True)]
     return {
         "activation workers": workers[0],
         "aggregators": workers[1],
         "batches/s": Spread(tuple(rates)),
         "of linear": Spread(tuple(linear)),
+        "to the very end": Spread(tuple(whole)),
         "goal": f">= {GOAL}",
         "met": "yes" if statistics.median(linear) >= GOAL else "no",
         "processor ms": Spread(tuple(1000 * one["processor"] for one in found)),
