@@ -11,7 +11,7 @@ from streams.arrays import F32, I32, I64
 
 Sign = Literal["value", "absolute", "positive", "negative"]
 Kind = Literal["dictionary", "neurons", "weights"]
-Forward = Literal["transformers", "transformer-lens"]
+Forward = Literal["transformers-onednn", "transformers", "transformer-lens"]
 CRITERIA = ("maximum", "last")
 
 

@@ -1,19 +1,27 @@
 """Which forward a model gets: transformers', where it agrees with transformer-lens'."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from consumers.inference.forwards import Twin
 from consumers.inference.models import LanguageModel, one_line
-from consumers.inference.twins import NoTwinError, make_twin
+from consumers.inference.twins import NoTwinError, make_packed_twin, make_twin
 from streams.errors import ModelError
 from streams.runs import Forward
 
 log = logging.getLogger(__name__)
+
+Maker = Callable[[Any, Sequence[str]], Twin]
+# The fastest first.
+_MAKERS: Mapping[Forward, Maker] = {
+    "transformers-onednn": make_packed_twin,
+    "transformers": make_twin,
+}
 
 # What two orders of the same additions differ by, with room for models deeper than those measured
 # (docs/numbers.md): single roundings of these types are 6e-8, 4e-3 and 5e-4 of a value.
@@ -25,21 +33,27 @@ def with_forward(
 ) -> LanguageModel:
     """Return the model with the forward that is wanted for these hooks.
 
-    "auto" tries transformers and says in the log why it is not used. context: the longest rows that
-    will be read, tokens. Raises ModelError if "transformers" is wanted and cannot be used.
+    "auto" tries the faster ones and says in the log why one is not used. context: the longest rows
+    that will be read, tokens. Raises ModelError if one of transformers' is wanted and cannot be
+    used.
     """
     if wanted == "transformer-lens" or not hooks:
         return model
-    try:
-        return _twinned(model, hooks, min(context, model.context))
-    except NoTwinError as error:
-        if wanted == "transformers":
+    context = min(context, model.context)
+    if wanted != "auto":
+        try:
+            return _twinned(model, _MAKERS[wanted], hooks, context)
+        except NoTwinError as error:
             raise ModelError(
-                f"{model.location} cannot be computed by transformers here, as the run wants it: "
+                f"{model.location} cannot be computed by {wanted} here, as the run wants it: "
                 f"{error}; make a run with forward = 'auto' or 'transformer-lens'"
             ) from error
-        log.warning("transformer-lens' own forward is used, which is slower: %s", error)
-        return model
+    for name, make in _MAKERS.items():
+        try:
+            return _twinned(model, make, hooks, context)
+        except NoTwinError as error:
+            log.warning("%s does not compute the forward pass, slower code does: %s", name, error)
+    return model
 
 
 def farthest(model: LanguageModel, other: LanguageModel, hooks: Sequence[str], context: int) -> str:
@@ -84,12 +98,15 @@ def difference(expected: Tensor, found: Tensor) -> float:
     return float(((one - other).norm(dim=-1) / scale).max())
 
 
-def _twinned(model: LanguageModel, hooks: Sequence[str], context: int) -> LanguageModel:
+def _twinned(
+    model: LanguageModel, make: Maker, hooks: Sequence[str], context: int
+) -> LanguageModel:
     if model.processed and model.dtype != torch.float32:
         raise NoTwinError("weights that a dictionary wants processed are compared in float32 only")
-    twinned = replace(model, twin=make_twin(model.net, hooks))
+    twinned = replace(model, twin=make(model.net, hooks))
     log.info(
-        "transformers computes the forward pass; off transformer-lens' own by at most %s",
+        "%s computes the forward pass; off transformer-lens' own by at most %s",
+        twinned.forward,
         farthest(model, twinned, hooks, context) or "nothing",
     )
     return twinned

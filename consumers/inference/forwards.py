@@ -23,10 +23,14 @@ class Tap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Twin:
-    """A Hugging Face model that shares its weights with a bridge. taps: by hook name."""
+    """A Hugging Face model that shares its weights with a bridge.
+
+    taps: by hook name. packed: its linear layers use copies of the weights, laid out for oneDNN.
+    """
 
     net: nn.Module
     taps: Mapping[str, Tap]
+    packed: bool = False
 
     def run(self, ids: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
         """Return the value of each hook for ids [row, position], from one forward pass.

@@ -50,7 +50,9 @@ class LanguageModel:
     @property
     def forward(self) -> Forward:
         """Whose code computes the forward pass."""
-        return "transformer-lens" if self.twin is None else "transformers"
+        if self.twin is None:
+            return "transformer-lens"
+        return "transformers-onednn" if self.twin.packed else "transformers"
 
     @property
     def dtype(self) -> torch.dtype:

@@ -8,6 +8,7 @@ own component mapping says that it lies: at what a module takes or gives.
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from consumers.inference.forwards import Tap, Twin
+from consumers.inference.packing import can_pack, pack
 
 # The same function as one operation: tanh approximations of GELU that transformers spells out.
 _FUSED = {"gelu_new": "gelu_pytorch_tanh", "gelu_fast": "gelu_pytorch_tanh"}
@@ -43,6 +45,18 @@ def make_twin(bridge: Any, hooks: Sequence[str]) -> Twin:
     if lost:
         raise NoTwinError(f"no module of transformers' model takes or gives {', '.join(lost)}")
     return Twin(net.eval(), {name: places[id(points[name])] for name in hooks})
+
+
+def make_packed_twin(bridge: Any, hooks: Sequence[str]) -> Twin:
+    """Return a twin whose linear layers keep a second, packed copy of the weights that they use.
+
+    Raises NoTwinError as ``make_twin``, and where packing is not possible or not worth it.
+    """
+    twin = make_twin(bridge, hooks)
+    if not can_pack(twin.net):
+        raise NoTwinError("weights cannot be packed for this processor, dtype or memory")
+    pack(twin.net, {tap.module for tap in twin.taps.values()})
+    return replace(twin, packed=True)
 
 
 def _unloaded(original: Any) -> nn.Module:

@@ -13,12 +13,13 @@ from consumers.inference.agreement import TOLERANCE, difference, farthest, with_
 from consumers.inference.forwards import Twin
 from consumers.inference.model_loading import load_model
 from consumers.inference.models import LanguageModel
-from consumers.inference.twins import NoTwinError, make_twin
+from consumers.inference.twins import NoTwinError, make_packed_twin, make_twin
 from consumers.runs.creation import create_run, load_engine
 from consumers.runs.specs import NeuronsSpec, RunSpec
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError
 from streams.plan import make_plan
+from streams.runs import Forward
 from tests.models_on_disk import CONTEXT, SHAPES, save_model
 
 POST = "blocks.1.hook_resid_post"
@@ -64,26 +65,36 @@ def ids_of(rows: int = 3, length: int = CONTEXT, seed: int = 0) -> torch.Tensor:
     return torch.randint(64, (rows, length), generator=torch.Generator().manual_seed(seed))
 
 
-def twin_of(model: LanguageModel, *hooks: str) -> LanguageModel:
-    return replace(model, twin=make_twin(model.net, hooks))
+def twin_of(model: LanguageModel, *hooks: str, make: Any = make_twin) -> LanguageModel:
+    return replace(model, twin=make(model.net, hooks))
 
 
+@pytest.mark.parametrize("make", [make_twin, make_packed_twin])
 @pytest.mark.parametrize(("shape", "hook"), CASES)
-def test_a_hook_has_the_values_of_transformer_lens(shape: str, hook: str, loaded: Any) -> None:
+def test_a_hook_has_the_values_of_transformer_lens(
+    shape: str, hook: str, make: Any, loaded: Any
+) -> None:
     model = loaded(shape)
     ids = ids_of()
     expected = model.run(ids, [hook])[hook]
-    found = twin_of(model, hook).run(ids, [hook])[hook]
+    found = twin_of(model, hook, make=make).run(ids, [hook])[hook]
     assert difference(expected, found) < 1e-6
     assert found.dtype == expected.dtype
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+NARROW = [("bfloat16", "transformers"), ("float16", "transformers")]
+if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    NARROW.append(("bfloat16", "transformers-onednn"))
+
+
+@pytest.mark.parametrize(("dtype", "forward"), NARROW)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_narrow_types_agree_within_their_tolerance(shape: str, dtype: str, loaded: Any) -> None:
+def test_narrow_types_agree_within_their_tolerance(
+    shape: str, dtype: str, forward: Forward, loaded: Any
+) -> None:
     model = loaded(shape, dtype)
     hooks = sorted(HOOKS)
-    chosen = with_forward(model, hooks, "transformers", CONTEXT)
+    chosen = with_forward(model, hooks, forward, CONTEXT)
     ids = ids_of()
     expected, found = model.run(ids, hooks), chosen.run(ids, hooks)
     gaps = [difference(expected[hook], found[hook]) for hook in hooks]
@@ -96,7 +107,7 @@ def test_processed_weights_are_shared_too(shape: str, loaded: Any) -> None:
     steps = ("center_writing_weights", "fold_ln")
     model = loaded(shape, "float32", *steps)
     chosen = with_forward(model, [POST], "auto", CONTEXT)
-    assert chosen.forward == "transformers"
+    assert chosen.forward == "transformers-onednn"
     plain = loaded(shape).run(ids_of(), [POST])[POST]
     assert difference(plain, chosen.run(ids_of(), [POST])[POST]) > 1e-3 or shape == "llama"
 
@@ -168,7 +179,9 @@ def test_a_hook_without_a_module_is_left_to_transformer_lens(
 ) -> None:
     model = loaded("gpt2")
     assert with_forward(model, [POST, hook], "auto", CONTEXT) is model
-    assert f"which is slower: no module of transformers' model takes or gives {hook}" in caplog.text
+    for forward in ("transformers-onednn", "transformers"):
+        text = f"{forward} does not compute the forward pass, slower code does: no module of"
+        assert text in caplog.text
     with pytest.raises(ModelError, match=f"cannot be computed by transformers here.*{hook}"):
         with_forward(model, [POST, hook], "transformers", CONTEXT)
 
@@ -176,7 +189,7 @@ def test_a_hook_without_a_module_is_left_to_transformer_lens(
 def test_agreement_is_said_with_its_size(loaded: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     chosen = with_forward(loaded("gpt2"), [POST], "auto", CONTEXT)
-    assert chosen.forward == "transformers"
+    assert chosen.forward == "transformers-onednn"
     assert f"e-07 at {POST}" in caplog.text or f"e-08 at {POST}" in caplog.text
 
 
@@ -232,12 +245,15 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize("make", [make_twin, make_packed_twin])
 @pytest.mark.parametrize("broken", WRONG)
-def test_a_twin_that_computes_otherwise_is_found_out(broken: Any, tmp_path: Path) -> None:
+def test_a_twin_that_computes_otherwise_is_found_out(
+    broken: Any, make: Any, tmp_path: Path
+) -> None:
     # Weights about as large as trained ones: with small ones every activation is nearly a line.
     model = load_model(str(save_model(tmp_path, "gpt2", initializer_range=0.3)), "cpu")
     assert farthest(model, twin_of(model, POST), [POST], CONTEXT)
-    twin = broken(make_twin(model.net, [POST]))
+    twin = broken(make(model.net, [POST]))
     with pytest.raises(NoTwinError, match=f"at {POST} transformers differs|cannot run it"):
         farthest(model, replace(model, twin=twin), [POST], CONTEXT)
 
@@ -264,13 +280,13 @@ def test_the_choice_is_part_of_the_run_and_workers_keep_to_it(
     spec: RunSpec, corpus: CorpusRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = create_run(spec, corpus)
-    assert run.model.forward == "transformers"
-    assert load_engine(make_plan(run), "cpu").model.forward == "transformers"
+    assert run.model.forward == "transformers-onednn"
+    assert load_engine(make_plan(run), "cpu").model.forward == "transformers-onednn"
     slow = create_run(replace(spec, model=replace(spec.model, forward="transformer-lens")), corpus)
     assert load_engine(make_plan(slow), "cpu").model.forward == "transformer-lens"
     monkeypatch.setitem(TOLERANCE, torch.float32, -1.0)
     assert create_run(spec, corpus).model.forward == "transformer-lens"
-    with pytest.raises(ModelError, match="cannot be computed by transformers here"):
+    with pytest.raises(ModelError, match="cannot be computed by transformers-onednn here"):
         load_engine(make_plan(run), "cpu")
 
 
