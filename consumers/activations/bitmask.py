@@ -44,6 +44,21 @@ def _not_zero(typing_context: Any, row: Any, start: Any) -> Any:
     return types.uint64(row, types.intp), generate
 
 
+def _above(typing_context: Any, row: Any, start: Any, shift: Any, scale: Any, least: Any) -> Any:
+    del typing_context
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        numbers = _sixty_four(context, builder, signature, arguments)
+        there = types.uint64(least, types.intp)
+        leasts = _sixty_four(context, builder, there, [arguments[4], arguments[1]])
+        numbers = builder.fadd(numbers, _everywhere(builder, arguments[2]))
+        numbers = builder.fmul(numbers, _everywhere(builder, arguments[3]))
+        return builder.bitcast(builder.fcmp_unordered(">", numbers, leasts), _I64)
+
+    float32 = types.float32
+    return types.uint64(row, types.intp, float32, float32, least), generate
+
+
 def _lowest(typing_context: Any, mask: Any) -> Any:
     del typing_context
 
@@ -52,6 +67,13 @@ def _lowest(typing_context: Any, mask: Any) -> Any:
         return builder.cttz(arguments[0], _I1(1))
 
     return types.int64(mask), generate
+
+
+def _everywhere(builder: Any, number: Any) -> Any:
+    """Return a vector whose entries all are one number."""
+    some = ir.Constant(ir.VectorType(number.type, WIDE), ir.Undefined)
+    first = builder.insert_element(some, number, _I32(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_I32, WIDE), None))
 
 
 def _sixty_four(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -72,6 +94,15 @@ entries from start on, which nothing checks; least must fit their type.
 
 not_zero = cast(Callable[[AnyArray, int], np.uint64], intrinsic(_not_zero))
 """not_zero(row, start): bit t is set if ``row[start + t]`` has more than its sign bit set."""
+
+above = cast(
+    Callable[[AnyArray, int, np.float32, np.float32, AnyArray], np.uint64], intrinsic(_above)
+)
+"""above(row, start, shift, scale, least): bit t is set unless a value is at most its bound.
+
+The value is ``(row[start + t] + shift) * scale``, rounded after each step, the bound
+``least[start + t]``: NaN sets the bit, too. row and least: 1-d, C-contiguous, float32.
+"""
 
 lowest = cast(Callable[[np.uint64], int], intrinsic(_lowest))
 """lowest(mask): the number of the lowest bit that is set; mask must not be 0."""

@@ -73,13 +73,13 @@ class Chunks:
         prepared = self.encoder.prepare(hooked)
         careful = self._rule is not None and not self._finite(prepared, self._rule)
         size, buffer = self._room(tokens, timings)
-        timings.encode += time.perf_counter() - start
         count = np.zeros(self.components, np.int64)
         self._store.used = 0
+        products = self.encoder.products(prepared)
+        timings.encode += time.perf_counter() - start
         for first, stop in _parts(self.components, size):
             start = time.perf_counter()
-            out = buffer[: stop - first]
-            self.encoder.product(prepared, first, stop, out[:, :tokens])
+            out = products(first, stop, buffer[: stop - first])
             middle = time.perf_counter()
             if careful:
                 self._check(out[:, :tokens], first, stop)

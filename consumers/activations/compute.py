@@ -3,18 +3,21 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from consumers.activations.chunks import Buffer, Chunks
 from consumers.activations.dense import Dense
+from consumers.activations.encoders import TopKEncoder
 from consumers.activations.engine import Activations
 from consumers.activations.hooked import HookValues
 from consumers.activations.nonzeros import NonZeros, out_of_memory, place
 from consumers.activations.on_device import OnDevice
 from consumers.activations.sources import LoadedSource
 from consumers.activations.timings import Timings
+from consumers.activations.topk import TopK
 from consumers.inference.dtypes import NARROW, pick_dtype
 from consumers.inference.models import LanguageModel
 from streams.arrays import AnyArray, Bool
@@ -30,8 +33,8 @@ class TorchEngine:
     Rows go through the model in order, ``run.model.micro_batch`` at a time. If the device runs out
     of memory the rest of that batch goes on in halves, down to single rows, which can move the last
     bits. What the hooks gave is then encoded for all tokens of the batch at once, some components
-    at a time, so that no dense [token, component] array exists; see ``chunks`` for the CPU,
-    ``on_device`` for others and ``dense`` for what SAELens alone can encode. With
+    at a time, so that no dense [token, component] array exists; see ``chunks`` and ``topk`` for the
+    CPU, ``on_device`` for others and ``dense`` for what SAELens alone can encode. With
     ``run.model.dtype`` bfloat16 dictionaries are multiplied in bfloat16, too, where the processor
     has it; see ``Encoder.in_bfloat16``.
     """
@@ -139,7 +142,13 @@ def _collect(
     kept = np.ones(source.components, np.bool_)
     kept[list(plan.run.sources[number].dropped)] = False
     hook, encoder, model = source.hook, source.encoder, plan.run.model
-    if encoder is None:
+    onednn = model.forward == "transformers-onednn" and buffer is not None
+    if isinstance(encoder, TopKEncoder) and buffer is not None:
+        # In float32 whatever the model's dtype: see ``saes`` about 8 bits.
+        linear = encoder.linear.by_onednn() if onednn else encoder.linear
+        top_k = TopK(source.name, replace(encoder, linear=linear), kept, buffer)
+        return lambda hooked, timings: top_k.collect(hooked.tokens[hook], timings)
+    if encoder is None or isinstance(encoder, TopKEncoder):
         rows = source.whole_rows
         size = model.micro_batch * (1 if rows else plan.run.context)
         dense = Dense(source.name, source.values, kept, size)
@@ -148,6 +157,8 @@ def _collect(
         return lambda hooked, timings: dense.collect(hooked.tokens[hook], timings)
     if source.kind == "dictionary" and model.dtype == NARROW == pick_dtype("auto", device):
         encoder = encoder.in_bfloat16()
+    if onednn:
+        encoder = encoder.by_onednn()
     of_source = (
         OnDevice(source.name, encoder, kept, device)
         if buffer is None

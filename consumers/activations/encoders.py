@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from consumers.activations.products import (
+    Multiply,
+    Products,
+    packed_products,
+    plain_products,
+    transposed,
+)
 from consumers.activations.rules import Rule
+from consumers.inference.packing import multiplies
 
 # A bias that stays finite in bfloat16.
 _SAFE = 1e38
@@ -23,21 +31,31 @@ class Encoder:
 
     prepare: hook values [token, width] -> what is multiplied, in the dtype of ``weight``. weight:
     [component, width], None for the values themselves. rule: None keeps products, signed.
+    multiply: who multiplies weight and prepared values.
     """
 
     prepare: Callable[[Tensor], Tensor]
     weight: Tensor | None = None
     rule: Rule | None = None
+    multiply: Multiply = plain_products
 
-    def product(self, prepared: Tensor, first: int, stop: int, out: Tensor) -> None:
-        """Write the products of components first to stop - 1 to ``out`` [component, token].
+    def products(self, prepared: Tensor) -> Products:
+        """Return what gives the products with prepared values, some components at a time.
 
-        ``out`` has the dtype of ``weight``, float32 without one.
+        They have the dtype of ``weight``, float32 without one.
         """
         if self.weight is None:
-            out.copy_(prepared[:, first:stop].T)
-        else:
-            torch.mm(self.weight[first:stop], prepared.T, out=out)
+            return transposed(prepared)
+        return self.multiply(self.weight, prepared)
+
+    def by_onednn(self) -> "Encoder":
+        """Return the encoder with its products computed by oneDNN: other last bits, in less time.
+
+        The encoder itself for dtypes that it does not multiply well on this processor.
+        """
+        if self.weight is None or not multiplies(self.weight.dtype):
+            return self
+        return replace(self, multiply=packed_products)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -49,7 +67,8 @@ class Encoder:
         prepared = self.prepare(hooked)
         if self.weight is None:
             return prepared
-        product = torch.mm(self.weight, prepared.T).float()
+        room = prepared.new_empty((len(self.weight), len(prepared)), dtype=self.dtype)
+        product = self.products(prepared)(0, len(self.weight), room).float()
         return (product if self.rule is None else self.rule.values(product)).T
 
     def in_bfloat16(self) -> "Encoder":
@@ -78,4 +97,24 @@ class Encoder:
             narrow = prepare(hooked)
             return torch.cat([narrow.bfloat16(), bias.new_ones(len(narrow), 2)], dim=1)
 
-        return Encoder(prepared, weight, rule)
+        return replace(self, prepare=prepared, weight=weight, rule=rule)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TopKEncoder:
+    """Components that are the k largest values of a token, as far as these are positive.
+
+    linear: products without a rule, in float32. The value is ``(product + shift) * scale``, rounded
+    after each step; both float32 [component]. Of equal values the lower component is the larger.
+    """
+
+    linear: Encoder
+    shift: Tensor
+    scale: Tensor
+    k: int
+
+    def values(self, hooked: Tensor) -> Tensor:
+        """Return components [token, component] of hook values [token, width], all at once."""
+        value = (self.linear.values(hooked) + self.shift) * self.scale
+        order = value.sort(dim=1, descending=True, stable=True).indices[:, : self.k]
+        return torch.zeros_like(value).scatter(1, order, value.gather(1, order).relu())

@@ -68,7 +68,7 @@ class OnDevice:
     ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """Return count, token and value of some components, and whether all are finite."""
         out = prepared.new_empty((stop - first, len(prepared)), dtype=self.encoder.dtype)
-        self.encoder.product(prepared, first, stop, out)
+        out = self.encoder.products(prepared)(first, stop, out)
         values = out.float()
         if self.encoder.rule is not None:
             rule = self.encoder.rule.part(first, stop)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from consumers.activations.encoders import Encoder
+from consumers.activations.encoders import Encoder, TopKEncoder
 from consumers.activations.rules import Rule
 
 log = logging.getLogger(__name__)
@@ -21,22 +21,23 @@ _JUMP_RELU = (
     "transcoder.JumpReLUSkipTranscoder",
 )
 _GATED = ("gated_sae.GatedSAE",)
+_TOP_K, _TOP_K_FUNCTION = "topk_sae.TopKSAE", "topk_sae.TopK"
 # Largest difference to SAELens relative to the largest value, by the dictionary's dtype.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
 # Entries that may differ by more: a value at its threshold may fall to either side.
 _BORDERLINE = 1e-3
 
 
-def encoder_of(name: str, sae: Any) -> Encoder | None:
+def encoder_of(name: str, sae: Any) -> Encoder | TopKEncoder | None:
     """Return a SAELens dictionary's encoder, None if it must be encoded by SAELens itself.
 
-    None for classes that are not known here, for dtypes other than float32 and bfloat16, and,
-    with a line in the log, where some random tokens come out unlike ``sae.encode``.
+    None for classes that are not known here, for dtypes other than float32 and bfloat16 (TopK:
+    other than float32), and, with a line in the log, where some random tokens come out unlike
+    ``sae.encode``.
     """
-    rule = _rule(sae)
-    if rule is None:
+    encoder = _written_here(sae)
+    if encoder is None:
         return None
-    encoder = Encoder(prepare=sae.process_sae_in, weight=sae.W_enc.detach().T, rule=rule)
     gap = _gap(sae, encoder)
     if gap <= TOLERANCE[sae.dtype]:
         return encoder
@@ -49,12 +50,40 @@ def encoder_of(name: str, sae: Any) -> Encoder | None:
     return None
 
 
+def _written_here(sae: Any) -> Encoder | TopKEncoder | None:
+    """Return the encoder of a dictionary of a known class."""
+    rule = _rule(sae)
+    if rule is None:
+        return _top_k(sae)
+    return Encoder(prepare=sae.process_sae_in, weight=sae.W_enc.detach().T, rule=rule)
+
+
+def _known_as(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix(_SAES)
+
+
+def _top_k(sae: Any) -> TopKEncoder | None:
+    """Return the encoder of a TopK dictionary in float32.
+
+    In bfloat16 a value has 8 bits, so that several are equal at the k-th place, where SAELens takes
+    any of them.
+    """
+    if _known_as(type(sae)) != _TOP_K or _known_as(type(sae.activation_fn)) != _TOP_K_FUNCTION:
+        return None
+    k, shift = int(sae.activation_fn.k), sae.b_enc.detach()
+    if sae.dtype != torch.float32 or not 0 < k <= len(shift):
+        return None
+    rescaled = sae.cfg.rescale_acts_by_decoder_norm
+    scale = sae.W_dec.detach().norm(dim=-1) if rescaled else torch.ones_like(shift)
+    linear = Encoder(prepare=sae.process_sae_in, weight=sae.W_enc.detach().T)
+    return TopKEncoder(linear, shift, scale, k)
+
+
 def _rule(sae: Any) -> Rule | None:
-    """Return the rule of a dictionary of a known class."""
-    kind = type(sae)
+    """Return the rule of a dictionary that has one."""
     if sae.dtype not in TOLERANCE or type(sae.activation_fn) is not torch.nn.ReLU:
         return None
-    known = f"{kind.__module__}.{kind.__qualname__}".removeprefix(_SAES)
+    known = _known_as(type(sae))
     if known in _GATED:
         scale, shift, gate = sae.r_mag.exp(), sae.b_mag, sae.b_gate
     elif known in _RELU or known in _JUMP_RELU:
@@ -65,7 +94,7 @@ def _rule(sae: Any) -> Rule | None:
     return Rule(*(part.detach().float() for part in (scale, shift, gate, cut)))
 
 
-def _gap(sae: Any, encoder: Encoder) -> float:
+def _gap(sae: Any, encoder: Encoder | TopKEncoder) -> float:
     """Return how far the encoder is from ``sae.encode``, relative to the largest value.
 
     The tokens are random ones of several sizes, and the directions of some components.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from consumers.activations.encoders import Encoder
+from consumers.activations.encoders import Encoder, TopKEncoder
 from consumers.activations.saes import encoder_of
 from consumers.inference.models import close, content_of, one_line
 from streams.errors import ModelError
@@ -41,7 +41,7 @@ class LoadedSource:
     encode: Callable[[Tensor], Tensor]
     sign: Sign = "value"
     whole_rows: bool = False
-    encoder: Encoder | None = None
+    encoder: Encoder | TopKEncoder | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
     context: int | None = None
 

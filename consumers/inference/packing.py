@@ -48,7 +48,7 @@ def can_pack(net: nn.Module) -> bool:
     size = sum(weight.nbytes for weight in weights)
     return (
         hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and all(_multiplied(weight.dtype) for weight in weights)
+        and all(multiplies(weight.dtype) for weight in weights)
         and size < _SHARE * psutil.virtual_memory().available
     )
 
@@ -69,8 +69,8 @@ def pack(net: nn.Module, read: Collection[nn.Module]) -> None:
             layer.forward = Packed(_weight(layer), bias, followed.get(layer, _NONE))
 
 
-def _multiplied(dtype: torch.dtype) -> bool:
-    """Return whether the library multiplies a dtype in the processor's own instructions."""
+def multiplies(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN multiplies a dtype in this processor's own instructions."""
     if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return dtype == torch.float32

@@ -12,6 +12,7 @@ from consumers.activations.dense import Dense
 from consumers.activations.encoders import Encoder
 from consumers.activations.nonzeros import NonZeros
 from consumers.activations.on_device import OnDevice
+from consumers.activations.products import packed_products, plain_products
 from consumers.activations.rules import Rule
 from consumers.activations.timings import Timings
 from streams.arrays import AnyArray, Bool
@@ -61,7 +62,7 @@ def dense(found: NonZeros, tokens: int) -> AnyArray:
 
 @pytest.mark.parametrize("collector", [on_cpu, on_device])
 @pytest.mark.parametrize("tokens", [0, 1, 64, 150])
-@pytest.mark.parametrize("kind", ["relu", "gated", "weights", "values", "narrow"])
+@pytest.mark.parametrize("kind", ["relu", "gated", "weights", "values", "narrow", "onednn"])
 def test_non_zeros_are_those_of_the_dense_array(
     kind: str, tokens: int, collector: Collector
 ) -> None:
@@ -71,6 +72,7 @@ def test_non_zeros_are_those_of_the_dense_array(
         "weights": plain(300),
         "values": VALUES,
         "narrow": rectified(300).in_bfloat16(),
+        "onednn": rectified(300).by_onednn(),
     }[kind]
     hooked = random(tokens, 16, seed=7)
     hooked[::3, 2] = 0
@@ -85,9 +87,25 @@ def test_non_zeros_are_those_of_the_dense_array(
     assert got.tobytes() == (expected + 0.0).float().contiguous().numpy().tobytes()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("tokens", "width"), [(1, 7), (5, 96), (150, 768)])
+def test_onednn_gives_the_same_products_but_for_the_order_of_sums(
+    tokens: int, width: int, dtype: torch.dtype
+) -> None:
+    weight, prepared = random(width, 200).T.to(dtype), random(tokens, width, seed=1).to(dtype)
+    room = torch.empty(50, 192, dtype=dtype)
+    expected = plain_products(weight, prepared)(20, 70, room)[:, :tokens]
+    found = packed_products(weight, prepared)(20, 70, room)[:, :tokens]
+    one_rounding = 2.0**-7 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(found, expected, rtol=one_rounding, atol=1e-4)
+    assert expected.std() > 1
+
+
 def test_the_chunk_does_not_move_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     hooked, kept = random(500, 96, seed=7), np.ones(700, np.bool_)
-    for encoder in (rectified(700, 96), rectified(700, 96).in_bfloat16()):
+    wide = rectified(700, 96)
+    narrow = wide.in_bfloat16()
+    for encoder in (wide, narrow, wide.by_onednn(), narrow.by_onednn()):
         results = []
         for most in (4096, 512, 64, 16):
             monkeypatch.setattr(chunks, "_MOST", most)

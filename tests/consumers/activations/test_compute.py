@@ -262,9 +262,11 @@ def test_each_row_is_sent_through_the_model_once(
 def test_the_form_for_devices_gives_the_same(
     dtype: str, tmp_path: Path, spec: RunSpec, corpus: CorpusRecord
 ) -> None:
-    folder = save_dictionary(tmp_path, "gated", seed=2)
+    gated = save_dictionary(tmp_path / "gated", "gated", seed=2)
+    top_k = save_dictionary(tmp_path / "topk", "topk", seed=3)
     sources = (
-        DictionarySpec("gated", path=str(folder), dropped=(3, 5)),
+        DictionarySpec("gated", path=str(gated), dropped=(3, 5)),
+        DictionarySpec("topk", path=str(top_k), dropped=(2, 9)),
         *spec.sources,
         NeuronsSpec("neurons", hook="blocks.1.mlp.hook_post"),
     )

@@ -1,0 +1,97 @@
+"""Components of a TopK dictionary on the CPU: the k largest of each token, chunk after chunk."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from consumers.activations.chunks import PRODUCTS, Buffer
+from consumers.activations.encoders import TopKEncoder
+from consumers.activations.nonzeros import NonZeros, out_of_memory
+from consumers.activations.strongest import count_strongest, keep_strongest, sort_strongest
+from consumers.activations.timings import Timings
+from streams.arrays import F32, I64, Bool
+from streams.errors import NotFiniteError
+
+_LEAST, _MOST, _STEP = 64, 4096, 64
+# What a token can hold beyond its k largest, at least: the more, the less often it is cut down, and
+# the later its bound rises. For k = 64, 64 and 48 took the least of those tried from 16 to 192.
+_SLACK = 32
+
+
+class TopK:
+    """Computes some hundred components at a time and keeps the k largest of each token.
+
+    Products lie in a buffer, component by token, and are read once: 64 tokens are compared with
+    what each must exceed by now. No array of all tokens by all components exists. If memory runs
+    out the chunk is halved; what is kept does not depend on it.
+    """
+
+    def __init__(self, name: str, encoder: TopKEncoder, kept: Bool, buffer: Buffer) -> None:
+        self.name = name
+        self.encoder = encoder
+        self.components = len(kept)
+        self.kept = kept
+        self.buffer = buffer
+        self._shift: F32 = encoder.shift.numpy()
+        self._scale: F32 = encoder.scale.numpy()
+        slack = max(encoder.k, _SLACK)
+        self._held = min(encoder.k + slack, self.components)
+
+    def collect(self, hooked: Tensor, timings: Timings) -> NonZeros:
+        """Return the non-zeros of hook values [token, width].
+
+        Raises NotFiniteError if a component is NaN or infinite, and the error of the allocation if
+        not even the smallest chunk fits into memory.
+        """
+        start = time.perf_counter()
+        tokens, k, kept = len(hooked), self.encoder.k, self.kept
+        prepared = self.encoder.linear.prepare(hooked)
+        products, keys = self._room(tokens, timings)
+        used, least = np.zeros(tokens, np.int32), np.zeros(tokens, np.float32)
+        multiply = self.encoder.linear.products(prepared)
+        timings.encode += time.perf_counter() - start
+        for first, stop in self._parts(len(products)):
+            start = time.perf_counter()
+            out = multiply(first, stop, products[: stop - first])
+            middle = time.perf_counter()
+            finite = keep_strongest(
+                out.numpy(), tokens, first, self._shift[first:stop], self._scale[first:stop],
+                kept[first:stop], k, keys, used, least,
+            )  # fmt: skip
+            if not finite:
+                raise NotFiniteError(f"source {self.name}")
+            timings.encode += middle - start
+            timings.select += time.perf_counter() - middle
+        start = time.perf_counter()
+        count = np.zeros(self.components, np.int64)
+        count_strongest(keys, used, kept, k, count)
+        entries = int(count.sum())
+        result = NonZeros(count, np.empty(entries, np.int32), np.empty(entries, np.float32))
+        sort_strongest(keys, used, kept, np.cumsum(count) - count, result.token, result.value)
+        timings.passes += 2
+        timings.select += time.perf_counter() - start
+        return result
+
+    def _room(self, tokens: int, timings: Timings) -> tuple[Tensor, I64]:
+        """Return room for products [component, tokens or more] and for keys [token, held]."""
+        stride = max(-(-tokens // 64), 1) * 64  # whole lines of the cache
+        size = min(max(PRODUCTS // stride // _STEP * _STEP, _LEAST), _MOST, self.components)
+        held = tokens * self._held
+        while True:
+            try:
+                room = self.buffer.take(size * stride + 2 * held, torch.float32)
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not out_of_memory(error):
+                    raise
+                size //= 2
+                timings.splits += 1
+            else:
+                keys: I64 = room[size * stride :].view(torch.int64).numpy()
+                return room[: size * stride].view(size, stride), keys.reshape(tokens, self._held)
+
+    def _parts(self, size: int) -> Iterator[tuple[int, int]]:
+        for first in range(0, self.components, size):
+            yield first, min(first + size, self.components)
