@@ -6,11 +6,12 @@ import numpy as np
 
 from benchmarks.references.features import POSITIONS, Example
 from consumers.activations.engine import Activations
+from consumers.compiled import compiled
 from consumers.selection.selection import Tally, select, with_rows
 from consumers.selection.standing import Standing
-from streams.arrays import I64, AnyArray, Bool
+from streams.arrays import F32, I32, I64, AnyArray, Bool
 from streams.corpus import TokenBatch
-from streams.hits import Hits, best, join, ranges
+from streams.hits import Hits, best, join
 from streams.plan import Plan
 
 
@@ -48,13 +49,29 @@ def five_best(hits: Hits) -> tuple[I64, I64]:
     entry: indices into the hits' entries, hit by hit, value descending and position ascending.
     count [hit]: how many of them, at most five.
     """
-    hit = np.repeat(np.arange(len(hits)), hits.rows)
-    order = np.lexsort((hits.position, -hits.value, hit))
-    order = order[hits.value[order] > 0]
-    positive = np.bincount(hit[order], minlength=len(hits))
-    count = np.minimum(positive, POSITIONS)
-    first = np.cumsum(positive) - positive
-    return order[ranges(first, count)], count
+    entry, count = np.empty(len(hits) * POSITIONS, np.int64), np.empty(len(hits), np.int64)
+    found = _best_entries(hits.rows, hits.value, POSITIONS, entry, count)
+    return entry[:found], count
+
+
+@compiled
+def _best_entries(rows: I32, value: F32, most: int, entry: AnyArray, count: AnyArray) -> int:
+    first, n = 0, 0
+    for hit in range(len(rows)):
+        held = 0
+        for i in range(first, first + rows[hit]):
+            if value[i] > 0 and (held < most or value[i] > value[entry[n + held - 1]]):
+                # Sorted into those before it, behind its equals; the last of too many is lost.
+                held = min(held + 1, most)
+                to = n + held - 1
+                while to > n and value[entry[to - 1]] < value[i]:
+                    entry[to] = entry[to - 1]
+                    to -= 1
+                entry[to] = i
+        count[hit] = held
+        first += rows[hit]
+        n += held
+    return n
 
 
 def examples(hits: Hits, features: int) -> list[list[Example]]:

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from consumers.activations.bitmask import lowest
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
-from streams.arrays import F32, I8, I32, I64, U8, U32, U64, AnyArray
+from consumers.selection.prefetching import prefetch
+from streams.arrays import F32, I8, I32, I64, U32, U64, AnyArray
 from streams.plan import Plan
 
 SILENT = np.float32(-np.inf)
-# Multiplied with a power of two, this leaves its exponent's place in the table in the top six bits.
-_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+# Members' runs lie wherever their components do: so many of them are asked for ahead.
+_AHEAD = np.uint64(8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,12 +51,22 @@ class ClusterTokens:
 
 def runs_of(plan: Plan, activations: Activations, positions: int) -> Runs:
     """Return the activations of a batch with rows of so many positions as runs."""
-    counts = np.bincount(activations.component, minlength=plan.components)
-    first = np.r_[0, np.cumsum(counts)]
-    token = activations.row * np.int32(positions) + activations.position
-    activity = np.empty(len(token), np.float32)
-    fired = np.zeros(plan.components, np.int64)
-    _activity(first, activations.value, plan.sign, plan.threshold, activity, fired)
+    size = len(activations.component)
+    first, fired = np.zeros(plan.components + 1, np.int64), np.zeros(plan.components, np.int64)
+    token, activity = np.empty(size, np.int32), np.empty(size, np.float32)
+    _runs(
+        activations.component.view(np.uint64),
+        activations.row,
+        activations.position,
+        activations.value,
+        np.int32(positions),
+        plan.sign,
+        plan.threshold,
+        first,
+        token,
+        activity,
+        fired,
+    )
     return Runs(positions, first, token, activations.value, activity, fired)
 
 
@@ -64,19 +76,17 @@ def cluster_tokens(member_first: I64, members: I64, runs: Runs, tokens: int) -> 
     member_first [cluster + 1] and members: the components of each cluster. tokens: how many the
     batch has, padding included.
     """
-    lengths = np.diff(runs.first)[members]
     first = np.zeros(len(member_first), np.int64)
-    token = np.empty(int(lengths.sum()) + 1, np.uint32)
-    activity = np.empty(len(token), np.float32)
+    size = _entries(members, runs.first) + 1
+    token, activity = np.empty(size, np.uint32), np.empty(size, np.float32)
     _cluster_tokens(
         member_first.view(np.uint64),
         members.view(np.uint64),
         runs.first.view(np.uint64),
         runs.token.view(np.uint32),
         runs.activity,
-        np.full(tokens, SILENT, np.float32),
+        np.full(tokens, SILENT),
         np.zeros(tokens // 64 + 1, np.uint64),
-        _places(),
         first,
         token,
         activity,
@@ -84,28 +94,48 @@ def cluster_tokens(member_first: I64, members: I64, runs: Runs, tokens: int) -> 
     return ClusterTokens(first, token[: first[-1]].view(np.int32), activity[: first[-1]])
 
 
-def _places() -> U8:
-    """Return the table from the product with the De Bruijn number to the exponent."""
-    powers = np.uint64(1) << np.arange(64, dtype=np.uint64)
-    places = np.zeros(64, np.uint8)
-    places[((powers * _DE_BRUIJN) >> np.uint64(58)).astype(np.int64)] = np.arange(64)
-    return places
+@compiled
+def _runs(
+    component: U64,
+    row: I32,
+    position: I32,
+    value: F32,
+    positions: np.int32,
+    sign: I8,
+    threshold: F32,
+    first: AnyArray,
+    token: AnyArray,
+    activity: AnyArray,
+    fired: AnyArray,
+) -> None:
+    for i in range(len(token)):
+        token[i] = row[i] * positions + position[i]
+    # Unsigned indices spare the check for negative ones, which costs as much as the rest.
+    begin, one, size = np.uint64(0), np.uint64(1), np.uint64(len(token))
+    for at in range(len(fired)):
+        number = np.uint64(at)
+        end = begin
+        while end < size and component[end] == number:
+            end += one
+        count, least = 0, threshold[at]
+        for i in range(begin, end):
+            shown = value[i]
+            if sign[at] < 0 or (sign[at] == 0 and shown < 0):
+                shown = -shown
+            fires = shown > least
+            activity[i] = shown if fires else np.float32(-np.inf)
+            count += fires
+        fired[at] = count
+        first[at + 1] = end
+        begin = end
 
 
 @compiled
-def _activity(
-    first: I64, value: F32, sign: I8, threshold: F32, activity: F32, fired: AnyArray
-) -> None:
-    for component in range(len(first) - 1):
-        count = 0
-        for i in range(first[component], first[component + 1]):
-            shown = value[i]
-            if sign[component] < 0 or (sign[component] == 0 and shown < 0):
-                shown = -shown
-            fires = shown > threshold[component]
-            activity[i] = shown if fires else np.float32(-np.inf)
-            count += fires
-        fired[component] = count
+def _entries(members: I64, run_first: I64) -> int:
+    total = 0
+    for member in members:
+        total += run_first[member + 1] - run_first[member]
+    return total
 
 
 @compiled
@@ -117,13 +147,13 @@ def _cluster_tokens(
     run_activity: F32,
     strongest: F32,
     touched: U64,
-    places: U8,
     first: AnyArray,
     token: U32,
     activity: F32,
 ) -> None:
     # Unsigned indices spare the check for negative ones, which costs as much as the rest.
     none, one, silent = np.uint64(0), np.uint64(1), np.float32(-np.inf)
+    last = np.uint64(len(members)) - one
     n = np.uint64(0)
     for cluster in range(len(member_first) - 1):
         begin, end = member_first[cluster], member_first[cluster + 1]
@@ -134,22 +164,22 @@ def _cluster_tokens(
                 n += np.uint64(run_activity[i] > silent)
         elif end > begin:
             for j in range(begin, end):
+                ahead = run_first[members[min(j + _AHEAD, last)]]
+                prefetch(run_token, ahead)
+                prefetch(run_activity, ahead)
                 for i in range(run_first[members[j]], run_first[members[j] + one]):
                     at = run_token[i]
                     strongest[at] = max(strongest[at], run_activity[i])
                     touched[at >> np.uint32(6)] |= one << np.uint64(at & np.uint32(63))
             for word in range(len(touched)):
                 bits = touched[word]
-                if bits == none:
-                    continue
                 touched[word] = none
                 base = np.uint64(word * 64)
                 while bits != none:
-                    lowest = bits & (~bits + one)
-                    place = base + np.uint64(places[(lowest * _DE_BRUIJN) >> np.uint64(58)])
+                    place = base + np.uint64(lowest(bits))
+                    bits &= bits - one
                     token[n] = place
                     activity[n] = strongest[place]
                     n += np.uint64(strongest[place] > silent)
                     strongest[place] = silent
-                    bits ^= lowest
         first[cluster + 1] = n

@@ -14,13 +14,15 @@ def coactivations(
 ) -> tuple[I64, I64]:
     """Return counters of pairs of clusters that fire at the same of ``width`` tokens, and counts.
 
-    Counters ascend within a cluster's block.
+    Counters ascend.
     """
     first = tokens.first[clustering.first : clustering.stop + 1]
     at = tokens.token[first[0] : first[-1]]
     ones = np.ones(len(at), np.int32)
     fires = sparse.csr_array((ones, at, first - first[0]), shape=(len(first) - 1, width))
-    both = (fires @ fires.T).tocoo()
+    product = fires @ fires.T
+    product.sort_indices()
+    both = product.tocoo()
     other = both.row != both.col
     a, b = both.row[other] + clustering.first, both.col[other]
     return at_coactivation[a] + b, both.data[other].astype(np.int64)
@@ -31,6 +33,8 @@ def member_pairs(plan: Plan, runs: Runs, tokens: int) -> tuple[I64, I64]:
 
     Counters ascend.
     """
+    if not (plan.at_pairs >= 0).any():
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     sizes = np.diff(plan.member_first)
     ends = np.r_[0, np.cumsum(np.diff(runs.first)[plan.members])]
     active = np.diff(ends[plan.member_first]) > 0

@@ -12,6 +12,7 @@ from consumers.activations.engine import Activations
 from consumers.compiled import compiled
 from consumers.selection.counting import Counted, counted
 from consumers.selection.membership import SILENT, ClusterTokens, Runs, cluster_tokens, runs_of
+from consumers.selection.merged import merged
 from consumers.selection.pairs import coactivations, member_pairs
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
 from streams.corpus import TokenBatch
@@ -101,13 +102,12 @@ def select(
             if clustering.coactivation
         ),
     ]
-    at = np.concatenate([a for a, _ in counts])
-    order = np.argsort(at, kind="stable")  # merges what is sorted already
+    count_at, count = merged(counts)
     tally = Tally(
         tokens=int(valid.sum()),
         rows=int(valid.any(axis=1).sum()),
-        count_at=at[order],
-        count=np.concatenate([c for _, c in counts])[order],
+        count_at=count_at,
+        count=count,
         cluster=found.cluster,
         sum=found.sum,
         low=found.low,
@@ -120,17 +120,30 @@ def select(
 def with_rows(selection: Selection, which: AnyArray) -> Hits:
     """Return the candidates ``which`` as hits, with the rows of every member."""
     plan, runs, candidates = selection.plan, selection.runs, selection.candidates
-    row = candidates.row[which]
-    cluster = candidates.table[which].astype(np.int64) // plan.criteria
-    rows = np.zeros(len(which), np.int32)
-    where = (cluster, row, runs.positions, plan.member_first, plan.members, runs.first, runs.token)
-    none = np.zeros(0, np.int64)
-    _row_entries(*where, rows, none, none, fill=False)
-    total = int(rows.sum(dtype=np.int64))
-    member, entry = np.empty(total, np.int64), np.empty(total, np.int64)
-    _row_entries(*where, rows, member, entry, fill=True)
+    row, table = candidates.row[which], candidates.table[which]
+    cluster = (table // np.uint32(plan.criteria)).astype(np.int64)
+    sizes = np.diff(plan.member_first)[cluster]
+    begin, length = np.empty(sizes.sum(), np.int64), np.empty(sizes.sum(), np.int32)
+    rows = np.empty(len(which), np.int32)
+    total = _find_rows(
+        cluster,
+        row,
+        runs.positions,
+        plan.member_first,
+        plan.members,
+        runs.first,
+        runs.token,
+        begin,
+        length,
+        rows,
+    )
+    member, position = np.empty(total, np.int32), np.empty(total, np.int32)
+    value = np.empty(total, np.float32)
+    _fill_rows(
+        row, runs.positions, sizes, begin, length, runs.token, runs.value, member, position, value
+    )
     return Hits(
-        table=candidates.table[which],
+        table=table,
         score=candidates.score[which],
         sample_high=candidates.sample_high[which],
         sample_low=candidates.sample_low[which],
@@ -139,9 +152,9 @@ def with_rows(selection: Selection, which: AnyArray) -> Hits:
         sequence=np.full(len(which), selection.batch.sequence, np.int64),
         row=row,
         rows=rows,
-        member=member.astype(np.int32),
-        position=runs.token[entry] - np.repeat(row, rows) * np.int32(runs.positions),
-        value=runs.value[entry],
+        member=member,
+        position=position,
+        value=value,
     )
 
 
@@ -198,7 +211,7 @@ def _lasts(tokens: ClusterTokens, valid: Bool, least: F32) -> tuple[I64, U32]:
 
 
 @compiled
-def _row_entries(
+def _find_rows(
     cluster: I64,
     row: I32,
     positions: int,
@@ -206,21 +219,50 @@ def _row_entries(
     members: I64,
     first: I64,
     token: I32,
+    begin: AnyArray,
+    length: AnyArray,
     rows: AnyArray,
-    member: AnyArray,
-    entry: AnyArray,
-    fill: bool,
-) -> None:
-    """Count each hit's entries into ``rows``; with ``fill``, say which they are, and whose."""
-    n = 0
+) -> int:
+    """Find where the row of each hit's each member begins in ``token``, and how long it is."""
+    n, total = 0, 0
     for hit in range(len(cluster)):
-        begin, before = member_first[cluster[hit]], n
-        for j in range(begin, member_first[cluster[hit] + 1]):
-            run = token[first[members[j]] : first[members[j] + 1]]
-            at = np.searchsorted(run, row[hit] * positions)
-            while at < len(run) and run[at] < (row[hit] + 1) * positions:
-                if fill:
-                    member[n], entry[n] = j - begin, first[members[j]] + at
-                n += 1
-                at += 1
-        rows[hit] = n - before
+        start, stop, before = row[hit] * positions, (row[hit] + 1) * positions, total
+        for j in range(member_first[cluster[hit]], member_first[cluster[hit] + 1]):
+            low, end = first[members[j]], first[members[j] + 1]
+            high = end
+            while low < high:
+                middle = (low + high) >> 1
+                if token[middle] < start:
+                    low = middle + 1
+                else:
+                    high = middle
+            while high < end and token[high] < stop:
+                high += 1
+            begin[n], length[n] = low, high - low
+            total += high - low
+            n += 1
+        rows[hit] = total - before
+    return total
+
+
+@compiled
+def _fill_rows(
+    row: I32,
+    positions: int,
+    sizes: I64,
+    begin: I64,
+    length: I32,
+    token: I32,
+    value: F32,
+    member: AnyArray,
+    position: AnyArray,
+    values: AnyArray,
+) -> None:
+    n, to = 0, 0
+    for hit in range(len(row)):
+        for number in range(sizes[hit]):
+            for at in range(begin[n], begin[n] + length[n]):
+                member[to], values[to] = number, value[at]
+                position[to] = token[at] - row[hit] * positions
+                to += 1
+            n += 1

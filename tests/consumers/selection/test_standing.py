@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -158,3 +160,16 @@ def test_tables_that_are_not_full_let_everything_pass():
 def test_the_same_sample_many_times_fills_one_place():
     standing = having(1, 2, columns([hit(9.0, 1, row=r) for r in range(5)]))
     assert standing.unbeaten(columns([hit(0.1, 9)])).tolist() == [True]
+
+
+def test_samples_whose_keys_end_alike_are_told_apart():
+    """The search looks at the last 16 bits first, and at whole keys only where these agree."""
+    standing, low = Standing(1, 4), np.array([5, 5 + 2**16, 5 + 2**40, 5], np.uint64)
+    column = np.zeros(4, np.uint64)
+    column[3] = 1
+    scores = np.array([1, 2, 3, 4], np.float32)
+    hits = SimpleNamespace(
+        table=np.zeros(4, np.uint32), score=scores, sample_high=column, sample_low=low
+    )
+    assert standing.see(hits).tolist() == [0, 1, 2, 3]
+    assert standing.see(hits).tolist() == [-2, -3, -4, -5]
