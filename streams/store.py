@@ -73,6 +73,7 @@ def write_part(
         for piece in [table] if isinstance(table, pa.Table) else table:
             rows += len(piece)
             draft.add(encoder.add(piece))
+            del piece  # or it stays while the next one is made
         draft.add(encoder.end())
         digest = draft.digest.hexdigest()
         relative = posixpath.join("parts", f"{stem}-{digest[:16]}.parquet")
@@ -197,9 +198,14 @@ def read_pieces(
 def _pieces(
     store: Store, manifest: RunManifest, part: PartFile, size: int, *, check: bool
 ) -> Iterator[pa.RecordBatch]:
-    with _opened(store, manifest, part, check=check) as file, pq.ParquetFile(file) as rows:
+    # Arrow's readers ahead of time would fetch the whole file, and decode it in threads that wait
+    # for each other: slower, too.
+    with (
+        _opened(store, manifest, part, check=check) as file,
+        pq.ParquetFile(file, pre_buffer=False) as rows,
+    ):
         expect_columns(part.table, rows.schema_arrow)
-        yield from rows.iter_batches(size)
+        yield from rows.iter_batches(size, use_threads=False)
 
 
 def _parts(manifest: RunManifest, name: str) -> list[PartFile]:

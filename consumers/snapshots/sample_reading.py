@@ -19,9 +19,9 @@ from streams.errors import RecordError, SnapshotError
 from streams.snapshot import SAMPLES
 from streams.transport.client import Client, StoredRecord
 
-# Kafka gives a reader that begins anew this many usual batches at once.
+# Beginning anew takes a request or two: over shorter stretches it is better to read on.
 _STRETCH = 1024
-_ROWS_PER_PIECE = 4096
+_ROWS_PER_PIECE = 1024
 
 
 def sample_tables(
@@ -35,10 +35,16 @@ def sample_tables(
     for found in _tables(client, corpus, partition, sequence, row):
         waiting.append(found)
         if sum(map(len, waiting)) >= _ROWS_PER_PIECE:
-            yield pa.concat_tables(waiting).combine_chunks()
-            waiting = []
+            yield _taken(waiting)
     if waiting:
-        yield pa.concat_tables(waiting).combine_chunks()
+        yield _taken(waiting)
+
+
+def _taken(waiting: list[pa.Table]) -> pa.Table:
+    """Return these as one, and let go of them, for the next piece is read beside this one."""
+    piece = pa.concat_tables(waiting).combine_chunks()
+    waiting.clear()
+    return piece
 
 
 def _tables(

@@ -1,5 +1,6 @@
 """``millrace activations`` and ``millrace aggregates``: what a container runs."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,6 +129,9 @@ def aggregates(
     **limits: Any,
 ) -> None:
     """Keep a run's per-cluster state and write its snapshots: up to one of these per shard."""
+    from consumers.service.allocation import share
+
+    share(os.environ)  # first of all, because Arrow looks there when it is imported
     chosen = _settings(settings_file, broker, run_name, limits)
     plan = _plan(chosen, wait)
     from consumers.service.serving import Crew, serve_run

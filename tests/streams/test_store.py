@@ -1,12 +1,15 @@
 import errno
 import hashlib
 import os
+import tracemalloc
+import weakref
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -107,6 +110,46 @@ def test_files_can_be_read_piece_by_piece(tmp_path):
     assert [len(file) for file in found] == [2, 1]
     rows = [row for file in found for piece in file for row in piece.to_pylist()]
     assert rows == [*TABLE.to_pylist(), TABLE.to_pylist()[1]]
+
+
+def test_a_file_that_is_read_in_pieces_is_not_in_memory_whole(tmp_path):
+    random = np.random.default_rng(0)
+    pieces = [
+        pa.table({n: random.integers(0, 2**62, 1000) for n in TOTALS.names}, schema=TOTALS)
+        for _ in range(64)
+    ]
+    part = write_part(open_store(str(tmp_path)), "prose", "totals", 0, iter(pieces))
+    [file] = read_pieces(manifest(tmp_path, part), "totals", size=1000)
+    pool = pa.default_memory_pool()
+    rows = held = 0
+    tracemalloc.start()
+    try:
+        before = pool.bytes_allocated()
+        for piece in file:
+            rows += len(piece)
+            held = max(held, pool.bytes_allocated() - before)
+        read_ahead = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows == 64_000
+    assert max(held, read_ahead) < part.bytes / 8
+
+
+def test_a_piece_is_let_go_before_the_next_is_made(tmp_path):
+    made, held = [], []
+
+    def piece():
+        table = pa.table(TABLE.columns, schema=TOTALS)
+        made.append(weakref.ref(table))
+        return table
+
+    def pieces():
+        for _ in range(3):
+            held.append(sum(ref() is not None for ref in made))
+            yield piece()
+
+    write_part(open_store(str(tmp_path)), "prose", "totals", 0, pieces())
+    assert held == [0, 0, 0]
 
 
 def test_a_file_with_other_columns_is_no_piece_of_the_table(tmp_path, written):
