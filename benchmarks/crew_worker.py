@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 from benchmarks.replay import DrawnEngine
 from consumers.activations.engine import Activations, Engine
 from consumers.health.progress import Progress
-from consumers.service.serving import Crew, serve_run
+from consumers.service.allocation import share
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
 from streams.plan import make_plan
@@ -85,6 +86,10 @@ def main() -> None:
     parser.add_argument("--l0", type=float, required=True)
     parser.add_argument("--latency", type=float, default=0.0)
     given = parser.parse_args()
+    if given.role == AGGREGATES:
+        share(os.environ)  # as ``millrace aggregates`` does, before Arrow is imported
+    from consumers.service.serving import Crew, serve_run
+
     plan = make_plan(get_run(connect(given.broker), given.run))
     engine = Clocked(DrawnEngine(plan.components, given.l0), given.latency)
     crew = Crew(activations=1) if given.role == ACTIVATIONS else Crew(aggregates=1)

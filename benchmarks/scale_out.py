@@ -55,7 +55,8 @@ def main() -> None:
         "worker in the same round. To the very end: the same until the last batch of all, when "
         "workers that began sooner have nothing left.",
         "Processor: milliseconds of all workers for a batch, snapshot included; the broker's and "
-        "that of whatever else the machine does are not in it.",
+        "that of whatever else the machine does are not in it, nor what comes before a worker's "
+        "first record: imports, and loading the loops that are compiled.",
     ]
     if not given.quick:
         write_report("scale_out", rows, notes=notes)

@@ -11,7 +11,7 @@ from consumers.health.progress import Progress
 from consumers.runs.creation import prepare_run
 from consumers.runs.specs import RunSpec
 from consumers.service.serving import Crew, serve_run
-from consumers.snapshots.snapshots import final_manifest
+from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.arrays import Bool
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import SnapshotError
@@ -69,14 +69,15 @@ class Watcher:
 
     def watch(self) -> None:
         """Look until the manifest is there or the run has ended."""
-        client = connect(self.broker)
+        client, manifests = connect(self.broker), manifests_of(self.engine.plan.run.name)
+        final_manifest(client, self.engine.plan, manifests)  # so that its connections are there
         looked = 0
         while not self._ended.wait(_POLL):
             # Looking must cost next to nothing, so only what was written since is a reason to.
             written = self.progress.done.parts
             if written <= max(looked, self.engine.plan.run.shards):
                 continue
-            if final_manifest(client, self.engine.plan) is not None:
+            if final_manifest(client, self.engine.plan, manifests) is not None:
                 self.seen = time.perf_counter()
                 break
             looked = written

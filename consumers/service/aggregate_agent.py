@@ -132,7 +132,7 @@ def aggregates_app(
             event.value = event.message.value = None
             await shards.commits.add(event)
             if taken.complete:
-                await shards.commits.flush()
+                shards.commits.flush_soon()
 
     app.agent(raw_topic(app, partials), name="aggregate")(aggregate)
     app.task(writer.assemble_forever)

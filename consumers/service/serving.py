@@ -1,6 +1,7 @@
 """Workers of a run in this process: apps served until they are told to stop or the run is done."""
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -13,11 +14,15 @@ from consumers.health.progress import Progress
 from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
-from consumers.snapshots.snapshots import final_manifest
+from consumers.service.warming import warm_up
+from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.app import AppOptions, serve
+from streams.errors import BrokerError
 from streams.plan import Plan
 from streams.transport.connect import connect
 from streams.transport.worker import ExactApp
+
+log = logging.getLogger(__name__)
 
 _SECONDS_TO_STOP = 30.0
 _TICK_SECONDS = 0.05
@@ -46,6 +51,8 @@ def serve_run(
 
     Raises what ended a worker; SnapshotError, for one, when a part cannot be written.
     """
+    # Before anything joins a group: what was assigned to somebody who compiles would wait.
+    warm_up(plan, aggregates=crew.aggregates > 0)
     last_resort = LastResort()
     apps: list[ExactApp] = []
     for _ in range(crew.activations):
@@ -109,7 +116,9 @@ class LastResort:
 class Watch:
     """Looks in a thread whether a run's final snapshot is there.
 
-    At once after something was written in this process, else every so many seconds.
+    At once after something was written in this process, else every so many seconds, when it asks
+    for the end of the snapshots topic and reads what is new there. A broker that is away for a
+    while is asked again.
     """
 
     def __init__(
@@ -136,7 +145,7 @@ class Watch:
             self._thread.join()
 
     def _watch(self) -> None:
-        client = connect(self._broker)
+        client, manifests = connect(self._broker), manifests_of(self._plan.run.name)
         try:
             parts, looked = -1, 0.0
             while not self._ended.wait(_TICK_SECONDS):
@@ -144,8 +153,11 @@ class Watch:
                 if written == parts and now - looked < self._seconds:
                     continue
                 parts, looked = written, now
-                if final_manifest(client, self._plan) is not None:
-                    self.done = True
+                try:
+                    self.done = final_manifest(client, self._plan, manifests) is not None
+                except BrokerError as error:
+                    log.warning("Whether the final snapshot is there cannot be seen: %s", error)
+                if self.done:
                     return
         finally:
             client.close()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from consumers.health.progress import Progress
-from consumers.snapshots.snapshots import FINAL, assemble_ready, write_shard
+from consumers.snapshots.snapshots import FINAL, assemble_ready, manifests_of, write_shard
 from streams.partials import BucketState
 from streams.plan import Plan
 from streams.transport.client import Client
@@ -40,6 +40,7 @@ class ShardWriter:
         self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
         self._finals: set[int] = set()
         self._owns_first = False
+        self._manifests = manifests_of(plan.run.name)
         self._changed = asyncio.Event()
 
     def owned(self, shards: Sequence[int]) -> None:
@@ -98,7 +99,7 @@ class ShardWriter:
         """Write what can be written; return whether some snapshot still lacks shards."""
         begun = time.perf_counter()
         with self._connected() as client:
-            made, waiting = assemble_ready(self._plan, client)
+            made, waiting = assemble_ready(self._plan, client, self._manifests)
         for manifest in made:
             log.info("Snapshot %s written: content %s", manifest.snapshot, manifest.content)
             self._progress.wrote_part(time.perf_counter() - begun)

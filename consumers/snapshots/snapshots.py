@@ -13,10 +13,11 @@ from consumers.aggregation.shards import is_complete
 from consumers.snapshots import tables
 from consumers.snapshots.sample_reading import sample_tables
 from streams import codec, topics
-from streams.catalog import get_vocabulary, read_compacted
+from streams.catalog import get_vocabulary
 from streams.content import Piece, content_hash, hash_of_pieces
 from streams.deadletters import distinct, read_dead_letters
 from streams.errors import SnapshotError
+from streams.following import Followed
 from streams.merged import merged_samples
 from streams.partials import BucketState, SnapshotRequest
 from streams.plan import Plan
@@ -36,7 +37,7 @@ from streams.store import open_store, read_pieces, write_manifest, write_part
 from streams.transport.client import Client
 
 FINAL = "final"
-_SAMPLES_PER_PIECE = 1024
+_SAMPLES_PER_PIECE = 512
 
 
 def shard_tables(
@@ -102,30 +103,44 @@ def request_snapshot(client: Client, run: RunRecord, snapshot: str) -> None:
         sender.flush()
 
 
-def published(client: Client, run: str) -> dict[str, dict[str, bytes]]:
-    """Return a run's manifests on the snapshots topic: per snapshot, "" or the shard -> JSON."""
+def manifests_of(run: str) -> Followed:
+    """Return what keeps up with a run's manifests on the snapshots topic."""
+    return Followed(topics.SNAPSHOTS.name, lambda key: key.startswith(f"{run}/".encode()))
+
+
+def published(
+    client: Client, run: str, followed: Followed | None = None
+) -> dict[str, dict[str, bytes]]:
+    """Return a run's manifests on the snapshots topic: per snapshot, "" or the shard -> JSON.
+
+    Whoever asks again and again gives what ``manifests_of`` returned, which reads each of them
+    once only.
+    """
     found: dict[str, dict[str, bytes]] = {}
-    for key, value in read_compacted(client, topics.SNAPSHOTS.name).items():
-        name, _, rest = key.decode(errors="replace").partition("/")
-        if name == run:
-            snapshot, _, shard = rest.partition("/")
-            found.setdefault(snapshot, {})[shard] = value
+    for key, value in (followed or manifests_of(run)).look(client).items():
+        _, _, rest = key.decode(errors="replace").partition("/")
+        snapshot, _, shard = rest.partition("/")
+        found.setdefault(snapshot, {})[shard] = value
     return found
 
 
-def final_manifest(client: Client, plan: Plan) -> RunManifest | None:
-    """Return the manifest of a run's final snapshot once it is there."""
-    value = published(client, plan.run.name).get(FINAL, {}).get("")
+def final_manifest(
+    client: Client, plan: Plan, followed: Followed | None = None
+) -> RunManifest | None:
+    """Return the manifest of a run's final snapshot once it is there; ``published`` explains."""
+    value = published(client, plan.run.name, followed).get(FINAL, {}).get("")
     return run_manifest(value) if value and _is_assembled(value, plan) else None
 
 
-def assemble_ready(plan: Plan, client: Client) -> tuple[list[RunManifest], bool]:
+def assemble_ready(
+    plan: Plan, client: Client, followed: Followed | None = None
+) -> tuple[list[RunManifest], bool]:
     """Write the run manifest of every snapshot whose shards are all there and that has none.
 
     Returns the manifests written, and whether some snapshot still waits for shards.
     """
     made, waiting = [], False
-    for entries in published(client, plan.run.name).values():
+    for entries in published(client, plan.run.name, followed).values():
         ours = _shards_of(entries, plan)
         if _is_assembled(entries.get(""), plan) or not ours:
             continue

@@ -44,6 +44,8 @@ class Commits:
         self._pending: list[tuple[EventT[Any], tuple[asyncio.Future[Any], ...]]] = []
         self._lock = asyncio.Lock()
         self._timer: asyncio.Task[None] | None = None
+        self._soon: asyncio.Task[None] | None = None
+        self._hurried = False
 
     async def add(self, event: EventT[Any], futures: Caused = ()) -> None:
         """Take a processed event and the futures of what it caused; may flush before it returns."""
@@ -74,6 +76,12 @@ class Commits:
                 event.ack()
             self.interval = self.pace.after(self._clock() - begun)
 
+    def flush_soon(self) -> None:
+        """Have what was added so far flushed now, beside what comes next."""
+        self._hurried = True
+        if self._soon is None or self._soon.done():
+            self._soon = asyncio.get_running_loop().create_task(self._flush_hurried())
+
     def clear(self) -> None:
         """Forget what was added; call it when an assignment begins, along with the overlay."""
         self._pending = []
@@ -86,4 +94,10 @@ class Commits:
                 await asyncio.wait({suspended}, timeout=self.interval)
             finally:
                 suspended.cancel()
+            await self.flush()
+
+    async def _flush_hurried(self) -> None:
+        # Whoever hurries during a flush may have added something that it does not take along.
+        while self._hurried:
+            self._hurried = False
             await self.flush()

@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Any, TypeVar
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition, errors
-from kafka.admin import OffsetSpec
+from kafka import KafkaAdminClient, TopicPartition, errors
 from kafka.structs import OffsetAndMetadata
 
 from streams.errors import BrokerError
@@ -18,16 +16,13 @@ from streams.transport.kafka_connection import (
     RETRY_SECONDS,
     addresses,
     expect_broker,
-    hurried,
     patiently,
     plain_errors,
     quiet,
 )
-from streams.transport.kafka_sender import KafkaSender
+from streams.transport.kafka_reader import KafkaReader
+from streams.transport.kafka_sender import KafkaSender, kept_producers
 
-FETCH_BYTES = 2 * 2**20
-POLL_MILLISECONDS = 500
-SILENCE_SECONDS = 30.0
 REPLICAS = 3
 ROLL_MILLISECONDS = 60_000
 ROLL_BYTES = 16 * 2**20
@@ -55,6 +50,8 @@ class KafkaClient:
                 reconnect_backoff_max_ms=1_000,
                 receive_message_max_bytes=FRAME_BYTES,
             )
+        self._reader = KafkaReader(bootstrap)
+        self._producers = kept_producers(bootstrap)
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> None:
         """Create the topics that do not exist; raise if one exists with other partitions."""
@@ -80,6 +77,8 @@ class KafkaClient:
             "delete topics", lambda: self._admin.delete_topics(found, raise_errors=False)
         )
         _refuse(self._bootstrap, "delete topic", answer["topics"], (UNKNOWN_TOPIC,))
+        self._reader.forget()
+        self._producers.clear()
         deadline = time.monotonic() + RETRY_SECONDS
         while set(found) & set(self.topics()):
             if time.monotonic() > deadline:
@@ -97,23 +96,25 @@ class KafkaClient:
 
     def starts(self, topic: str) -> Mapping[int, int]:
         """Return the first offset still kept, per partition."""
-        return self._offsets(topic, OffsetSpec.EARLIEST)
+        return self._bounds(topic, self._reader.starts)
 
     def ends(self, topic: str) -> Mapping[int, int]:
         """Return the offset that the next record will get, per partition."""
-        return self._offsets(topic, OffsetSpec.LATEST)
+        return self._bounds(topic, self._reader.ends)
 
     def read(
         self, topic: str, partition: int, start: int = 0, stop: int | None = None
     ) -> Iterator[StoredRecord]:
         """Yield records from ``start`` (or the first kept) up to ``stop``, by default the end
         as it was when the call began; never waits for more."""
-        ends = self.ends(topic)
-        if partition not in ends:
-            raise BrokerError(f"topic {topic!r} has {len(ends)} partitions and no {partition}")
-        end = ends[partition] if stop is None else min(stop, ends[partition])
-        first = max(start, self.starts(topic)[partition])
-        return self._records(TopicPartition(topic, partition), first, end)
+        partitions = self._partitions(topic)
+        if not 0 <= partition < partitions:
+            raise BrokerError(f"topic {topic!r} has {partitions} partitions and no {partition}")
+        place = TopicPartition(topic, partition)
+        kept, end = self._ask(
+            f"read the offsets of {topic}/{partition}", lambda: self._reader.bounds(place)
+        )
+        return self._records(place, max(start, kept), end if stop is None else min(stop, end))
 
     def committed(self, group: str, topic: str) -> Mapping[int, int]:
         """Return the committed offsets of a consumer group, for partitions that have one."""
@@ -150,10 +151,12 @@ class KafkaClient:
 
     def sender(self, max_in_flight_bytes: int = 16 * 2**20) -> KafkaSender:
         """Return a sender."""
-        return KafkaSender(self._bootstrap, max_in_flight_bytes)
+        return KafkaSender(self._bootstrap, max_in_flight_bytes, kept=self._producers)
 
     def close(self) -> None:
         """Let go of connections."""
+        self._producers.close()
+        self._reader.close()
         self._admin.close()
 
     def _ask(self, action: str, call: Callable[[], T]) -> T:
@@ -164,27 +167,23 @@ class KafkaClient:
         found = self._ask("describe itself", self._admin.describe_cluster)
         return len(found["brokers"])
 
-    def _offsets(self, topic: str, which: OffsetSpec) -> Mapping[int, int]:
-        partitions = self.topics().get(topic)
-        if partitions is None:
+    def _partitions(self, topic: str) -> int:
+        found = self.topics().get(topic)
+        if found is None:
             raise BrokerError(f"Kafka at {self._bootstrap} has no topic {topic!r}")
-        wanted = {TopicPartition(topic, partition): which for partition in range(partitions)}
-        found = self._ask(
-            f"read the offsets of {topic!r}", lambda: self._admin.list_partition_offsets(wanted)
-        )
-        return {place.partition: int(found[place].offset) for place in wanted}
+        return found
+
+    def _bounds(
+        self, topic: str, ask: Callable[[str, int], Mapping[int, int]]
+    ) -> Mapping[int, int]:
+        partitions = self._partitions(topic)
+        return self._ask(f"read the offsets of {topic!r}", lambda: ask(topic, partitions))
 
     def _records(self, place: TopicPartition, first: int, end: int) -> Iterator[StoredRecord]:
         if first >= end:
             return
-        with (
-            plain_errors(self._bootstrap, f"read {place.topic}/{place.partition}"),
-            closing(_consumer(self._bootstrap)) as consumer,
-        ):
-            consumer.assign([place])
-            consumer.seek(place, first)
-            for record in _until(consumer, place, end):
-                yield _stored(record)
+        with plain_errors(self._bootstrap, f"read {place.topic}/{place.partition}"):
+            yield from self._reader.records(place, first, end)
 
 
 def _missing(specs: Sequence[TopicSpec], existing: Mapping[str, int]) -> list[TopicSpec]:
@@ -228,52 +227,3 @@ def _refuse(
         if code not in (NO_ERROR, *fine):
             why = answer.get("error_message") or errors.for_code(code).__name__
             raise BrokerError(f"Kafka at {bootstrap} cannot {action} {answer['name']!r}: {why}")
-
-
-def _consumer(bootstrap: str) -> Any:
-    made = KafkaConsumer(
-        bootstrap_servers=addresses(bootstrap),
-        bootstrap_timeout_ms=BOOTSTRAP_MILLISECONDS,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        # A record larger than these is still returned, alone.
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_bytes=FETCH_BYTES,
-        receive_message_max_bytes=FRAME_BYTES,
-        allow_auto_create_topics=False,
-        # Also how long an empty poll sleeps, which every short read has to wait for.
-        retry_backoff_ms=20,
-        reconnect_backoff_max_ms=1_000,
-        metrics_enabled=False,
-    )
-    hurried(made._cluster)
-    return made
-
-
-def _until(consumer: Any, place: TopicPartition, end: int) -> Iterator[Any]:
-    """Yield records below ``end``. The position tells when it is reached, because the last
-    offsets may have been compacted away."""
-    heard = time.monotonic()
-    while consumer.position(place) < end:
-        before = consumer.position(place)
-        for record in consumer.poll(timeout_ms=POLL_MILLISECONDS).get(place, ()):
-            if record.offset >= end:
-                return
-            yield record
-        if consumer.position(place) != before:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > SILENCE_SECONDS:
-            raise errors.KafkaTimeoutError(f"nothing came for {SILENCE_SECONDS:.0f} s at {before}")
-
-
-def _stored(record: Any) -> StoredRecord:
-    return StoredRecord(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        tuple((name, bytes(value or b"")) for name, value in record.headers),
-    )

@@ -19,6 +19,7 @@ from streams.transport.kafka_connection import (
     plain_errors,
     reason,
 )
+from streams.transport.kept import Kept
 
 MAX_REQUEST_BYTES = 64 * 2**20
 BATCH_BYTES = 256 * 2**10
@@ -35,7 +36,9 @@ class KafkaSender:
         bootstrap: str,
         max_in_flight_bytes: int,
         delivery_milliseconds: int = DELIVERY_MILLISECONDS,
+        kept: Kept[Any] | None = None,
     ) -> None:
+        """Connect; with ``kept`` the producer comes from there, and goes back when all is well."""
         self._bootstrap = bootstrap
         self._max_bytes = max_in_flight_bytes
         self._bytes = 0
@@ -43,8 +46,11 @@ class KafkaSender:
         self._failure: BrokerError | None = None
         self._changed = threading.Condition()
         expect_broker(bootstrap)
+        self._kept = kept
+        self._is_own = kept is None
         with plain_errors(bootstrap, "be reached"):
-            self._producer = _producer(bootstrap, delivery_milliseconds)
+            made = kept.take() if kept is not None else _producer(bootstrap, delivery_milliseconds)
+            self._producer = made
 
     def send(
         self,
@@ -60,15 +66,30 @@ class KafkaSender:
         self._enter(size)
         confirmed: Future[int] = Future()
         try:
-            sent = self._producer.send(
-                topic, value=value, key=key, headers=list(headers), partition=partition
-            )
+            sent = self._handed_over(topic, partition, value, key, headers)
         except (KafkaError, ValueError) as error:
             self._leave(size, self._fail(topic, partition, error))
             raise self._raised() from error
         sent.add_callback(self._delivered, confirmed, size)
         sent.add_errback(self._refused, confirmed, size, topic, partition)
         return confirmed
+
+    def _handed_over(
+        self, topic: str, partition: int, value: bytes | None, key: bytes | None, headers: Headers
+    ) -> Any:
+        """Return the producer's future of a record; raises ValueError if it knows no such place."""
+        arguments = {"value": value, "key": key, "headers": list(headers), "partition": partition}
+        try:
+            return self._producer.send(topic, **arguments)
+        except ValueError:
+            if self._kept is None or self._is_own:
+                raise
+        # A kept producer knows topics as they were: somebody may have made this one anew since.
+        with self._changed:
+            self._changed.wait_for(lambda: self._records == 1)
+        self._stop()
+        self._producer, self._is_own = _producer(self._bootstrap, DELIVERY_MILLISECONDS), True
+        return self._producer.send(topic, **arguments)
 
     def flush(self) -> None:
         """Wait until all is confirmed; raise BrokerError if any send failed."""
@@ -131,11 +152,7 @@ class KafkaSender:
         return BrokerError(str(self._failure))
 
     def _stop(self) -> None:
-        try:
-            self._producer.close(timeout=0)
-        except KafkaError:
-            # Its flush gives up at once, as asked, and leaves the records to us.
-            self._producer._sender.force_close()
+        _stop(self._producer)
 
     def __enter__(self) -> Self:
         return self
@@ -146,11 +163,29 @@ class KafkaSender:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        whole = False
         try:
             if error is None:
                 self.flush()
+                whole = True
         finally:
-            self._stop()
+            if whole and self._kept is not None:
+                self._kept.give_back(self._producer)
+            else:
+                self._stop()
+
+
+def kept_producers(bootstrap: str) -> Kept[Any]:
+    """Return a keeper of producers, for senders that come one after the other."""
+    return Kept(lambda: _producer(bootstrap, DELIVERY_MILLISECONDS), _stop)
+
+
+def _stop(producer: Any) -> None:
+    try:
+        producer.close(timeout=0)
+    except KafkaError:
+        # Its flush gives up at once, as asked, and leaves the records to us.
+        producer._sender.force_close()
 
 
 def _producer(bootstrap: str, delivery_milliseconds: int) -> Any:

@@ -1,12 +1,14 @@
 """What only a real Kafka can show: compaction, members of groups, a broker that goes away."""
 
 import time
+from functools import partial
 
 import pytest
 from kafka import KafkaConsumer
 
 from streams.errors import BrokerError, SettingsError
 from streams.native.broker import free_port
+from streams.transport import kafka_reader, kafka_sender
 from streams.transport.client import TopicSpec
 from streams.transport.connect import connect
 from streams.transport.kafka_client import KafkaClient
@@ -50,6 +52,53 @@ def test_a_single_send_and_a_short_read_do_not_wait(kafka, prefix):
     # Left to itself, the library waits for 0.1 s before each.
     assert min(sends) < 0.1
     assert min(reads) < 0.1
+
+
+def test_connections_are_kept_for_what_comes_next(kafka, prefix, monkeypatch):
+    opened = []
+    for module, name in ((kafka_reader, "_consumer"), (kafka_sender, "_producer")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, partial(counted, opened, real))
+    topic = f"{prefix}.many"
+    kafka.create_topics([TopicSpec(topic, 2)])
+    for number in range(5):
+        for partition in range(2):
+            with kafka.sender() as sender:
+                sender.send(topic, partition, b"%d" % number)
+            values = [record.value for record in kafka.read(topic, partition)]
+            assert values == [b"%d" % n for n in range(number + 1)]
+            assert next(kafka.read(topic, partition)).value == b"0"
+    assert len(opened) == 2
+
+
+def counted(opened, real, *arguments):
+    opened.append(real)
+    return real(*arguments)
+
+
+def test_two_readings_of_one_client_take_turns(kafka, prefix):
+    topic = f"{prefix}.turns"
+    kafka.create_topics([TopicSpec(topic, 2)])
+    with kafka.sender() as sender:
+        for number in range(2000):
+            sender.send(topic, number % 2, b"%d" % number)
+    pairs = zip(kafka.read(topic, 0), kafka.read(topic, 1), strict=True)
+    assert [int(r.value) for pair in pairs for r in pair] == list(range(2000))
+
+
+def test_kept_connections_see_a_topic_that_somebody_else_made_anew(kafka, kafka_url, prefix):
+    topic = f"{prefix}.anew"
+    other = connect(kafka_url)
+    for partitions, count in ((1, 30), (2, 7), (1, 40)):
+        other.create_topics([TopicSpec(topic, partitions)])
+        with kafka.sender() as sender:
+            for number in range(count):
+                sender.send(topic, partitions - 1, b"%d of %d" % (number, count))
+        found = [record.value for record in kafka.read(topic, partitions - 1)]
+        assert found == [b"%d of %d" % (number, count) for number in range(count)]
+        assert kafka.ends(topic)[partitions - 1] == count
+        other.delete_topics([topic])
+    other.close()
 
 
 def test_offsets_of_a_group_with_members_cannot_be_set(kafka, kafka_url, prefix):
@@ -103,6 +152,9 @@ def test_killed_broker_is_missed_and_comes_back_with_its_records(native_kafka, c
     assert native_kafka.url == url
     assert dict(client.ends("records")) == {0: 0, 1: 1}
     assert [record.value for record in client.read("records", 1)] == [b"kept"]
+    with client.sender() as sender:
+        sender.send("records", 1, b"more")
+    assert [record.value for record in client.read("records", 1)] == [b"kept", b"more"]
     client.close()
     assert capfd.readouterr().err == ""
 

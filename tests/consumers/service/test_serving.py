@@ -37,7 +37,7 @@ def looks(
     """Return the looks at the broker in a while; the second one finds the final snapshot."""
     found: list[bool] = []
 
-    def look(client: object, plan: object) -> object:
+    def look(client: object, plan: object, followed: object) -> object:
         found.append(len(found) == 1)
         return object() if found[-1] else None
 

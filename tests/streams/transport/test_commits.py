@@ -169,6 +169,24 @@ def test_what_comes_during_a_flush_is_not_left_behind() -> None:
     run(work)
 
 
+def test_what_is_hurried_is_flushed_beside_what_comes_next() -> None:
+    async def work(app: StubApp, acked: list[int]) -> None:
+        commits = make(app)
+        first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await commits.add(StubEvent(0, acked), [first])  # type: ignore[arg-type]
+        commits.flush_soon()
+        await asyncio.sleep(0.01)
+        await commits.add(StubEvent(1, acked))  # type: ignore[arg-type]
+        commits.flush_soon()  # while the first flush still waits
+        await asyncio.sleep(0.01)
+        assert acked == []
+        first.set_result(None)
+        await asyncio.sleep(0.01)
+        assert acked == [0, 1]
+
+    run(work)
+
+
 def test_a_suspended_flow_is_not_kept_waiting() -> None:
     async def work(app: StubApp, acked: list[int]) -> None:
         commits = make(app)
