@@ -117,8 +117,10 @@ async def serve(
         starts = [asyncio.ensure_future(app.start()) for app in apps]
         try:
             while not ended.is_set() and not _crashed(apps) and not (until and until()):
+                # Not wait_for, which in Python 3.11 loses a cancellation that meets its timeout.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), timeout=poll)
+                    async with asyncio.timeout(poll):
+                        await ended.wait()
         finally:
             stopping()
             for app in reversed(apps):

@@ -48,11 +48,14 @@ def with_forward(
                 f"{model.location} cannot be computed by {wanted} here, as the run wants it: "
                 f"{error}; make a run with forward = 'auto' or 'transformer-lens'"
             ) from error
+    why = ""
     for name, make in _MAKERS.items():
         try:
             return _twinned(model, make, hooks, context)
         except NoTwinError as error:
-            log.warning("%s does not compute the forward pass, slower code does: %s", name, error)
+            why = str(error)
+            log.info("%s does not compute the forward pass: %s", name, why)
+    log.warning("transformer-lens' own forward is used, which is slower: %s", why)
     return model
 
 

@@ -82,7 +82,8 @@ class ShardWriter:
         try:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), poll)
+                    async with asyncio.timeout(poll):
+                        await self._changed.wait()
                     poll = _SHORTEST_POLL
                 self._changed.clear()
                 waiting = self._owns_first and await self._try_to_assemble()

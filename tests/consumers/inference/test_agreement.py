@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from consumers.inference import packing
 from consumers.inference.agreement import TOLERANCE, difference, farthest, with_forward
 from consumers.inference.forwards import Twin
 from consumers.inference.model_loading import load_model
@@ -179,11 +180,20 @@ def test_a_hook_without_a_module_is_left_to_transformer_lens(
 ) -> None:
     model = loaded("gpt2")
     assert with_forward(model, [POST, hook], "auto", CONTEXT) is model
-    for forward in ("transformers-onednn", "transformers"):
-        text = f"{forward} does not compute the forward pass, slower code does: no module of"
-        assert text in caplog.text
+    assert f"which is slower: no module of transformers' model takes or gives {hook}" in caplog.text
     with pytest.raises(ModelError, match=f"cannot be computed by transformers here.*{hook}"):
         with_forward(model, [POST, hook], "transformers", CONTEXT)
+
+
+def test_without_room_for_copies_the_twin_uses_the_weights_as_they_are(
+    loaded: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(packing, "_SHARE", 0.0)
+    assert with_forward(loaded("gpt2"), [POST], "auto", CONTEXT).forward == "transformers"
+    text = "transformers-onednn does not compute the forward pass: weights cannot be packed"
+    assert text in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_agreement_is_said_with_its_size(loaded: Any, caplog: pytest.LogCaptureFixture) -> None:

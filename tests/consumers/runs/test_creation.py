@@ -172,7 +172,7 @@ def test_a_choice_is_the_same_run_as_its_number(
 def test_a_run_that_is_there_keeps_its_choice(spec: RunSpec, corpus: CorpusRecord) -> None:
     known = create_run(spec, corpus)
     auto = replace(spec, model=replace(spec.model, micro_batch="auto", dtype="auto"))
-    chosen = replace(spec.model, forward="transformers")
+    chosen = replace(spec.model, forward="transformers-onednn")
     assert settled(auto, known) == replace(spec, model=chosen)
     other = replace(spec, model=replace(chosen, micro_batch=7, dtype="float16"))
     assert settled(other, known).model.micro_batch == 7
