@@ -16,7 +16,8 @@ from streams.arrays import F32, I8, I32, I64, U32, U64, AnyArray
 from streams.plan import Plan
 
 SILENT = np.float32(-np.inf)
-# Members' runs lie wherever their components do: so many of them are asked for ahead.
+# Members' runs lie wherever their components do: they are asked for so many members ahead, and at
+# both edges, since a run is about as long as a line of the cache and seldom begins with one.
 _AHEAD = np.uint64(8)
 
 
@@ -164,9 +165,10 @@ def _cluster_tokens(
                 n += np.uint64(run_activity[i] > silent)
         elif end > begin:
             for j in range(begin, end):
-                ahead = run_first[members[min(j + _AHEAD, last)]]
-                prefetch(run_token, ahead)
-                prefetch(run_activity, ahead)
+                ahead = members[min(j + _AHEAD, last)]
+                for edge in (run_first[ahead], run_first[ahead + one]):
+                    prefetch(run_token, edge)
+                    prefetch(run_activity, edge)
                 for i in range(run_first[members[j]], run_first[members[j] + one]):
                     at = run_token[i]
                     strongest[at] = max(strongest[at], run_activity[i])
