@@ -2,45 +2,26 @@
 
 import math
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from consumers.activations.buffer import Buffer, parts
 from consumers.activations.encoders import Encoder
 from consumers.activations.nonzeros import (
     NonZeros,
     Store,
     append_fired,
     append_non_zeros,
-    out_of_memory,
 )
 from consumers.activations.rules import Rule
 from consumers.activations.timings import Timings
 from streams.arrays import F32, I32, AnyArray, Bool
 from streams.errors import NotFiniteError
 
-# Products held at once: 8 MiB of float32, which processors keep close while they are read.
-PRODUCTS = 2**21
-_LEAST, _MOST, _STEP = 64, 4096, 64
 # Float32 and bfloat16 end at 3.4e38; the difference is for roundings.
 _SAFE = 1e38
-
-
-class Buffer:
-    """Room for products that all sources of an engine take in turn."""
-
-    def __init__(self) -> None:
-        self._room = torch.empty(0, dtype=torch.uint8)
-
-    def take(self, numbers: int, dtype: torch.dtype) -> Tensor:
-        """Return room for numbers of a dtype, holding anything; it is one for all callers."""
-        size = numbers * dtype.itemsize
-        if len(self._room) < size:
-            self._room = torch.empty(0, dtype=torch.uint8)  # gives the old one back first
-            self._room = torch.empty(size, dtype=torch.uint8)
-        return self._room[:size].view(dtype)
 
 
 class Chunks:
@@ -52,7 +33,7 @@ class Chunks:
     other sizes: a test holds it to that).
     """
 
-    def __init__(self, name: str, encoder: Encoder, kept: Bool, buffer: "Buffer") -> None:
+    def __init__(self, name: str, encoder: Encoder, kept: Bool, buffer: Buffer) -> None:
         self.name = name
         self.encoder = encoder
         self.components = len(kept)
@@ -72,14 +53,14 @@ class Chunks:
         tokens = len(hooked)
         prepared = self.encoder.prepare(hooked)
         careful = self._rule is not None and not self._finite(prepared, self._rule)
-        size, buffer = self._room(tokens, timings)
+        room, _ = self.buffer.chunk(tokens, self.components, self.encoder.dtype, timings)
         count = np.zeros(self.components, np.int64)
         self._store.used = 0
         products = self.encoder.products(prepared)
         timings.encode += time.perf_counter() - start
-        for first, stop in _parts(self.components, size):
+        for first, stop in parts(self.components, len(room)):
             start = time.perf_counter()
-            out = products(first, stop, buffer[: stop - first])
+            out = products(first, stop, room[: stop - first])
             middle = time.perf_counter()
             if careful:
                 self._check(out[:, :tokens], first, stop)
@@ -107,21 +88,6 @@ class Chunks:
             bits, 16 if narrow else 0, tokens, least, scale, shift, kept,
             store.token, store.value, count, store.used,
         )  # fmt: skip
-
-    def _room(self, tokens: int, timings: Timings) -> tuple[int, Tensor]:
-        """Return how many components are computed at a time, and the buffer for them."""
-        stride = max(-(-tokens // 64), 1) * 64  # whole lines of the cache
-        size = min(max(PRODUCTS // stride // _STEP * _STEP, _LEAST), _MOST, self.components)
-        while True:
-            try:
-                room = self.buffer.take(size * stride, self.encoder.dtype)
-            except (RuntimeError, MemoryError) as error:
-                if size == 1 or not out_of_memory(error):
-                    raise
-                size //= 2
-                timings.splits += 1
-            else:
-                return size, room.view(size, stride)
 
     def _finite(self, prepared: Tensor, rule: "_Fired") -> bool:
         """Return whether no product or value can be NaN or infinite.
@@ -164,11 +130,6 @@ class _Fired:
 
     def part(self, first: int, stop: int) -> tuple[I32, F32, F32]:
         return self.least[first:stop], self.scale[first:stop], self.shift[first:stop]
-
-
-def _parts(components: int, size: int) -> Iterator[tuple[int, int]]:
-    for first in range(0, components, size):
-        yield first, min(first + size, components)
 
 
 def _largest_norm(weight: Tensor | None) -> float:

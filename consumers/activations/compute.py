@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from consumers.activations.chunks import Buffer, Chunks
+from consumers.activations.buffer import Buffer
+from consumers.activations.chunks import Chunks
 from consumers.activations.dense import Dense
 from consumers.activations.encoders import TopKEncoder
 from consumers.activations.engine import Activations

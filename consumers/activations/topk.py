@@ -1,21 +1,19 @@
 """Components of a TopK dictionary on the CPU: the k largest of each token, chunk after chunk."""
 
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from consumers.activations.chunks import PRODUCTS, Buffer
+from consumers.activations.buffer import Buffer, parts
 from consumers.activations.encoders import TopKEncoder
-from consumers.activations.nonzeros import NonZeros, out_of_memory
+from consumers.activations.nonzeros import NonZeros
 from consumers.activations.strongest import count_strongest, keep_strongest, sort_strongest
 from consumers.activations.timings import Timings
 from streams.arrays import F32, I64, Bool
 from streams.errors import NotFiniteError
 
-_LEAST, _MOST, _STEP = 64, 4096, 64
 # What a token can hold beyond its k largest, at least: the more, the less often it is cut down, and
 # the later its bound rises. For k = 64, 64 and 48 took the least of those tried from 16 to 192.
 _SLACK = 32
@@ -49,13 +47,16 @@ class TopK:
         start = time.perf_counter()
         tokens, k, kept = len(hooked), self.encoder.k, self.kept
         prepared = self.encoder.linear.prepare(hooked)
-        products, keys = self._room(tokens, timings)
+        room, beside = self.buffer.chunk(
+            tokens, self.components, torch.float32, timings, 2 * tokens * self._held
+        )
+        keys: I64 = beside.view(torch.int64).numpy().reshape(tokens, self._held)
         used, least = np.zeros(tokens, np.int32), np.zeros(tokens, np.float32)
         multiply = self.encoder.linear.products(prepared)
         timings.encode += time.perf_counter() - start
-        for first, stop in self._parts(len(products)):
+        for first, stop in parts(self.components, len(room)):
             start = time.perf_counter()
-            out = multiply(first, stop, products[: stop - first])
+            out = multiply(first, stop, room[: stop - first])
             middle = time.perf_counter()
             finite = keep_strongest(
                 out.numpy(), tokens, first, self._shift[first:stop], self._scale[first:stop],
@@ -74,24 +75,3 @@ class TopK:
         timings.passes += 2
         timings.select += time.perf_counter() - start
         return result
-
-    def _room(self, tokens: int, timings: Timings) -> tuple[Tensor, I64]:
-        """Return room for products [component, tokens or more] and for keys [token, held]."""
-        stride = max(-(-tokens // 64), 1) * 64  # whole lines of the cache
-        size = min(max(PRODUCTS // stride // _STEP * _STEP, _LEAST), _MOST, self.components)
-        held = tokens * self._held
-        while True:
-            try:
-                room = self.buffer.take(size * stride + 2 * held, torch.float32)
-            except (RuntimeError, MemoryError) as error:
-                if size == 1 or not out_of_memory(error):
-                    raise
-                size //= 2
-                timings.splits += 1
-            else:
-                keys: I64 = room[size * stride :].view(torch.int64).numpy()
-                return room[: size * stride].view(size, stride), keys.reshape(tokens, self._held)
-
-    def _parts(self, size: int) -> Iterator[tuple[int, int]]:
-        for first in range(0, self.components, size):
-            yield first, min(first + size, self.components)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from consumers.activations import chunks
-from consumers.activations.chunks import Buffer, Chunks
+from consumers.activations import buffer
+from consumers.activations.buffer import Buffer
+from consumers.activations.chunks import Chunks
 from consumers.activations.dense import Dense
 from consumers.activations.encoders import Encoder
 from consumers.activations.nonzeros import NonZeros
@@ -108,7 +109,7 @@ def test_the_chunk_does_not_move_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     for encoder in (wide, narrow, wide.by_onednn(), narrow.by_onednn()):
         results = []
         for most in (4096, 512, 64, 16):
-            monkeypatch.setattr(chunks, "_MOST", most)
+            monkeypatch.setattr(buffer, "_MOST", most)
             found = on_cpu("s", encoder, kept).collect(hooked, Timings())
             results.append((found.token.tobytes(), found.value.tobytes(), found.count.tobytes()))
         assert len(results[0][0]) > 1000

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from consumers.activations import topk
-from consumers.activations.chunks import Buffer
+from consumers.activations import buffer
+from consumers.activations.buffer import Buffer
 from consumers.activations.encoders import Encoder, TopKEncoder
 from consumers.activations.saes import encoder_of
 from consumers.activations.timings import Timings
@@ -85,7 +85,7 @@ def test_neither_chunk_nor_threads_move_a_bit(monkeypatch: pytest.MonkeyPatch) -
     threads, results = torch.get_num_threads(), []
     try:
         for most, number in ((4096, threads), (512, 1), (64, 2), (16, 3)):
-            monkeypatch.setattr(topk, "_MOST", most)
+            monkeypatch.setattr(buffer, "_MOST", most)
             torch.set_num_threads(number)
             found = TopK("s", encoder, everything(700), Buffer()).collect(hooked, Timings())
             results.append((found.token.tobytes(), found.value.tobytes(), found.count.tobytes()))
@@ -156,7 +156,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_no_array_holds_all_tokens_by_all_components(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topk, "PRODUCTS", 2**15)
+    monkeypatch.setattr(buffer, "PRODUCTS", 2**15)
     tokens, components, k = 512, 4096, 4
     encoder, hooked = strongest(components, k), random(tokens, 16)
     made, timings = TopK("s", encoder, everything(components), Buffer()), Timings()
