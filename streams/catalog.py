@@ -1,13 +1,13 @@
 """What the compacted topics say: the records of corpora (and of runs) as they stand now."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from streams import codec, topics
 from streams.corpus import CorpusRecord, Vocabulary
 from streams.errors import CorpusError, RecordError
-from streams.transport.client import Client
+from streams.transport.client import Client, StoredRecord
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ _VOCABULARY = "/vocabulary"
 
 def read_compacted(client: Client, topic: str) -> dict[bytes, bytes]:
     """Return the last value of every key that has one; a topic that does not exist is empty."""
-    return _fold(client, topic, lambda key, value: value)
+    return _fold(client, topic, bytes)
 
 
 def read_latest(
@@ -27,7 +27,7 @@ def read_latest(
 
     Unreadable values are logged and passed over, so that junk in a log hides no record.
     """
-    return _fold(client, topic, lambda key, value: codec.decode(kind, value), wanted)
+    return _fold(client, topic, lambda value: codec.decode(kind, value), wanted)
 
 
 def corpus_key(corpus: str) -> bytes:
@@ -70,22 +70,37 @@ def get_vocabulary(client: Client, name: str) -> Vocabulary:
     return found[key]
 
 
+def fold(
+    records: Iterable[StoredRecord],
+    into: dict[bytes, T],
+    read: Callable[[bytes], T],
+    wanted: Callable[[bytes], bool],
+) -> None:
+    """Bring ``into`` up to what the next records of a compacted topic say of the wanted keys.
+
+    Values that ``read`` refuses with a RecordError are logged and passed over.
+    """
+    for record in records:
+        if record.key is None or not wanted(record.key):
+            continue
+        if record.value is None:
+            into.pop(record.key, None)
+            continue
+        try:
+            into[record.key] = read(record.value)
+        except RecordError as error:
+            log.warning(
+                "unreadable record in %s at offset %d: %s", record.topic, record.offset, error
+            )
+
+
 def _fold(
     client: Client,
     topic: str,
-    read: Callable[[bytes, bytes], T],
+    read: Callable[[bytes], T],
     wanted: Callable[[bytes], bool] = lambda key: True,
 ) -> dict[bytes, T]:
     found: dict[bytes, T] = {}
     for partition in range(client.topics().get(topic, 0)):
-        for record in client.read(topic, partition):
-            if record.key is None or not wanted(record.key):
-                continue
-            if record.value is None:
-                found.pop(record.key, None)
-                continue
-            try:
-                found[record.key] = read(record.key, record.value)
-            except RecordError as error:
-                log.warning("unreadable record in %s at offset %d: %s", topic, record.offset, error)
+        fold(client.read(topic, partition), found, read, wanted)
     return found

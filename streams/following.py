@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from streams.catalog import fold
 from streams.transport.client import Client
 
 
@@ -31,15 +32,7 @@ class Followed:
         for partition, end in ends.items():
             start = self._read_to.get(partition, 0)
             if start < end:
-                self._read(client, partition, start, end)
+                records = client.read(self._topic, partition, start, end)
+                fold(records, self._values, bytes, self._wanted)
                 self._read_to = {**self._read_to, partition: end}
         return self._values
-
-    def _read(self, client: Client, partition: int, start: int, end: int) -> None:
-        for record in client.read(self._topic, partition, start, end):
-            if record.key is None or not self._wanted(record.key):
-                continue
-            if record.value is None:
-                self._values.pop(record.key, None)
-            else:
-                self._values[record.key] = record.value

@@ -24,8 +24,7 @@ def _reaching(typing_context: Any, row: Any, start: Any, least: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         numbers = _sixty_four(context, builder, signature, arguments)
         low = context.cast(builder, arguments[2], signature.args[2], row.dtype)
-        first = builder.insert_element(ir.Constant(numbers.type, ir.Undefined), low, _I32(0))
-        lows = builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_I32, WIDE), None))
+        lows = _everywhere(builder, low)
         return builder.bitcast(builder.icmp_signed(">=", numbers, lows), _I64)
 
     return types.uint64(row, types.intp, least), generate

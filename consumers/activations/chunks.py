@@ -9,12 +9,7 @@ from torch import Tensor
 
 from consumers.activations.buffer import Buffer, parts
 from consumers.activations.encoders import Encoder
-from consumers.activations.nonzeros import (
-    NonZeros,
-    Store,
-    append_fired,
-    append_non_zeros,
-)
+from consumers.activations.nonzeros import NonZeros, Store, append_fired, append_non_zeros
 from consumers.activations.rules import Rule
 from consumers.activations.timings import Timings
 from streams.arrays import F32, I32, AnyArray, Bool

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -146,8 +145,7 @@ def _collect(
     onednn = model.forward == "transformers-onednn" and buffer is not None
     if isinstance(encoder, TopKEncoder) and buffer is not None:
         # In float32 whatever the model's dtype: see ``saes`` about 8 bits.
-        linear = encoder.linear.by_onednn() if onednn else encoder.linear
-        top_k = TopK(source.name, replace(encoder, linear=linear), kept, buffer)
+        top_k = TopK(source.name, encoder.by_onednn() if onednn else encoder, kept, buffer)
         return lambda hooked, timings: top_k.collect(hooked.tokens[hook], timings)
     if encoder is None or isinstance(encoder, TopKEncoder):
         rows = source.whole_rows

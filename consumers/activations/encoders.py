@@ -113,6 +113,10 @@ class TopKEncoder:
     scale: Tensor
     k: int
 
+    def by_onednn(self) -> "TopKEncoder":
+        """Return the encoder with its products computed as those of ``Encoder.by_onednn``."""
+        return replace(self, linear=self.linear.by_onednn())
+
     def values(self, hooked: Tensor) -> Tensor:
         """Return components [token, component] of hook values [token, width], all at once."""
         value = (self.linear.values(hooked) + self.shift) * self.scale

@@ -82,12 +82,12 @@ class KafkaSender:
         try:
             return self._producer.send(topic, **arguments)
         except ValueError:
-            if self._kept is None or self._is_own:
+            if self._is_own:
                 raise
         # A kept producer knows topics as they were: somebody may have made this one anew since.
         with self._changed:
             self._changed.wait_for(lambda: self._records == 1)
-        self._stop()
+        _stop(self._producer)
         self._producer, self._is_own = _producer(self._bootstrap, DELIVERY_MILLISECONDS), True
         return self._producer.send(topic, **arguments)
 
@@ -124,7 +124,9 @@ class KafkaSender:
             self._changed.notify_all()
         if first:
             # Closing waits for the thread that calls us, so it gets a thread of its own.
-            threading.Thread(target=self._stop, name="sender-stop", daemon=True).start()
+            threading.Thread(
+                target=_stop, args=(self._producer,), name="sender-stop", daemon=True
+            ).start()
         return self._failure
 
     def _delivered(self, confirmed: "Future[int]", size: int, metadata: Any) -> None:
@@ -151,9 +153,6 @@ class KafkaSender:
         """Return the first failure as a new error, since one that was raised keeps its trace."""
         return BrokerError(str(self._failure))
 
-    def _stop(self) -> None:
-        _stop(self._producer)
-
     def __enter__(self) -> Self:
         return self
 
@@ -172,7 +171,7 @@ class KafkaSender:
             if whole and self._kept is not None:
                 self._kept.give_back(self._producer)
             else:
-                self._stop()
+                _stop(self._producer)
 
 
 def kept_producers(bootstrap: str) -> Kept[Any]:
