@@ -11,10 +11,17 @@ from faust.types.transports import ConsumerT, ProducerT
 from streams.transport.exact import ExactConsumer
 
 _FETCH_WAIT_MILLISECONDS = 200
+_BEGINNING_POLL = 0.01
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
     """The thread that aiokafka lives in."""
+
+    async def stop(self) -> None:
+        """Stop; a thread that has only just begun is waited for, where mode leaves it to itself."""
+        while self._thread is not None and self._thread.is_alive() and not self._started.is_set():
+            await asyncio.sleep(_BEGINNING_POLL)
+        await super().stop()
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """Return the group's committed offsets."""
@@ -27,6 +34,12 @@ class _Thread(driver.AIOKafkaConsumerThread):
             *(consumer.committed(driver.ensure_aiokafka_TP(tp)) for tp in tps)
         )
         return dict(zip(tps, offsets, strict=True))
+
+    async def _commit(self, offsets: dict[TP, int]) -> bool:
+        """Commit for the partitions that are still ours; Faust crashes when none is."""
+        held = self.assignment()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in held}
+        return bool(ours) and await super()._commit(ours)
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)

@@ -1,5 +1,6 @@
 """The Faust app of a Millrace worker."""
 
+import asyncio
 import logging
 import os
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import faust
+from faust.types import TP
 from faust.types.transports import ProducerT
 
 from streams.transport.client import Headers
@@ -48,6 +50,7 @@ class ExactApp(faust.App):
         self.positions = positions
         self.failure = None
         self._leave = leave
+        self._let_go = asyncio.Event()
         self._sends = Sends(self._started_producer, self.fatal)
         super().__init__(app_id, **settings)
 
@@ -75,6 +78,28 @@ class ExactApp(faust.App):
             self._leave(1)
             # Where ``leave`` comes back, as in tests, no stop may wait for acknowledgements.
             self.delivery.abandon()
+
+    async def _stop_consumer(self) -> None:
+        try:
+            await super()._stop_consumer()
+        finally:
+            self._let_go.set()
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let a rebalance wait until a stop that is under way has made its last commit.
+
+        Faust closes the Kafka client then, from another thread than the client's own: the commit
+        is tried for ever, or the client's thread ends half-way.
+        """
+        if self.should_stop:
+            await self._let_go.wait()
+        else:
+            await super()._on_partitions_revoked(revoked)
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Take nothing new while stopping: leaving the group gives it to others."""
+        if not self.should_stop:
+            await super()._on_partitions_assigned(assigned, generation_id)
 
     async def _started_producer(self) -> ProducerT:
         if not self.producer.started:

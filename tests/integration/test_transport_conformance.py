@@ -555,6 +555,42 @@ def test_two_workers_share_partitions_and_hand_them_over(
     assert totals(client, names) == expected(4, range(1000))
 
 
+def test_a_stop_in_a_rebalance_commits_and_ends(url: str, client: Client, names: Names) -> None:
+    client.create_topics([TopicSpec(names.source, 1)])
+    send(client, names, 0, range(4))
+
+    async def work() -> None:
+        first = create_app(names.group, url, options=OPTIONS)
+        held: list[EventT[bytes]] = []
+
+        async def hold(stream: Stream[bytes]) -> None:
+            async for event in stream.noack().events():
+                if await first.delivery.admit(event.message):
+                    held.append(event)
+
+        first.agent(raw_topic(first, names.source), name="hold")(hold)
+        ended = asyncio.Event()
+        stop = asyncio.create_task(serve((first,), ended.is_set, poll=0.02))
+        await until(lambda: len(held) == 4)
+        before = first.rebalancing_count
+        ended.set()
+        await until(lambda: first.should_stop)
+        second, seen = watching_app(url, names)
+        async with running(second):
+            await until(lambda: first.rebalancing_count > before)
+            # So that what the rebalance asks of the first worker is under way.
+            await asyncio.sleep(0.5)
+            for event in held:
+                event.ack()
+            async with asyncio.timeout(PATIENCE):
+                await stop
+            send(client, names, 0, range(4, 8))
+            await until(lambda: len(seen.offsets()) == 4)
+        assert seen.offsets() == [4, 5, 6, 7]
+
+    within(work())
+
+
 def test_counts_are_exact_when_workers_are_killed_and_come_back(
     url: str, client: Client, names: Names
 ) -> None:
