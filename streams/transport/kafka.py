@@ -35,7 +35,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         )
         return dict(zip(tps, offsets, strict=True))
 
-    async def _commit(self, offsets: dict[TP, int]) -> bool:
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit for the partitions that are still ours; Faust crashes when none is."""
         held = self.assignment()
         ours = {tp: offset for tp, offset in offsets.items() if tp in held}
