@@ -19,7 +19,7 @@ class ParquetEncoder:
         self._writer = pq.ParquetWriter(
             self._sink,
             schema,
-            compression="zstd",
+            compression="snappy",
             use_dictionary=[_leaf(field) for field in schema if not _is_measured(field.type)],
             write_page_index=True,
         )

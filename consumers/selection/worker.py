@@ -1,7 +1,7 @@
 """What an activation worker does with one record of the corpus, apart from moving bytes.
 
 The worker's only state is what it has seen of the best samples, which decides what need not be
-sent. It is used from one thread.
+sent. Its two steps may run in two threads, since only the second one touches that state.
 """
 
 import time
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumers.activations.engine import Engine
+from consumers.activations.engine import Activations, Engine
 from consumers.selection.messages import Outgoing, batch_records, end_records, refused_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
 from consumers.selection.standing import Standing
 from streams import codec, topics
+from streams.arrays import Bool
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.errors import RecordError, ShapeError, UndecodableError
 from streams.plan import Plan
@@ -32,8 +33,21 @@ class Outcome:
     select_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A batch and what the engine found in it. valid: [row, position], the tokens that count."""
+
+    batch: TokenBatch
+    valid: Bool
+    activations: Activations
+
+
 class ActivationWorker:
-    """Turns records of a corpus into partials of a run."""
+    """Turns records of a corpus into partials of a run, in two steps: ``compute`` and ``select``.
+
+    What one record needs of the device is over with the first step, so that the device may go on
+    with the next record while the second step is under way. Each step sees records in order.
+    """
 
     def __init__(
         self, plan: Plan, engine: Engine, clock: Callable[[], float] = time.perf_counter
@@ -44,7 +58,14 @@ class ActivationWorker:
         self._standing = Standing(plan.clusters * plan.criteria, plan.run.k)
 
     def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Outcome:
-        """Return what the record at ``partition`` of the corpus leads to.
+        """Return what the record at ``partition`` of the corpus leads to."""
+        computed = self.compute(partition, value, headers)
+        return computed if isinstance(computed, Outcome) else self.select(computed)
+
+    def compute(
+        self, partition: int, value: bytes | None, headers: Mapping[str, bytes]
+    ) -> Computed | Outcome:
+        """Return what the engine finds in a record, or what the record leads to if it is no batch.
 
         A record that cannot be processed is refused as a whole, before any of it counts anywhere;
         if its header names a sequence, every shard is told, so that its chain goes on.
@@ -67,15 +88,23 @@ class ActivationWorker:
             raise ShapeError("the end of a partition stands in another partition or corpus")
         return end_records(self._plan, end)
 
-    def _batch(self, partition: int, sequence: int, value: bytes | None) -> Outcome:
+    def _batch(self, partition: int, sequence: int, value: bytes | None) -> Computed:
         batch = codec.decode(TokenBatch, value)
         check_batch(self._plan, batch, partition, sequence)
         valid = valid_tokens(self._plan, batch)
-        activations = self._engine.compute(batch, valid)
-        begun = self._clock()
-        selection = select(self._plan, batch, valid, activations, self._standing.least)
+        return Computed(batch, valid, self._engine.compute(batch, valid))
+
+    def select(self, computed: Computed) -> Outcome:
+        """Return what a computed batch leads to.
+
+        Raises OverflowingSumError if the run's sums cannot hold its activities.
+        """
+        begun, batch = self._clock(), computed.batch
+        least = self._standing.least
+        selection = select(self._plan, batch, computed.valid, computed.activations, least)
         hits = with_rows(selection, self._winners(selection))
-        records = tuple(batch_records(self._plan, partition, sequence, selection.tally, hits))
+        place = batch.partition, batch.sequence
+        records = tuple(batch_records(self._plan, *place, selection.tally, hits))
         return Outcome(
             records,
             tokens=int(batch.mask.sum()),

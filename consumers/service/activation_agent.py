@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from faust import StreamT
@@ -13,18 +15,29 @@ from consumers.health.limits import Limits
 from consumers.health.progress import Progress
 from consumers.health.refusals import Refusals
 from consumers.health.watchdog import Watchdog, Watched
-from consumers.selection.worker import ActivationWorker, Outcome
+from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from streams import topics
 from streams.app import AppOptions, create_app, events, raw_topic
 from streams.plan import Plan
 from streams.transport.commits import Commits
 from streams.transport.worker import ExactApp
 
-_IN_FLIGHT = 2  # one in the device's thread, and one that waits there or is being sent
+_IN_FLIGHT = 3  # one in the device's thread, one behind it, and one that waits or is being sent
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What became of a record in the device's thread, and how many seconds it was there."""
+
+    found: Computed | Outcome
+    seconds: float
 
 
 class _Batches:
-    """The way of a record of the corpus: through the device's thread, then out, in order."""
+    """The way of a record of the corpus: through the device's thread, then out, in order.
+
+    On its way out it is selected from in another thread, so that the device need not wait for that.
+    """
 
     def __init__(
         self,
@@ -36,36 +49,39 @@ class _Batches:
     ) -> None:
         self._app = app
         self._partials = topics.partials(plan.run.name, 0, 0).name
-        self._make_worker = make_worker
-        self._worker: ActivationWorker | None = None
+        self._worker = cache(make_worker)
         self._device = ThreadPoolExecutor(1, thread_name_prefix="device")
+        self._selection = ThreadPoolExecutor(1, thread_name_prefix="selection")
         self._refusals = refusals
         self._progress = progress
         self._commits = Commits(app)
 
-    def compute(self, event: EventT[Any]) -> Awaitable[tuple[Outcome, float]]:
-        """Have a record computed after those before it; return its outcome and the seconds."""
-        return asyncio.get_running_loop().run_in_executor(self._device, self._handle, event)
+    def compute(self, event: EventT[Any]) -> Awaitable[_Step]:
+        """Have a record computed after those before it."""
+        return asyncio.get_running_loop().run_in_executor(self._device, self._compute, event)
 
-    def _handle(self, event: EventT[Any]) -> tuple[Outcome, float]:
+    def _compute(self, event: EventT[Any]) -> _Step:
         begun = time.perf_counter()
-        if self._worker is None:
-            self._worker = self._make_worker()
         message = event.message
-        found = dict(message.headers or {})
-        outcome = self._worker.handle(message.partition, message.value, found)
-        return outcome, time.perf_counter() - begun
+        headers = dict(message.headers or {})
+        found = self._worker().compute(message.partition, message.value, headers)
+        return _Step(found, time.perf_counter() - begun)
+
+    async def _selected(self, step: _Step) -> tuple[Outcome, float]:
+        if isinstance(step.found, Outcome):
+            return step.found, step.seconds
+        loop, worker = asyncio.get_running_loop(), self._worker()
+        outcome = await loop.run_in_executor(self._selection, worker.select, step.found)
+        return outcome, step.seconds + outcome.select_seconds
 
     async def send(
-        self,
-        event: EventT[Any],
-        computed: Awaitable[tuple[Outcome, float]],
-        turn: asyncio.Future[None],
+        self, event: EventT[Any], computed: Awaitable[_Step], turn: asyncio.Future[None]
     ) -> None:
         """Send what a record leads to once it is its turn; a failure is final."""
         try:
-            outcome, seconds = await computed
+            step = await computed
             await turn
+            outcome, seconds = await self._selected(step)
             if self._app.failure is not None:
                 return
             await self._refusals.settle(event, outcome.error)
@@ -98,7 +114,7 @@ def activations_app(
     """Return the app that turns a run's corpus into partials.
 
     ``make_worker`` is called once, in the one thread that owns the device from then on. While a
-    batch is on its way out, the device computes the next one.
+    batch is on its way out, which begins with the selection, the device computes the next one.
     """
     app = create_app(topics.activations_app(plan.run.name), broker, options=options)
     refusals = Refusals(app, plan, "activations", limits)

@@ -21,7 +21,7 @@ import pytest
 
 from consumers.activations.engine import Activations
 from consumers.health.progress import Progress
-from consumers.selection.worker import ActivationWorker
+from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.snapshots.snapshots import final_manifest
@@ -41,6 +41,7 @@ PATIENCE = 60.0
 POINTS = (
     "decode",
     "compute",
+    "select",
     "send",
     "confirmation",
     "changelog send",
@@ -111,14 +112,19 @@ def _point(topic: str, key: bytes | None, kind: str) -> str:
 
 
 class FragileWorker(ActivationWorker):
-    """A worker that may die before it decodes a record."""
+    """A worker that may die before it decodes a record, and before it selects from one."""
 
     chance: Chance
 
-    def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Any:
+    def compute(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Any:
         if self.chance.crashes("decode"):
             raise Crash("decode")
-        return super().handle(partition, value, headers)
+        return super().compute(partition, value, headers)
+
+    def select(self, computed: Computed) -> Outcome:
+        if self.chance.crashes("select"):
+            raise Crash("select")
+        return super().select(computed)
 
 
 class FragileEngine(factories.DenseEngine):

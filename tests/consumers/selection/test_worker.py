@@ -125,6 +125,13 @@ def test_activations_that_are_not_finite_refuse_the_batch():
     assert tombstones(outcome)
 
 
+def test_a_batch_may_be_computed_before_the_last_one_is_selected_from():
+    one, other = worker(), worker()
+    records = [(b.partition, codec.encode(b), headers(b.sequence)) for b in BATCHES]
+    computed = [one.compute(*record) for record in records]
+    assert [one.select(each) for each in computed] == [other.handle(*r) for r in records]
+
+
 def test_a_refused_batch_leaves_the_standing_untouched():
     @dataclass
     class Sometimes:
