@@ -17,8 +17,6 @@ from streams.errors import LostInputError
 from streams.transport.partition import Partition
 
 if TYPE_CHECKING:
-    from streams.transport.worker import ExactApp
-
     _Base = Consumer
 else:
     _Base = object
@@ -34,6 +32,12 @@ class StartPositions(Protocol):
 
     def start(self, tp: TP) -> int | None:
         """Return the first offset to deliver; None: the committed one, else the log's start."""
+
+
+class _Positioned(Protocol):
+    """An app that says where its source partitions start."""
+
+    positions: StartPositions | None
 
 
 class ExactConsumer(_Base):
@@ -60,7 +64,7 @@ class ExactConsumer(_Base):
         """Begin the assignment: every source partition at the position its state needs."""
         self._sources = {}
         self._buffered_partitions.clear()
-        positions = cast("ExactApp", self.app).positions
+        positions = cast(_Positioned, self.app).positions
         tps = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
         if positions is not None:
             positions.assigned()

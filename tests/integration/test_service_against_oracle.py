@@ -1,5 +1,6 @@
 """The two apps arrive at the oracle's content, on the embedded transport and on Kafka."""
 
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -71,6 +72,21 @@ def test_everything_may_stop_in_the_middle_and_start_again(
         service.serve(1, 2, until=lambda enough=enough: service.progress.done.batches >= enough)
     assert not service.is_done()
     service.serve(2, 1)
+    assert_exact(service)
+
+
+def test_workers_stop_soon_at_whatever_moment_of_their_start(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(broker, tmp_path, prefix)
+    chance = random.Random(7)
+    for _ in range(12):
+        workers, begun = chance.choice([(1, 1), (1, 2), (2, 1)]), time.monotonic()
+        moment = begun + chance.uniform(0, 1.2) ** 2
+        service.serve(*workers, until=lambda moment=moment: time.monotonic() >= moment)
+        # A session that nobody ends lasts 10 seconds more.
+        assert time.monotonic() < moment + 6
+    service.serve(1, 1)
     assert_exact(service)
 
 
