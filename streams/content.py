@@ -8,7 +8,6 @@ or worker enters it. A table is taken in piece by piece, so none has to be in me
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -28,7 +27,6 @@ class _Hash(Protocol):
     def digest(self) -> bytes: ...
 
 
-_TABLES_AT_A_TIME = 2
 _SAMPLE_ORDER = [(name, "ascending") for name in ("partition", "sequence", "row")]
 
 
@@ -47,13 +45,8 @@ def content_hash(tables: Mapping[str, pa.Table]) -> str:
 
 
 def hash_of_pieces(pieces: Mapping[str, Iterable[Piece]]) -> str:
-    """Return the same from each table's pieces, which come one by one in canonical order.
-
-    Two tables at a time are gone through, each in a thread, since files are decoded meanwhile.
-    """
-    with ThreadPoolExecutor(_TABLES_AT_A_TIME, thread_name_prefix="content") as threads:
-        found = threads.map(lambda name: _hash_in_pieces(TABLES[name], pieces[name]), TABLES)
-        lines = [f"{name}:{digest}" for name, digest in zip(TABLES, found, strict=True)]
+    """Return the same from each table's pieces, which come one by one in canonical order."""
+    lines = (f"{name}:{_hash_in_pieces(schema, pieces[name])}" for name, schema in TABLES.items())
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
