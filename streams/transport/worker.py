@@ -14,6 +14,7 @@ from faust.types.transports import ProducerT
 from streams.transport.client import Headers
 from streams.transport.exact import ExactConsumer, StartPositions
 from streams.transport.sends import Confirmation, Sends
+from streams.transport.shared_queue import SharedQueue
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,12 @@ class ExactApp(faust.App):
         self._let_go = asyncio.Event()
         self._sends = Sends(self._started_producer, self.fatal)
         super().__init__(app_id, **settings)
+
+    def FlowControlQueue(
+        self, maxsize: int | None = None, *, clear_on_resume: bool = False
+    ) -> SharedQueue:
+        """Return the queue before an agent."""
+        return SharedQueue(maxsize, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
 
     @property
     def delivery(self) -> ExactConsumer:

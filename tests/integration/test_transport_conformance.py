@@ -230,6 +230,34 @@ def test_a_full_queue_does_not_slow_the_rest_down(url: str, client: Client, name
 # Acknowledgements
 
 
+def test_a_slow_agent_gets_records_of_all_its_partitions(
+    url: str, client: Client, names: Names
+) -> None:
+    client.create_topics([TopicSpec(names.source, 3)])
+    with client.sender() as sender:
+        for number in range(600):
+            sender.send(names.source, number % 3, bytes(20_000))
+
+    async def work() -> None:
+        app, seen = create_app(names.group, url, options=OPTIONS), list[int]()
+
+        async def slow(stream: Stream[bytes]) -> None:
+            async for event in stream.noack().events():
+                if await app.delivery.admit(event.message):
+                    await asyncio.sleep(0.004)
+                    seen.append(event.message.partition)
+                    event.ack()
+
+        app.agent(raw_topic(app, names.source), name="slow")(slow)
+        async with running(app):
+            await until(lambda: len(seen) == 600)
+        # What a fetch brings and what the queue holds may come first, but not a whole partition.
+        for partition in range(3):
+            assert seen[:450].count(partition) > 50
+
+    within(work())
+
+
 def test_acknowledged_records_do_not_come_again(url: str, client: Client, names: Names) -> None:
     client.create_topics([TopicSpec(names.source, 1)])
     send(client, names, 0, range(100))

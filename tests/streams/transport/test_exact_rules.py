@@ -35,7 +35,6 @@ class Below:
         self.should_stop = False
         self.flow_active = True
         self.can_resume_flow = asyncio.Event()
-        self._buffered_partitions: set[TP] = set()
         self._unacked_messages: set[Message] = set()
         self._waiting_for_ack: asyncio.Future[bool] | None = None
         self._committed_offset: dict[TP, int | None] = {}
@@ -86,10 +85,6 @@ class Below:
 
     async def wait_first(self, event: asyncio.Event, timeout: float) -> None:
         await asyncio.wait_for(event.wait(), timeout)
-
-    def on_buffer_drop(self, tp: TP) -> None:
-        self._buffered_partitions.discard(tp)
-        self.active.add(tp)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         self.active |= set(tps)
@@ -218,26 +213,15 @@ def test_nothing_is_fetched_while_the_flow_is_suspended() -> None:
     run(work())
 
 
-@pytest.mark.parametrize("how", ["on_buffer_drop", "resume_partitions"])
-def test_a_partition_that_has_room_again_is_fetched_at_once(how: str) -> None:
+def test_a_partition_that_is_paused_no_longer_is_fetched_at_once() -> None:
     async def work() -> None:
         given = consumer()
         given.active.clear()
         waiting = asyncio.ensure_future(given._wait_next_records(30.0))
         await asyncio.sleep(0.02)
         assert not waiting.done()
-        getattr(given, how)(FIRST if how == "on_buffer_drop" else {FIRST})
+        given.resume_partitions({FIRST})
         assert await asyncio.wait_for(waiting, 2) == ({}, {FIRST})
-
-    run(work())
-
-
-def test_a_fetch_is_short_while_a_partition_is_held_back() -> None:
-    async def work() -> None:
-        given = consumer()
-        given._buffered_partitions = {SECOND}
-        await given._wait_next_records(30.0)
-        assert given.asked[0][1] < 0.2
 
     run(work())
 
@@ -314,15 +298,13 @@ def test_a_start_that_the_log_does_not_hold_is_named_before_anything_is_read(sta
     run(work())
 
 
-def test_an_assignment_forgets_commits_and_queues_of_the_one_before() -> None:
+def test_an_assignment_forgets_commits_of_the_one_before() -> None:
     async def work() -> None:
         given = consumer()
         given.group = {FIRST: 20, SECOND: None}
         given._committed_offset = {FIRST: 44, SECOND: 44}
-        given._buffered_partitions = {FIRST}
         await given.perform_seek()
         assert given._committed_offset == {FIRST: 20, SECOND: None}
-        assert not given._buffered_partitions
 
     run(work())
 
