@@ -35,6 +35,14 @@ class _Thread(driver.AIOKafkaConsumerThread):
         )
         return dict(zip(tps, offsets, strict=True))
 
+    async def seek_there(self, tp: TP, offset: int) -> None:
+        """Seek; Faust does so from the app's thread, under the hands of a fetch in this one."""
+        await self.call_thread(self._seek_there, tp, offset)
+
+    async def _seek_there(self, tp: TP, offset: int) -> None:
+        if tp in self.assignment():
+            self.seek(tp, offset)
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit for the partitions that are still ours; Faust crashes when none is."""
         held = self.assignment()
@@ -60,6 +68,9 @@ class ExactKafkaConsumer(ExactConsumer, driver.Consumer):
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int | None]:
         """Return the group's committed offsets."""
         return await self._thread.committed(tps)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        await self._thread.seek_there(partition, offset)
 
 
 class IdempotentProducer(driver.Producer):
