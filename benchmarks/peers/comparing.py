@@ -1,7 +1,8 @@
 """From what was measured to seconds for all features, ratios, and whether the goals are met."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from benchmarks.peers.job import Found, Part
@@ -123,16 +124,13 @@ def difference_rows(compared: Sequence[Compared]) -> list[dict[str, str]]:
 
 def goal_rows(compared: Sequence[Compared], goals: Sequence[Goal] = GOALS) -> list[dict[str, Any]]:
     """Return a row for each goal; one that nothing was measured for is not reached."""
-    by_place: Mapping[tuple[str, str, str, int], Compared] = {
-        (one.tool, one.options, one.shape, one.samples): one for one in compared
-    }
     rows = []
     for goal in goals:
-        one = by_place.get((goal.tool, goal.options, goal.shape, goal.samples))
-        reached = None if one is None else _median_ratio(one, goal.part)
+        ratios = [_median_ratio(one, goal.part) for one in compared if _concerns(goal, one)]
+        reached = median(ratios) if ratios else None
         rows.append(
             {
-                "goal": f"{goal.tool}, {goal.options}{_named(goal.part)}",
+                "goal": f"{goal.tool}, {goal.options or 'all options'}{_named(goal.part)}",
                 "shape": goal.shape,
                 "samples": goal.samples,
                 "at least": goal.ratio,
@@ -141,6 +139,11 @@ def goal_rows(compared: Sequence[Compared], goals: Sequence[Goal] = GOALS) -> li
             }
         )
     return rows
+
+
+def _concerns(goal: Goal, one: Compared) -> bool:
+    place = (goal.tool, goal.options or one.options, goal.shape, goal.samples)
+    return place == (one.tool, one.options, one.shape, one.samples)
 
 
 def behind(compared: Sequence[Compared]) -> list[Compared]:

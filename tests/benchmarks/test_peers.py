@@ -116,6 +116,15 @@ def test_a_goal_is_reached_by_the_median_of_the_stages_it_names():
     assert [made["reached"] for made in rows] == ["yes", "no", "yes", "no"]
 
 
+def test_a_goal_without_options_is_reached_by_the_median_over_all_of_them():
+    # 1.25 times with the first options, 5 times with the others.
+    other = compared(options="min_examples 200", before=0.25, after=1.0)
+    goals = [Goal("delphi", "", "small", 512, ratio, "cache") for ratio in (3.12, 3.13)]
+    rows = goal_rows([compared(), other, compared(samples=128, before=9.0)], goals)
+    assert [made["reached"] for made in rows] == ["yes", "no"]
+    assert {made["goal"] for made in rows} == {"delphi, all options, its cache alone"}
+
+
 def test_where_millrace_does_not_lead_is_named():
     slow = compared(before=7.1, after=7.2)
     assert behind([compared(before=6.0, after=6.0), slow]) == [slow]
@@ -123,7 +132,11 @@ def test_where_millrace_does_not_lead_is_named():
 
 def test_every_goal_belongs_to_something_that_runs():
     kinds = {
-        (v.tool, v.options, *point) for peer in PEERS for v in peer.variants for point in v.points
+        (v.tool, options, *point)
+        for peer in PEERS
+        for v in peer.variants
+        for point in v.points
+        for options in (v.options, "")
     }
     assert {(g.tool, g.options, g.shape, g.samples) for g in GOALS} <= kinds
     names = {(v.tool, v.options) for v in due(PEERS[0], "small", 512)}
