@@ -135,7 +135,7 @@ def aggregates_app(
                 shards.commits.flush_soon()
 
     app.agent(raw_topic(app, partials), name="aggregate")(aggregate)
-    app.task(writer.assemble_forever)
+    app.add_dependency(writer)
     watched = Watched(partials, lambda: refusals.breaker.records, shards.states)
     app.add_dependency(Watchdog(app, plan, watched, limits, progress))
     return app

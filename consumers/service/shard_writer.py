@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
+from mode import Service
+
 from consumers.health.progress import Progress
 from consumers.snapshots.snapshots import FINAL, assemble_ready, manifests_of, write_shard
 from streams.partials import BucketState
@@ -22,15 +24,17 @@ _MOST_THREADS = 4
 _SHORTEST_POLL, _LONGEST_POLL = 0.05, 0.5
 
 
-class ShardWriter:
+class ShardWriter(Service):
     """Writes parts in threads; the owner of shard 0 also writes the run manifests.
 
-    Of every part that is being written, some buckets' rows at a time are in memory.
+    Of every part that is being written, some buckets' rows at a time are in memory. A stop waits
+    for the parts that are being written, so that no draft of one is left behind.
     """
 
     def __init__(
         self, plan: Plan, broker: str, failed: Callable[[BaseException], None], progress: Progress
     ) -> None:
+        super().__init__()
         self._plan = plan
         self._broker = broker
         self._failed = failed
@@ -72,7 +76,8 @@ class ShardWriter:
             self._failed(error)
         self._changed.set()
 
-    async def assemble_forever(self) -> None:
+    @Service.task
+    async def _assemble_forever(self) -> None:
         """Write run manifests as their shards' parts come in, while shard 0 is ours.
 
         Our own parts are taken up at once; for those of other workers the topic is looked at again
@@ -90,8 +95,12 @@ class ShardWriter:
                 poll = min(_LONGEST_POLL, 1.5 * (poll or _SHORTEST_POLL)) if waiting else None
         except Exception as error:
             self._failed(error)
-        finally:
-            self._threads.submit(self._close)
+
+    async def on_shutdown(self) -> None:
+        """Let the threads end, then let go of the broker."""
+        await asyncio.to_thread(self._threads.shutdown)
+        while not self._idle.empty():
+            self._idle.get().close()
 
     async def _try_to_assemble(self) -> bool:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._assemble)
@@ -117,8 +126,3 @@ class ShardWriter:
             yield client
         finally:
             self._idle.put(client)
-
-    def _close(self) -> None:
-        with suppress(queue.Empty):
-            while True:
-                self._idle.get_nowait().close()

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,10 @@ def watched(
 
     async def work() -> None:
         writer = ShardWriter(plan, BROKER, failures.append, Progress())
-        assembling = asyncio.ensure_future(writer.assemble_forever())
-        act(writer)
-        while not until() and not failures:
-            await asyncio.sleep(0.01)
-        assembling.cancel()
-        await asyncio.gather(assembling, return_exceptions=True)
+        async with writer:
+            act(writer)
+            while not until() and not failures:
+                await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(work(), PATIENCE))
     return failures
@@ -129,6 +128,22 @@ def test_a_part_that_cannot_be_written_ends_the_worker(
     monkeypatch.setattr(shard_writer, "write_shard", full)
     failures = watched(plan, lambda w: w.write_final(0, states(plan, 0)), lambda: False)
     assert [str(failure) for failure in failures] == ["no room"]
+
+
+def test_a_stop_waits_for_parts_that_are_being_written(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    real = shard_writer.write_shard
+
+    def slow(*arguments: Any) -> ShardManifest:
+        begun.set()
+        time.sleep(0.3)
+        return real(*arguments)
+
+    monkeypatch.setattr(shard_writer, "write_shard", slow)
+    assert watched(plan, lambda w: w.write_final(1, states(plan, 1)), begun.is_set) == []
+    assert list(published(connect(BROKER), plan.run.name)[FINAL]) == ["1"]
 
 
 def test_a_final_part_is_written_once(plan: Plan) -> None:
