@@ -22,9 +22,7 @@ from tests.golden import version_1
 from tests.golden.write import HERE
 
 fuzz = settings(
-    deadline=None,
-    max_examples=80,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.corpora import delete_corpus
@@ -92,7 +92,6 @@ def dump(folder, tmp_path_factory):
     return path
 
 
-@settings(deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255), cut=st.booleans())
 def test_a_damaged_dump_is_refused_and_gives_out_nothing_wrong(dump, place, flip, cut):
     data = bytearray(dump.read_bytes())

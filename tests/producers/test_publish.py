@@ -99,7 +99,7 @@ def test_the_vocabulary_spells_the_text(folder, client):
     assert PROSE[0].encode().startswith(text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), pack=st.booleans())
 def test_production_that_broke_off_anywhere_is_finished_with_the_same_log(folder, data, pack):
     whole, broken = new_client(), new_client()
@@ -128,7 +128,7 @@ def start_of(record: CorpusRecord, whole: Client, broken: Client) -> None:
                 sender.send("corpora", 0, stored.value, key=stored.key)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(hole=st.integers(0, 3))
 def test_a_hole_in_the_log_is_filled(folder, hole):
     whole, broken = new_client(), new_client()
@@ -285,7 +285,7 @@ class FailingClient:
         return getattr(self.inner, name)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(good=st.integers(0, 40))
 def test_a_failed_send_ends_production_at_once_and_it_can_be_resumed(folder, good):
     whole, broken = new_client(), new_client()

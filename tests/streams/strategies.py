@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
@@ -15,8 +15,7 @@ from streams.hits import Hits, no_hits
 from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
 from streams.runs import RunRecord
 
-# The machines that run the tests are shared: time says nothing there, and examples cost.
-quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=60)
 
 # One hit in plain Python: table, score, high, low, peak, partition, sequence, row, entries.
 Plain = tuple[int, float, int, int, int, int, int, int, tuple[tuple[int, int, float], ...]]

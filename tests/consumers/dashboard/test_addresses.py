@@ -1,7 +1,7 @@
 """Addresses of pages."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.dashboard.addresses import cluster_address, clustering_address, parse, run_address
@@ -9,7 +9,6 @@ from consumers.dashboard.addresses import cluster_address, clustering_address, p
 anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
-@settings(deadline=None)
 @given(anything, anything, anything)
 def test_every_label_survives(run: str, clustering: str, label: str) -> None:
     address = cluster_address(run, clustering, 0, label)
@@ -18,7 +17,6 @@ def test_every_label_survives(run: str, clustering: str, label: str) -> None:
     assert not {"", ".", ".."} & set(address.removeprefix("/").split("/"))
 
 
-@settings(deadline=None)
 @given(anything, anything)
 def test_a_list_is_told_from_a_cluster(run: str, clustering: str) -> None:
     assert parse(clustering_address(run, clustering)) == (run, clustering, None)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.dashboard.figures import (
@@ -41,7 +41,6 @@ def test_nothing_fired_gives_nothing() -> None:
     assert density_histogram(np.zeros(3), "feature").bars == ()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=5, max_size=5), st.integers(1, 6))
 def test_joining_bins_keeps_every_count(counts: list[int], most: int) -> None:
     bins = display_bins(np.array(counts), EDGES, 0.5, 9.0, most)

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.dashboard.text import Piece, readable
@@ -44,7 +44,6 @@ def test_what_could_bend_the_page_is_named() -> None:
     assert shown("a\u202eb\u200d\x00".encode()) == ["a⟨U+202E⟩b⟨U+200D⟩⟨U+0000⟩"]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40), st.lists(st.integers(0, 160), max_size=8))
 def test_any_cut_keeps_every_visible_character_once(text: str, cuts: list[int]) -> None:
     data = text.encode()
@@ -57,7 +56,6 @@ def test_any_cut_keeps_every_visible_character_once(text: str, cuts: list[int]) 
     assert cut.replace(" ", "") == whole.replace(" ", "")
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=6), max_size=12))
 def test_any_bytes_show_something_for_every_token(tokens: list[bytes]) -> None:
     assert [bool(pieces) for pieces in readable(tokens)] == [bool(token) for token in tokens]
