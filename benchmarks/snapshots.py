@@ -117,18 +117,17 @@ async def _write(plan: Plan, broker: str, drawn: States, progress: Progress) -> 
     """Return the event loop's longest pause, and the seconds of work before assembling."""
     failures: list[BaseException] = []
     writer = ShardWriter(plan, broker, failures.append, progress)
-    assembling = asyncio.ensure_future(writer.assemble_forever())
-    writer.owned(list(drawn))
-    for shard, given in drawn.items():
-        writer.write_final(shard, given)
     pause = before = 0.0
-    while (parts := progress.done.parts) <= plan.run.shards and not failures:
-        if parts == plan.run.shards:
-            before = progress.done.snapshot_seconds
-        asked = time.perf_counter()
-        await asyncio.sleep(0.001)
-        pause = max(pause, time.perf_counter() - asked - 0.001)
-    assembling.cancel()
+    async with writer:
+        writer.owned(list(drawn))
+        for shard, given in drawn.items():
+            writer.write_final(shard, given)
+        while (parts := progress.done.parts) <= plan.run.shards and not failures:
+            if parts == plan.run.shards:
+                before = progress.done.snapshot_seconds
+            asked = time.perf_counter()
+            await asyncio.sleep(0.001)
+            pause = max(pause, time.perf_counter() - asked - 0.001)
     for failure in failures:
         raise failure
     return pause, before
