@@ -40,6 +40,7 @@ def with_forward(
     if wanted == "transformer-lens" or not hooks:
         return model
     context = min(context, model.context)
+    wanted = forward_on(model.device, wanted)
     if wanted != "auto":
         try:
             return _twinned(model, _MAKERS[wanted], hooks, context)
@@ -57,6 +58,18 @@ def with_forward(
             log.info("%s does not compute the forward pass: %s", name, why)
     log.warning("transformer-lens' own forward is used, which is slower: %s", why)
     return model
+
+
+def forward_on(
+    device: torch.device, wanted: Forward | Literal["auto"]
+) -> Forward | Literal["auto"]:
+    """Return what a device computes of the forward that is wanted.
+
+    Weights are packed for processors; a run that was made on one is the same code without packing
+    elsewhere, and is tried out like any other.
+    """
+    packed = wanted == "transformers-onednn"
+    return "transformers" if packed and device.type != "cpu" else wanted
 
 
 def farthest(model: LanguageModel, other: LanguageModel, hooks: Sequence[str], context: int) -> str:

@@ -10,7 +10,13 @@ import pytest
 import torch
 
 from consumers.inference import packing
-from consumers.inference.agreement import TOLERANCE, difference, farthest, with_forward
+from consumers.inference.agreement import (
+    TOLERANCE,
+    difference,
+    farthest,
+    forward_on,
+    with_forward,
+)
 from consumers.inference.forwards import Twin
 from consumers.inference.model_loading import load_model
 from consumers.inference.models import LanguageModel
@@ -298,6 +304,15 @@ def test_the_choice_is_part_of_the_run_and_workers_keep_to_it(
     assert create_run(spec, corpus).model.forward == "transformer-lens"
     with pytest.raises(ModelError, match="cannot be computed by transformers-onednn here"):
         load_engine(make_plan(run), "cpu")
+
+
+@pytest.mark.parametrize(
+    "wanted", ["auto", "transformers", "transformers-onednn", "transformer-lens"]
+)
+def test_a_run_made_on_a_processor_is_computed_on_other_devices(wanted: Any) -> None:
+    elsewhere = "transformers" if wanted == "transformers-onednn" else wanted
+    assert forward_on(torch.device("cpu"), wanted) == wanted
+    assert forward_on(torch.device("cuda", 1), wanted) == elsewhere
 
 
 def test_a_run_with_a_hook_that_has_no_module_is_created(
