@@ -59,11 +59,9 @@ class Chunks:
             middle = time.perf_counter()
             if careful:
                 self._check(out[:, :tokens], first, stop)
-                timings.passes += 1
             self._keep(out, tokens, first, stop, count[first:stop])
             timings.encode += middle - start
             timings.select += time.perf_counter() - middle
-        timings.passes += 2
         used = self._store.used
         return NonZeros(count, self._store.token[:used], self._finite_values(used))
 

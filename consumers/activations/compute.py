@@ -130,7 +130,6 @@ class TorchEngine:
                 component[to], row[to], position[to],
             )  # fmt: skip
             at = to.stop
-            self.timings.host_bytes += part.nbytes
         value = np.concatenate([np.zeros(0, np.float32), *(part.value for part in found)])
         return Activations(component, row, position, value)
 

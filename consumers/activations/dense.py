@@ -14,6 +14,7 @@ from consumers.activations.nonzeros import (
     by_component,
     out_of_memory,
 )
+from consumers.activations.on_device import to_host
 from consumers.activations.timings import Timings
 from streams.arrays import F32, I32, Bool
 from streams.errors import NotFiniteError
@@ -56,30 +57,30 @@ class Dense:
                 timings.splits += 1
                 continue
             middle = time.perf_counter()
-            token, component, value = self._found(values)
+            token, component, value = self._found(values, timings)
             found.append((token + np.int32(tokens), component, value))
             timings.encode += middle - start
             timings.select += time.perf_counter() - middle
             at, tokens = at + size, tokens + len(values)
         start = time.perf_counter()
         result = self._sorted(found)
-        timings.passes += 2
         timings.select += time.perf_counter() - start
         return result
 
-    def _found(self, values: Tensor) -> tuple[I32, I32, F32]:
+    def _found(self, values: Tensor, timings: Timings) -> tuple[I32, I32, F32]:
         """Return token, component and value of the non-zeros of values [token, component]."""
         if values.device.type != "cpu":
             token, component = values.nonzero(as_tuple=True)
-            value = values[token, component].float()
-            return token.int().cpu().numpy(), component.int().cpu().numpy(), value.cpu().numpy()
+            bits = values[token, component].float().view(torch.int32)
+            out = to_host(torch.stack([token.int(), component.int(), bits]), timings)
+            return out[0], out[1], out[2].view(np.float32)
         tokens, components = values.shape
-        bits = values.float().contiguous().view(torch.int32).numpy()
+        numbers = values.float().contiguous().view(torch.int32).numpy()
         count, store = np.zeros(tokens, np.int64), self._store
         store.used = 0
         store.reserve(tokens * components)
         everything = np.ones(tokens, np.bool_)
-        used = append_non_zeros(bits, components, everything, store.token, store.value, count, 0)
+        used = append_non_zeros(numbers, components, everything, store.token, store.value, count, 0)
         token_of = np.repeat(np.arange(tokens, dtype=np.int32), count)
         return token_of, store.token[:used].copy(), store.value[:used].copy()
 

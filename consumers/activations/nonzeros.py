@@ -28,11 +28,6 @@ class NonZeros:
     token: I32
     value: F32
 
-    @property
-    def nbytes(self) -> int:
-        """The bytes of all three."""
-        return self.count.nbytes + self.token.nbytes + self.value.nbytes
-
 
 @dataclass(slots=True, eq=False)
 class Store:

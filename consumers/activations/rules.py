@@ -37,7 +37,7 @@ class Rule:
 
         NEVER where none does. Found by bisection of all floats, so it is exact.
         """
-        low = torch.full(self.scale.shape, -(2**31), dtype=torch.int64)
+        low = torch.full_like(self.scale, -(2**31), dtype=torch.int64)
         high = torch.full_like(low, int(order(torch.tensor(torch.finfo(torch.float32).max))))
         never = ~self._fires_at(high)
         for _ in range(32):  # low never fires or is below all floats, high fires

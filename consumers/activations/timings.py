@@ -9,9 +9,8 @@ class Timings:
 
     forward, encode, select: seconds. tokens: valid ones. batches: computed. splits: times that
     something was tried again in halves because memory ran out. forward_rows: rows sent through the
-    model. passes: times that a number per token and component was written or read, summed over
-    sources and batches; what SAELens' own encode does counts as one. host_bytes: what came out of
-    the device, tokens, values and counts of the non-zeros.
+    model. host_bytes: what came out of a device that is not the processor: tokens, values and
+    counts of the non-zeros.
     """
 
     forward: float = 0.0
@@ -21,5 +20,4 @@ class Timings:
     batches: int = 0
     splits: int = 0
     forward_rows: int = 0
-    passes: int = 0
     host_bytes: int = 0

@@ -1,12 +1,17 @@
 """Chunks on the CPU and on a device, and SAELens' own encode, against dense arrays."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from consumers.activations import buffer
+from consumers.activations import buffer, chunks
+from consumers.activations import on_device as on_device_module
 from consumers.activations.buffer import Buffer
 from consumers.activations.chunks import Chunks
 from consumers.activations.dense import Dense
@@ -16,7 +21,7 @@ from consumers.activations.on_device import OnDevice
 from consumers.activations.products import packed_products, plain_products
 from consumers.activations.rules import Rule
 from consumers.activations.timings import Timings
-from streams.arrays import AnyArray, Bool
+from streams.arrays import I32, AnyArray, Bool
 from streams.errors import NotFiniteError
 
 CPU = torch.device("cpu")
@@ -237,10 +242,77 @@ def test_a_second_batch_forgets_the_first() -> None:
     assert first.tobytes() == again.tobytes()
 
 
-def test_each_number_is_written_once_and_read_once() -> None:
-    timings = Timings()
-    on_cpu("s", rectified(100), np.ones(100, np.bool_)).collect(random(90, 16), timings)
-    assert timings.passes == 2
+class Written(TorchDispatchMode):
+    """Notes which operations of torch wrote so many numbers or more, and how many."""
+
+    def __init__(self, least: int) -> None:
+        super().__init__()
+        self.least = least
+        self.numbers: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        view = any(r.alias_info and not r.alias_info.is_write for r in func._schema.returns)
+        name, untouched = func.overloadpacket.__name__, view or "empty" in str(func)
+        if isinstance(made, torch.Tensor) and made.numel() >= self.least and not untouched:
+            self.numbers[name] += made.numel()
+        return made
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "signed"])
+def test_each_number_is_written_once_and_read_once(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What torch writes is seen by torch; that nothing else reads than the loop, by the count."""
+    wide = plain(700) if kind == "signed" else rectified(700)
+    encoder = wide.in_bfloat16() if kind == "bfloat16" else wide
+    loop = "append_non_zeros" if kind == "signed" else "append_fired"
+    search, read = getattr(chunks, loop), list[int]()
+
+    def searched(bits: AnyArray, *rest: Any) -> Any:
+        tokens = rest[0] if kind == "signed" else rest[1]
+        read.append(len(bits) * tokens)
+        return search(bits, *rest)
+
+    monkeypatch.setattr(chunks, loop, searched)
+    monkeypatch.setattr(buffer, "_MOST", 64)
+    made, hooked = on_cpu("s", encoder, np.ones(700, np.bool_)), random(500, 16)
+    with Written(60 * 500) as torch_did:
+        made.collect(hooked, Timings())
+    assert torch_did.numbers == {"mm": 700 * 500}
+    assert (len(read), sum(read)) == (11, 700 * 500)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_on_a_device_each_number_is_written_and_compared_once(
+    narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_device_module, "PRODUCTS", 64 * 500)
+    shift, none = torch.full((700,), -13.0), torch.zeros(700)
+    rare = replace(rectified(700), rule=Rule(torch.ones(700), shift, shift, none))
+    encoder = rare.in_bfloat16() if narrow else rare
+    made, timings = on_device("s", encoder, np.ones(700, np.bool_)), Timings()
+    with Written(60 * 500) as torch_did:
+        found = made.collect(random(500, 16), timings)
+    assert 0 < len(found.value) < 60 * 500 / 8
+    assert torch_did.numbers == {"mm": 700 * 500, "lt": 700 * 500, "logical_not_": 700 * 500}
+    assert timings.host_bytes == 4 * 700 + 8 * len(found.value)
+
+
+def test_one_transfer_brings_out_what_a_source_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_device_module, "PRODUCTS", 64 * 90)
+    moved = list[int]()
+    to_host = on_device_module.to_host
+
+    def noted(values: torch.Tensor, timings: Timings) -> I32:
+        moved.append(values.nbytes)
+        return to_host(values, timings)
+
+    monkeypatch.setattr(on_device_module, "to_host", noted)
+    found = on_device("s", rectified(300), np.ones(300, np.bool_)).collect(
+        random(90, 16), Timings()
+    )
+    assert moved == [4 * 300 + 8 * len(found.value)]
 
 
 def encode(hooked: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
