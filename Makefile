@@ -2,7 +2,7 @@
 # make check    formatting, lint, types and the layering of the packages
 # make demo     the example, from text to a dashboard
 # make chaos    faults against the oracle on a real broker; make soak: memory over time; MINUTES=30
-# make bench    every benchmark, about an hour; NAMES="efficiency storing" some, BENCH=--quick tiny
+# make bench    every benchmark, about an hour and a half; NAMES="efficiency storing" some, BENCH=--quick tiny
 # make bench-peers  other tools on the same work; POINTS=small:128 measures that point alone
 # make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
 #

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from benchmarks.machine import WAITING
 from benchmarks.page import PAGE, filled
 
 NAMES = (
@@ -52,7 +53,7 @@ def _went_through(name: str, quick: bool) -> bool:
     begun = time.perf_counter()
     command = [sys.executable, "-m", f"benchmarks.{name}", *(["--quick"] if quick else [])]
     # As the program itself sets it: threads that wait by spinning stand in the others' way.
-    status = subprocess.run(command, env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ}).returncode
+    status = subprocess.run(command, env={WAITING: "PASSIVE", **os.environ}).returncode
     print(f"== {name}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     return status == 0
 

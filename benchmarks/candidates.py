@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.machine import cores
 from benchmarks.shapes import Built
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from streams.runs import Forward
 
 MICRO_BATCH = 8
-THREADS = 2
 K = 100
 GOAL_TOKENS = 262_144
 
@@ -36,7 +36,7 @@ class Candidate:
             device="cpu",
             dtype=self.dtype,
             micro_batch=MICRO_BATCH,
-            threads=THREADS,
+            threads=cores(),
             forward=self.forward,
         )
         dictionary = DictionarySpec("sae", path=str(built.dictionary), coactivation=False)

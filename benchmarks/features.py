@@ -24,6 +24,7 @@ from benchmarks.extraction import (
     varied,
 )
 from benchmarks.goals import reached
+from benchmarks.machine import cores
 from benchmarks.references import features as reference
 from benchmarks.report import RESULTS, write_report
 from benchmarks.shapes import FOLDER, GPT2, SMALL, TOKENIZER, Built, Shape, batches, build
@@ -37,7 +38,6 @@ from streams.arrays import Bool
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.plan import Plan, make_plan
 
-THREADS = 2
 MICRO_BATCH = 8
 BEST = 100
 CHECKED = 4
@@ -75,7 +75,7 @@ CASES = (
 TINY = (Case(Shape("tiny", 2, 16, 2, 64, 1, 32, 16), 8, 4, warm=64, goals=goals_at(0.03)),)
 
 NOTES = (
-    f"Microseconds per row of tokens; k = {BEST}, 2 threads, float32. Ours is the worker's own "
+    f"Microseconds per row of tokens; k = {BEST}, all cores, float32. Ours is the worker's own "
     "path: the engine's scan for non-zeros, then counts, sums, extremes, histogram, peaks and the "
     "best with all values of their rows, and of each hit sent the five best positions. The "
     "references find maxima, five best positions, counts of rows and the best.",
@@ -253,7 +253,7 @@ def engine_of(built: Built) -> TorchEngine:
     spec = RunSpec(
         name="features",
         store="nowhere",
-        model=ModelSpec(str(built.model), "cpu", micro_batch=MICRO_BATCH, threads=THREADS),
+        model=ModelSpec(str(built.model), "cpu", micro_batch=MICRO_BATCH, threads=cores()),
         sources=(DictionarySpec("sae", path=str(built.dictionary), coactivation=False),),
         k=BEST,
     )
@@ -265,7 +265,7 @@ def main(quick: bool = False, folder: Path = RESULTS, parts: Path = FOLDER) -> N
 
     parts: where models and dictionaries are kept.
     """
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(cores())
     rows, goals, found = (list[dict[str, Any]]() for _ in range(3))
     for case in TINY if quick else CASES:
         seconds, about = measure(case, parts, 2 if quick else 5)

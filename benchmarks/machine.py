@@ -20,11 +20,15 @@ LIBRARIES = (
 )
 
 
+WAITING = "OMP_WAIT_POLICY"
+"""What says how torch's threads wait; whatever started us may have set it."""
+
+
 def machine() -> dict[str, Any]:
     """Return processor, cores this process may use, memory in GB, system and Python."""
     return {
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": cores(),
         "memory_gb": round(_memory() / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -44,10 +48,12 @@ def versions() -> dict[str, str]:
 
 def command() -> str:
     """Return how this process was started, without the folder of its interpreter."""
+    policy = os.environ.get(WAITING)
     rest, spec = sys.argv[1:], sys.modules["__main__"].__spec__
+    name = [Path(sys.argv[0]).name]
     if spec is not None:  # started with -m
-        return " ".join(["python", "-m", spec.name.removesuffix(".__main__"), *rest])
-    return " ".join([Path(sys.argv[0]).name, *rest])
+        name = ["python", "-m", spec.name.removesuffix(".__main__")]
+    return " ".join([*([f"{WAITING}={policy}"] if policy else []), *name, *rest])
 
 
 def peak_memory() -> int:
@@ -58,7 +64,8 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use: so many threads compute, on both sides."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.goals import reached
+from benchmarks.machine import cores
 from benchmarks.references.same import assert_same_stored, assert_same_top, stored_in
 from benchmarks.references.storing import (
     Stored,
@@ -32,7 +33,6 @@ from benchmarks.timing import Spread, interleaved, per, ratio
 from consumers.storage.blocks import Blocks, DenseBatch, Members
 from consumers.storage.top_blocks import TopBlocks
 
-THREADS = 2
 BEST = 64
 BOUND = "copy of the same bytes"
 BLOCKS = "ours: all, as blocks"
@@ -61,7 +61,7 @@ TINY = (Workload("4 x 3 x 2 x 8", 4, 3, 2, 8, dead=0.2, goals=SMALL),)
 
 NOTES = (
     "Sizes are clusters x samples x components per cluster x tokens, float32. 5 % of the "
-    "components are dead, the others fire at 1.4 % of tokens. Both sides may use 2 threads.",
+    "components are dead, the others fire at 1.4 % of tokens. Both sides may use all cores.",
     "R0 calls `.cpu()` for each component inside a triple loop, R1 moves the transfers before it, "
     "R2 uses `extend`; f: and then copies every cluster's rows together, so that they can be used.",
     "The loops read token-major arrays, as the original makes them, ours feature-major ones: the "
@@ -125,7 +125,7 @@ def measure(
 
 def main(quick: bool = False, folder: Path = RESULTS) -> None:
     """Measure all shapes, print the report and write it to ``folder``; tiny ones if ``quick``."""
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(cores())
     rows, goals, claims, odd = (list[dict[str, Any]]() for _ in range(4))
     tables: dict[str, list[dict[str, Any]]] = {}
     for workload in TINY if quick else SEED:
