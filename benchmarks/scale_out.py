@@ -17,8 +17,8 @@ from benchmarks.crew_worker import ACTIVATIONS, AGGREGATES
 from benchmarks.report import write_report
 from benchmarks.shapes import Shape, publish
 from benchmarks.timing import Spread
-from consumers.snapshots.snapshots import FINAL
 from streams.native import NativeKafka, cache_folder
+from streams.snapshot import FINAL
 from streams.transport.connect import connect
 
 SHAPE = Shape("asleep", 1, 8, 1, 8192, 0, 512)

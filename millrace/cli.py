@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
 import click
@@ -11,6 +12,8 @@ import click
 from streams.errors import StreamError, UserError
 
 log = logging.getLogger(__name__)
+
+_SECONDS_TO_EXIT = 10.0
 
 _VERBS = {
     "demo": "millrace.verbs.demo:demo",
@@ -86,8 +89,13 @@ def cli(verbose: int) -> None:
 
 
 def main() -> None:
-    """Run the program and end the process with its status."""
-    sys.exit(run_program(sys.argv[1:]))
+    """Run the program and end the process with its status, soon in any case."""
+    status = run_program(sys.argv[1:])
+    # All that matters has been said and stored; a thread whose device hangs would be waited for.
+    last = threading.Timer(_SECONDS_TO_EXIT, os._exit, (status,))
+    last.daemon = True
+    last.start()
+    sys.exit(status)
 
 
 def run_program(arguments: Sequence[str]) -> int:

@@ -71,7 +71,7 @@ class SourceSettings(Section):
     """What all sources of components share."""
 
     name: str
-    threshold: float = 0.0
+    threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     dropped: tuple[Counter, ...] = ()
     clusters_of_one: bool = True
     coactivation: Coactivation = "auto"

@@ -14,6 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from streams.errors import SnapshotError
 
+FINAL = "final"
+"""The name of a run's last snapshot, which no other may have."""
+
 VERSION = 1
 
 CLUSTERS = pa.schema(

@@ -98,6 +98,29 @@ def _neox(**changes: Any) -> Any:
     return GPTNeoXForCausalLM(GPTNeoXConfig(**(_rotary() | changes)))
 
 
+def _opt(**changes: Any) -> Any:
+    from transformers import OPTConfig, OPTForCausalLM
+
+    sizes = {"hidden_size": WIDTH, "word_embed_proj_dim": WIDTH, "ffn_dim": 64}
+    ends = {"bos_token_id": 2, "eos_token_id": 2, "pad_token_id": 1}
+    return OPTForCausalLM(OPTConfig(**(_rotary() | sizes | ends | changes)))
+
+
+def _gemma2(**changes: Any) -> Any:
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    heads = {"num_key_value_heads": 2, "head_dim": 16, "query_pre_attn_scalar": 16}
+    cap = {"attn_logit_softcapping": 10.0, "initializer_range": 0.2}
+    return Gemma2ForCausalLM(Gemma2Config(**(_rotary() | heads | cap | changes)))
+
+
+def _gptj(**changes: Any) -> Any:
+    from transformers import GPTJConfig, GPTJForCausalLM
+
+    sizes = {"n_positions": CONTEXT, "n_embd": WIDTH, "n_layer": 3, "n_head": 4, "rotary_dim": 4}
+    return GPTJForCausalLM(GPTJConfig(**({"vocab_size": 64} | sizes | changes)))
+
+
 def _bert(**changes: Any) -> Any:
     from transformers import BertConfig, BertForMaskedLM
 
@@ -127,6 +150,9 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "gpt2": _gpt2,
     "llama": _llama,
     "neox": _neox,
+    "opt": _opt,
+    "gemma2": _gemma2,
+    "gptj": _gptj,
     "bert": _bert,
     "t5": _t5,
 }

@@ -13,6 +13,7 @@ from consumers.oracle.oracle_run import oracle_tables
 from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
+from consumers.service.warming import warm_up
 from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions, serve
 from streams.content import content_hash
@@ -42,6 +43,7 @@ class Service:
         self, activations: int, aggregates: int, until: Callable[[], bool] | None = None
     ) -> None:
         """Run workers until ``until()``, by default until the final snapshot is there."""
+        warm_up(self.plan)  # as ``serve_run`` does: no limit is there for what compiles
         asyncio.run(asyncio.wait_for(self._serve(activations, aggregates, until), PATIENCE))
 
     async def _serve(

@@ -72,6 +72,7 @@ def load_dictionary(
         raise ModelError(f"dictionary {name!r} ({location}) names no hook: set one in the settings")
     if metadata.hook_head_index is not None:
         raise ModelError(f"dictionary {name!r} reads one attention head, which is not supported")
+    _try(sae, f"dictionary {name!r} ({location})")
     _note_scaling(name, config.normalize_activations)
     architecture = config.architecture()
     return LoadedSource(
@@ -180,6 +181,16 @@ def _check_folder(name: str, folder: Path, known: dict[str, Any]) -> None:
 def _encode(sae: Any, values: Tensor) -> Tensor:
     encoded: Tensor = sae.encode(values)
     return encoded.to_dense() if encoded.is_sparse else encoded
+
+
+def _try(sae: Any, what: str) -> None:
+    """Raise ModelError if SAELens itself cannot encode with a dictionary."""
+    tokens = torch.randn(1, 2, int(sae.cfg.d_in), generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.inference_mode():
+            _encode(sae, tokens.to(sae.device, sae.dtype))
+    except Exception as error:  # whatever its code raises, the person gets one line
+        raise ModelError(f"{what} cannot encode: {one_line(error)}") from error
 
 
 def _identity(config: Any) -> str:

@@ -26,6 +26,7 @@ from streams.hits import best, no_hits
 from streams.names import is_name
 from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
 from streams.plan import Plan
+from streams.snapshot import FINAL
 from streams.tallies import BucketTally
 
 Partial = HitsPart | Statistics | SourceEnd | SnapshotRequest
@@ -59,8 +60,8 @@ def partial(plan: Plan, shard: int, kind: bytes, value: bytes | None) -> Partial
         check_end(plan, found)
     elif kind == topics.SNAPSHOT_REQUEST:
         found = codec.decode(SnapshotRequest, value)
-        if not is_name(found.snapshot):
-            raise ShapeError("a request for a snapshot whose name is none")
+        if not is_name(found.snapshot) or found.snapshot == FINAL:
+            raise ShapeError(f"a request for a snapshot that cannot be named {found.snapshot!r}")
     else:
         raise UndecodableError(f"its header names no kind of partial, {kind!r}")
     if found.shard != shard or found.run != plan.id:

@@ -123,7 +123,8 @@ class Watchdog(Service):
             self._app.fatal(
                 StallError(
                     f"no progress for {self._stall.limit:g} s although {lag:,} records of "
-                    f"{self._watched.topic} wait for group {self._app.conf.id}"
+                    f"{self._watched.topic} wait for group {self._app.conf.id}; look at its device "
+                    "and its broker, or raise limits.stall if one batch takes that long"
                 )
             )
 

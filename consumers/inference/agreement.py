@@ -76,13 +76,15 @@ def farthest(model: LanguageModel, other: LanguageModel, hooks: Sequence[str], c
     """Return the hook at which the models differ most, with the difference as text; "" if none.
 
     Raises NoTwinError if a difference is beyond the tolerance or the other model cannot run. Two
-    rows as long as ``context`` and three short ones are read, of token ids by chance.
+    rows as long as ``context`` and three short ones are read, of token ids by chance. The model
+    reads all of them first: the other one may not live on what the model has just seen.
     """
-    worst = (0.0, "")
+    worst, texts = (0.0, ""), list[Tensor]()
     for rows, length in ((2, context), (3, min(5, context))):
         chance = torch.Generator().manual_seed(length)
-        ids = torch.randint(model.vocabulary, (rows, length), generator=chance).to(model.device)
-        expected = model.run(ids, hooks)
+        ids = torch.randint(model.vocabulary, (rows, length), generator=chance)
+        texts.append(ids.to(model.device))
+    for ids, expected in [(ids, model.run(ids, hooks)) for ids in texts]:
         try:
             found = other.run(ids, hooks)
         except Exception as error:  # whatever a model's own code raises, the person gets one line

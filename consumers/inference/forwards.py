@@ -48,7 +48,7 @@ class Twin:
             for handle in handles:
                 handle.remove()
         with torch.inference_mode():
-            return {name: self.taps[name].view(value) for name, value in seen.items()}
+            return {name: self.taps[name].view(_by_rows(seen[name], ids)) for name in seen}
 
     def _listen(self, name: str, seen: dict[str, Tensor], wanted: int) -> Any:
         tap = self.taps[name]
@@ -67,6 +67,12 @@ class Twin:
         if tap.before:
             return tap.module.register_forward_pre_hook(before, with_kwargs=True)
         return tap.module.register_forward_hook(after)
+
+
+def _by_rows(value: Tensor, ids: Tensor) -> Tensor:
+    """Return [row, position, width] where a layer works on [row * position, width], as OPT's do."""
+    flat = value.ndim == 2 and len(value) == ids.numel()
+    return value.view(*ids.shape, -1) if flat else value
 
 
 def _first_tensor(found: Any) -> Tensor:

@@ -105,7 +105,10 @@ def _boot(
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     steps = {step: step in processing for step in _PROCESSING}
     try:
-        net: Any = TransformerBridge.boot_transformers(location, device=device, dtype=dtype)
+        reader = _blank_tokenizer() if local and not _has_tokenizer(Path(location)) else None
+        net: Any = TransformerBridge.boot_transformers(
+            location, device=device, dtype=dtype, tokenizer=reader
+        )
     except Exception as error:  # whatever the libraries raise, the person gets one line
         if local or not _official(location):
             what = f"cannot load model {location}"
@@ -120,6 +123,20 @@ def _boot(
     if processing:
         net.process_weights(**steps)
     return net, {"use_cache": False}
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    patterns = "*token*", "vocab*", "*piece*"
+    return any(path.is_file() for pattern in patterns for path in folder.glob(pattern))
+
+
+def _blank_tokenizer() -> Any:
+    """Return a tokenizer of one word: workers get ids, but the bridge insists on having one."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    one = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    return PreTrainedTokenizerFast(tokenizer_object=one, eos_token="?", unk_token="?")
 
 
 def _official(name: str) -> bool:

@@ -118,11 +118,19 @@ class LanguageModel:
     def _open(self, name: str) -> None:
         for suffix, setter in _GATES.items():
             if name.endswith(suffix):
-                getattr(self.net, setter)(True)
+                try:
+                    getattr(self.net, setter)(True)
+                except Exception as error:  # models that have no such hook say so each in its way
+                    what = f"{self.location} cannot give hook {name}"
+                    raise ModelError(f"{what}: {one_line(error)}") from error
 
     def _probe(self, names: Sequence[str], length: int) -> dict[str, Tensor]:
         row = torch.arange(1, length + 1, device=self.device) % self.vocabulary
-        return self.run(row.expand(2, -1), names)
+        try:
+            return self.run(row.expand(2, -1), names)
+        except Exception as error:  # as with ``_open``
+            what = f"{self.location} cannot give {', '.join(names)}"
+            raise ModelError(f"{what}: {one_line(error)}") from error
 
     def _width(self, name: str, short: Tensor, long: Tensor) -> int:
         per_token = short.ndim in (3, 4) and short.shape[2:] == long.shape[2:]

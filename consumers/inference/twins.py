@@ -67,7 +67,9 @@ def _unloaded(original: Any) -> nn.Module:
         for name, value in part.to_dict().items():
             if isinstance(value, str) and value in _FUSED:
                 setattr(part, name, _FUSED[value])
-    config._attn_implementation = "sdpa"
+    # Fused attention knows no cap of its scores, and leaves it out without a word.
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    config._attn_implementation = "eager" if capped else "sdpa"
     try:
         with torch.device("meta"):
             net: nn.Module = type(original)(config)

@@ -99,8 +99,8 @@ def _parts(document: dict[str, Any], place: _Place) -> tuple[str, int, dict[str,
     iteration = document.get("iteration", 0) if whole else 0
     if whole and (extra := sorted(document.keys() - _KEYS)):
         raise place.wrong(f"unknown key {extra[0]!r}: known are name, iteration and clusters")
-    if type(iteration) is not int or iteration < 0:
-        raise place.wrong(f"iteration {iteration!r} is no whole number from 0 on")
+    if type(iteration) is not int or not 0 <= iteration < 2**31:
+        raise place.wrong(f"iteration {iteration!r} is no whole number from 0 to 2**31 - 1")
     if not isinstance(name, str):
         raise place.wrong(f"name {name!r} is no text")
     if not clusters:

@@ -1,6 +1,7 @@
 """From what a person asks to a run record, and from a run record to an engine."""
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -176,6 +177,11 @@ def _source(spec: SourceSpec, loaded: LoadedSource) -> Source:
         raise ModelError(
             f"{loaded.kind} {spec.name!r}: dropped component {outside[0]} does not exist, "
             f"it has {loaded.components}"
+        )
+    if not 0 <= spec.threshold < math.inf:
+        raise ModelError(
+            f"{loaded.kind} {spec.name!r}: threshold {spec.threshold} is no number from 0 on; a "
+            "component fires where its value, with its sign, is above it"
         )
     return Source(
         name=spec.name,

@@ -88,7 +88,7 @@ def select(
     positions = valid.shape[1]
     runs = runs_of(plan, activations, positions)
     tokens = cluster_tokens(plan.member_first, plan.members, runs, valid.size)
-    _check_sums(plan, tokens.activity)
+    _check_sums(plan, tokens)
     at_maximum = plan.run.criteria.index("maximum") if "maximum" in plan.run.criteria else 0
     found = counted(plan, tokens, (len(valid), positions), least[at_maximum :: plan.criteria])
     fired = np.flatnonzero(runs.fired)
@@ -158,11 +158,13 @@ def with_rows(selection: Selection, which: AnyArray) -> Hits:
     )
 
 
-def _check_sums(plan: Plan, activity: F32) -> None:
-    largest = float(np.rint(activity.max(initial=0.0).astype(np.float64) * 2.0**plan.run.sum_bits))
-    if largest * len(activity) >= 2.0**62:
+def _check_sums(plan: Plan, tokens: ClusterTokens) -> None:
+    """Raise OverflowingSumError if the sum of some cluster might not fit into 64 bits."""
+    most = tokens.activity.max(initial=0.0)
+    largest = float(np.rint(most.astype(np.float64) * 2.0**plan.run.sum_bits))
+    if largest * int(np.diff(tokens.first).max(initial=0)) >= 2.0**62:
         raise OverflowingSumError(
-            f"an activity of {activity.max():g} is too large for sums in units of "
+            f"an activity of {most:g} is too large for sums in units of "
             f"2**-{plan.run.sum_bits}: start a new run with fewer sum_bits"
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class _Shards:
         table: DurableTable,
         writer: ShardWriter,
         progress: Progress,
+        pace: Pace,
     ) -> None:
         self._app = app
         self._plan = plan
@@ -50,7 +52,7 @@ class _Shards:
         self._progress = progress
         self._input = topics.partials(plan.run.name, 0, 0).name
         self.overlay = Overlay(plan)
-        self.commits = Commits(app, self._write, records=_UNACKNOWLEDGED, pace=Pace())
+        self.commits = Commits(app, self._write, records=_UNACKNOWLEDGED, pace=pace)
 
     def assigned(self) -> None:
         """Begin an assignment with what the table holds."""
@@ -109,7 +111,10 @@ def aggregates_app(
     app = create_app(topics.aggregates_app(plan.run.name), broker, options=options)
     table = durable_table(app, "buckets", plan.run.shards)
     writer = ShardWriter(plan, broker, app.fatal, progress)
-    shards = _Shards(app, plan, table, writer, progress)
+    # Records that wait for a flush are work to the watchdog, so they may not wait for long.
+    usual, patience = Pace(), limits.stall / 4 or math.inf
+    pace = Pace(least=min(usual.least, patience), most=min(usual.most, patience))
+    shards = _Shards(app, plan, table, writer, progress, pace)
     refusals = Refusals(app, plan, "aggregates", limits)
     partials = topics.partials(plan.run.name, 0, 0).name
     app.positions = shards

@@ -19,6 +19,7 @@ from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.app import AppOptions, serve
 from streams.errors import BrokerError
 from streams.plan import Plan
+from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.worker import ExactApp
 
@@ -53,8 +54,8 @@ def serve_run(
     """
     # Before anything joins a group: what was assigned to somebody who compiles would wait.
     warm_up(plan, aggregates=crew.aggregates > 0)
-    last_resort = LastResort()
     apps: list[ExactApp] = []
+    last_resort = LastResort(lambda: next((app.failure for app in apps if app.failure), None))
     for _ in range(crew.activations):
         apps.append(
             activations_app(
@@ -90,18 +91,35 @@ def options(plan: Plan, session: float, last_resort: "LastResort") -> AppOptions
 
 
 class LastResort:
-    """Ends the process for certain, should it not end by itself once it has failed or stops."""
+    """Ends the process for certain, should it not end by itself once it has failed or stops.
 
-    def __init__(self, seconds: float = _SECONDS_TO_STOP) -> None:
+    failure: what ended a worker, so that it is said all the same; None while all is well.
+    """
+
+    def __init__(
+        self,
+        failure: Callable[[], BaseException | None] = lambda: None,
+        seconds: float = _SECONDS_TO_STOP,
+    ) -> None:
+        self._failure = failure
         self._seconds = seconds
         self._timer: threading.Timer | None = None
 
     def leave(self, status: int) -> None:
         """Give the block its last seconds."""
         if self._timer is None:
-            self._timer = threading.Timer(self._seconds, os._exit, (status or 1,))
+            self._timer = threading.Timer(self._seconds, self._end, (status or 1,))
             self._timer.daemon = True
             self._timer.start()
+
+    def _end(self, status: int) -> None:
+        log.critical(
+            "Not stopped within %g s; nothing is lost, what is not acknowledged comes again. %s",
+            self._seconds,
+            self._failure() or "A batch or a snapshot was still being worked on.",
+        )
+        logging.shutdown()
+        os._exit(status)
 
     def __enter__(self) -> "LastResort":
         """Begin the block."""
@@ -145,7 +163,8 @@ class Watch:
             self._thread.join()
 
     def _watch(self) -> None:
-        client, manifests = connect(self._broker), manifests_of(self._plan.run.name)
+        client: Client | None = None
+        manifests = manifests_of(self._plan.run.name)
         try:
             parts, looked = -1, 0.0
             while not self._ended.wait(_TICK_SECONDS):
@@ -154,10 +173,12 @@ class Watch:
                     continue
                 parts, looked = written, now
                 try:
+                    client = client or connect(self._broker)
                     self.done = final_manifest(client, self._plan, manifests) is not None
                 except BrokerError as error:
                     log.warning("Whether the final snapshot is there cannot be seen: %s", error)
                 if self.done:
                     return
         finally:
-            client.close()
+            if client is not None:
+                client.close()

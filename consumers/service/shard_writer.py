@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from mode import Service
 
 from consumers.health.progress import Progress
-from consumers.snapshots.snapshots import FINAL, assemble_ready, manifests_of, write_shard
+from consumers.snapshots.snapshots import assemble_ready, manifests_of, write_shard
 from streams.partials import BucketState
 from streams.plan import Plan
+from streams.snapshot import FINAL
 from streams.transport.client import Client
 from streams.transport.connect import connect
 
@@ -28,7 +29,8 @@ class ShardWriter(Service):
     """Writes parts in threads; the owner of shard 0 also writes the run manifests.
 
     Of every part that is being written, some buckets' rows at a time are in memory. A stop waits
-    for the parts that are being written, so that no draft of one is left behind.
+    for the parts that were asked for, and once one has failed for those that were begun, so that
+    no draft is left behind.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class ShardWriter(Service):
         self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
         self._finals: set[int] = set()
         self._owns_first = False
+        self._broken = False
         self._manifests = manifests_of(plan.run.name)
         self._changed = asyncio.Event()
 
@@ -73,6 +76,7 @@ class ShardWriter(Service):
 
     def _wrote(self, writing: "asyncio.Future[None]") -> None:
         if not writing.cancelled() and (error := writing.exception()) is not None:
+            self._broken = True
             self._failed(error)
         self._changed.set()
 
@@ -98,7 +102,7 @@ class ShardWriter(Service):
 
     async def on_shutdown(self) -> None:
         """Let the threads end, then let go of the broker."""
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=self._broken)
         while not self._idle.empty():
             self._idle.get().close()
 

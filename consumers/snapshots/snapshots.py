@@ -23,6 +23,7 @@ from streams.partials import BucketState, SnapshotRequest
 from streams.plan import Plan
 from streams.runs import RunRecord, run_id
 from streams.snapshot import (
+    FINAL,
     TABLES,
     VERSION,
     PartFile,
@@ -36,7 +37,6 @@ from streams.snapshot import (
 from streams.store import open_store, read_pieces, write_manifest, write_part
 from streams.transport.client import Client
 
-FINAL = "final"
 _SAMPLES_PER_PIECE = 512
 
 
@@ -157,14 +157,16 @@ def _shards_of(entries: Mapping[str, bytes], plan: Plan) -> dict[int, ShardManif
     for name, value in entries.items():
         with suppress(SnapshotError):
             manifest = shard_manifest(value)
-            if manifest.run_id == plan.id and name == str(manifest.shard):
+            final = manifest.complete or manifest.snapshot != FINAL
+            if manifest.run_id == plan.id and name == str(manifest.shard) and final:
                 found[manifest.shard] = manifest
     return {shard: m for shard, m in found.items() if 0 <= shard < plan.run.shards}
 
 
 def _is_assembled(value: bytes | None, plan: Plan) -> bool:
     with suppress(SnapshotError):
-        return value is not None and run_manifest(value).run_id == plan.id
+        manifest = run_manifest(value or b"")
+        return manifest.run_id == plan.id and (manifest.final or manifest.snapshot != FINAL)
     return False
 
 

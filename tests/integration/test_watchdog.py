@@ -1,5 +1,7 @@
 """A worker that has work and gets no further ends; one that merely waits or works does not."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -52,6 +54,40 @@ def test_an_activation_worker_whose_device_hangs_ends(service: Service) -> None:
     released.set()
 
 
+HANGING = """
+import sys, threading
+from consumers.health.limits import Limits
+from consumers.service.serving import Crew, serve_run
+from millrace import cli
+from tests.service import make_service
+from pathlib import Path
+
+class Hanging:
+    def compute(self, batch, valid):
+        threading.Event().wait()
+
+def run_program(arguments):
+    service = make_service("memory://hanging", Path(arguments[0]))
+    try:
+        serve_run(service.plan, service.broker, Crew(activations=1), Hanging, service.progress,
+                  until_final=True, limits=Limits(stall=1.0))
+    except Exception as error:
+        print(error)
+        return 1
+
+cli._SECONDS_TO_EXIT = 0.2
+cli.run_program = run_program
+cli.main()
+"""
+
+
+def test_the_process_of_a_device_that_never_answers_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HANGING, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert "no progress for 1 s" in ended.stdout, ended.stderr
+    assert ended.returncode == 1
+
+
 class Silent(Faults):
     """Delivers no record to any agent."""
 
@@ -86,7 +122,7 @@ def test_slow_work_is_neither_a_stall_nor_a_gap(
 
 
 def test_lag_and_chains_are_there_for_metrics(service: Service) -> None:
-    watched = replace(service, limits=Limits(stall=0.4))
+    watched = replace(service, limits=Limits(stall=5.0))
 
     def seen() -> bool:
         standings = service.progress.standings.values()

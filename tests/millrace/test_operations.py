@@ -1,12 +1,12 @@
 """The verbs of those who keep runs alive: what they print and how they end."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from millrace.cli import main
+from consumers.snapshots.snapshots import published
+from millrace.cli import run_program
 from millrace.settings import load_settings
 from streams import topics
 from streams.deadletters import Origin, Refusal, headers
@@ -25,14 +25,9 @@ def fresh() -> Iterator[None]:
     forget("operations")
 
 
-def millrace(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+def millrace(*arguments: str) -> int:
     """Run the program in this process and return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["millrace", *arguments, "--broker", BROKER])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    return run_program([*arguments, "--broker", BROKER])
 
 
 def put_dead_letters() -> None:
@@ -47,31 +42,31 @@ def put_dead_letters() -> None:
 
 
 def test_dead_letters_are_listed_shown_and_exported(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     put_dead_letters()
-    assert millrace(monkeypatch, "dlq", "list") == 0
+    assert millrace("dlq", "list") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "2 refused positions, 3 dead letters"
-    assert millrace(monkeypatch, "dlq", "list", "--run", "b") == 0
+    assert millrace("dlq", "list", "--run", "b") == 0
     assert capsys.readouterr().out.splitlines() == [
         "2  tokens.text, partition 0, offset 8  x  ShapeError: odd",
         "1 refused positions, 1 dead letters",
     ]
-    assert millrace(monkeypatch, "dlq", "show", "2") == 0
+    assert millrace("dlq", "show", "2") == 0
     assert "01 02 61 62" in capsys.readouterr().out
-    assert millrace(monkeypatch, "dlq", "show", "3") == 2
+    assert millrace("dlq", "show", "3") == 2
     assert "no dead letter 3" in capsys.readouterr().err
-    assert millrace(monkeypatch, "dlq", "export", str(tmp_path / "out")) == 0
+    assert millrace("dlq", "export", str(tmp_path / "out")) == 0
     assert "2 dead letters written" in capsys.readouterr().out
     assert (tmp_path / "out" / "index.json").exists()
 
 
 def test_repair_says_that_nothing_is_missing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     service = make_service(BROKER, tmp_path, "test")
     service.serve(1, 1)
-    assert millrace(monkeypatch, "repair", "--run", "test") == 0
+    assert millrace("repair", "--run", "test") == 0
     assert capsys.readouterr().out == (
         "run test: nothing is missing that the activation side has passed\n"
     )
@@ -87,7 +82,7 @@ def test_an_aggregate_worker_whose_store_cannot_be_written_ends_with_status_2(
     service.serve(1, 0, until=lambda: activations_done(service))
     if name == "a full disk":
         monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.open", full)
-    assert millrace(monkeypatch, "aggregates", "--run", "test", "--until-done") == 2
+    assert millrace("aggregates", "--run", "test", "--until-done") == 2
     said = capsys.readouterr().err
     assert "millrace: error: cannot write" in said
     assert ("Not a directory" if name == "a file" else "No space left on device") in said
@@ -127,5 +122,20 @@ def test_metrics_port_comes_from_the_environment(
 
     monkeypatch.setattr(metrics, "served", noted)
     monkeypatch.setenv("MILLRACE_METRICS_PORT", "9100")
-    assert millrace(monkeypatch, "aggregates", "--run", "test", "--until-done") == 0
+    assert millrace("aggregates", "--run", "test", "--until-done") == 0
     assert served == [metrics.Address("127.0.0.1", 9100)]
+
+
+def test_a_snapshot_needs_a_name_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = make_service(BROKER, tmp_path, "named")
+    asked = ("snapshot", "--run", "named", "--timeout", "0")
+    assert millrace(*asked, "--name", "final") == 2
+    assert "final is what a run's last snapshot is called" in capsys.readouterr().err
+    assert millrace(*asked, "--name", "noon") == 2
+    assert "is not there after 0 s" in capsys.readouterr().err
+    service.serve(1, 1)
+    assert {"final", "noon"} <= set(published(service.client, "named"))
+    assert millrace(*asked, "--name", "noon") == 2
+    assert "run named has a snapshot noon; take another --name" in capsys.readouterr().err

@@ -54,6 +54,12 @@ def test_batch_dependent_dictionaries_are_refused(tmp_path: Path) -> None:
         load_dictionary("d", str(folder), None, CPU)
 
 
+def test_a_dictionary_that_cannot_encode_is_refused(tmp_path: Path) -> None:
+    folder = save_dictionary(tmp_path, "topk", components=20, k=64)
+    with pytest.raises(ModelError, match=r"dictionary 's' \(.*\) cannot encode: selected index k"):
+        load_dictionary("s", str(folder), None, CPU)
+
+
 def test_unknown_architectures_are_named(tmp_path: Path) -> None:
     folder = save_dictionary(tmp_path, "standard")
     change(folder, architecture="abacus")

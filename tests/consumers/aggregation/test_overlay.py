@@ -181,6 +181,7 @@ def test_a_partial_without_a_known_kind_is_refused():
         (topics.SNAPSHOT_REQUEST, SnapshotRequest("another", 0, "noon")),
         (topics.SNAPSHOT_REQUEST, SnapshotRequest(PLAN.id, 0, "../noon")),
         (topics.SNAPSHOT_REQUEST, SnapshotRequest(PLAN.id, 0, "")),
+        (topics.SNAPSHOT_REQUEST, SnapshotRequest(PLAN.id, 0, "final")),
         (topics.STATISTICS, chained(0, shard=1)),
         (topics.HITS, HitsPart(PLAN.id, 1, 0, 0, columns([]))),
     ],

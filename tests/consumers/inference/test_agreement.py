@@ -191,6 +191,29 @@ def test_a_hook_without_a_module_is_left_to_transformer_lens(
         with_forward(model, [POST, hook], "transformers", CONTEXT)
 
 
+def test_a_twin_reads_other_shapes_than_those_of_its_trial(loaded: Any, tmp_path: Path) -> None:
+    """OPT's layers work on [row * position, width]; the bridge unflattens by its own last text."""
+    apart = load_model(str(save_model(tmp_path, "opt")), "cpu")
+    for hook in ("hook_mlp_out", "hook_resid_mid", "mlp.hook_pre", "mlp.hook_post", "ln2.hook_out"):
+        name = f"blocks.1.{hook}"
+        chosen = with_forward(loaded("opt"), [name], "auto", CONTEXT)
+        assert chosen.forward == "transformers-onednn"
+        for shape in ((4, 7), (1, CONTEXT), (1, 1), (5, 3)):
+            ids = ids_of(*shape)
+            expected, found = apart.run(ids, [name])[name], chosen.run(ids, [name])[name]
+            assert difference(expected, found) < 1e-5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_capped_attention_scores_stay_capped(dtype: str, loaded: Any) -> None:
+    model, exact = loaded("gemma2", dtype), loaded("gemma2")
+    chosen = with_forward(model, [POST], "auto", CONTEXT)
+    assert chosen.forward != "transformer-lens"
+    expected = exact.run(ids_of(), [POST])[POST]
+    ours, theirs = (one.run(ids_of(), [POST])[POST].float() for one in (chosen, model))
+    assert difference(expected, ours) < 1.5 * difference(expected, theirs) + 1e-5
+
+
 def test_without_room_for_copies_the_twin_uses_the_weights_as_they_are(
     loaded: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,24 @@ def test_hooked_transformers_do_as_well() -> None:
     assert len(model.content()) == 32
 
 
+@pytest.mark.parametrize("shape", ["llama", "gpt2"])
+def test_a_folder_needs_no_tokenizer(shape: str, tmp_path: Path) -> None:
+    whole = load_model(str(save_model(tmp_path / "whole", shape)), "cpu")
+    save_model(tmp_path / "bare", shape)
+    for path in (tmp_path / "bare").glob("*token*"):
+        path.unlink()
+    bare = load_model(str(tmp_path / "bare"), "cpu")
+    assert (bare.content(), bare.vocabulary) == (whole.content(), whole.vocabulary)
+    ids, name = torch.tensor([[1, 5, 9]]), "blocks.1.hook_resid_post"
+    assert bare.run(ids, [name])[name].equal(whole.run(ids, [name])[name])
+
+
+def test_a_hook_that_a_model_cannot_give_is_one_line(tmp_path: Path) -> None:
+    model = load_model(str(save_model(tmp_path, "gptj")), "cpu")
+    with pytest.raises(ModelError, match=r"cannot give hook blocks\.1\.attn\.hook_result: "):
+        model.widths(["blocks.1.attn.hook_result"])
+
+
 def test_hooks_that_are_off_are_turned_on(disk: Path) -> None:
     model = load_model(str(disk / "gpt2"), "cpu")
     gated = {"blocks.0.hook_mlp_in": 32, "blocks.1.attn.hook_z": 32}

@@ -51,6 +51,10 @@ def test_coactivation_is_for_small_clusterings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
+        (
+            {"iteration": 20261121170000, "clusters": {"x": ["a:1"]}},
+            r"iteration 20261121170000 is no whole number from 0 to 2\*\*31 - 1",
+        ),
         ({"x": ["c:1"]}, "cluster 'x': component 'c:1' names an unknown source; known are a, b"),
         ({"x": ["a:5"]}, "component 'a:5' does not exist: a has 5"),
         ({"x": ["a:1", "a:1"]}, "component 'a:1' is repeated"),

@@ -54,6 +54,8 @@ def test_the_same_settings_make_the_same_record(spec: RunSpec, corpus: CorpusRec
         ({"hook": "blocks.9.hook_resid_post"}, "no hook 'blocks.9.hook_resid_post'; close to it"),
         ({"hook": "blocks.0.mlp.hook_post"}, "'sae' reads 32 values, hook .* has 128"),
         ({"name": "A b"}, "source 'A b' is not a usable name"),
+        ({"threshold": -0.5}, "'sae': threshold -0.5 is no number from 0 on"),
+        ({"threshold": float("nan")}, "threshold nan is no number from 0 on"),
     ],
 )
 def test_sources_that_do_not_fit_are_named(

@@ -270,6 +270,16 @@ def test_an_activity_beyond_fixed_point_is_an_error_with_a_way_out():
         one_cluster(SINGLE, [2.0**57] * 4)
 
 
+def test_sums_of_several_clusters_may_be_large_together():
+    sources = (factories.source("sae", components=40),)
+    plan = factories.plan(sources=sources, clusterings=(), sum_bits=3, shards=1)
+    batch = factories.batch([[1, 1]], [2])
+    dense = np.full((40, 1, 2), 2.0**57, np.float32)
+    with pytest.raises(OverflowingSumError):
+        select(plan, batch, valid_tokens(plan, batch), sparse(plan, dense * 2))
+    select(plan, batch, valid_tokens(plan, batch), sparse(plan, dense))
+
+
 def test_histogram_bins_begin_at_their_edge():
     below = [float(np.nextafter(np.float32(edge), np.float32(0))) for edge in EDGES]
     tally = one_cluster(SINGLE, [*below, *EDGES.tolist(), 100.0])

@@ -1,10 +1,14 @@
 import time
+from collections.abc import Callable
 
 import pytest
 
 from consumers.health.progress import Progress
 from consumers.service import serving
 from consumers.service.serving import LastResort, Watch
+from streams.errors import BrokerError, SnapshotError
+from streams.transport.client import Client
+from streams.transport.connect import connect
 from tests import factories
 
 
@@ -16,46 +20,86 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return statuses
 
 
-def test_a_failed_worker_that_does_not_stop_is_ended(ended: list[int]):
-    with LastResort(0.02) as last_resort:
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Wait until something holds, for as long as a busy machine may take."""
+    patience = time.monotonic() + 20
+    while not holds() and time.monotonic() < patience:
+        time.sleep(0.005)
+    return holds()
+
+
+@pytest.mark.parametrize("failure", [None, SnapshotError("no room")])
+def test_a_worker_that_does_not_stop_is_ended_and_says_why(
+    ended: list[int], caplog: pytest.LogCaptureFixture, failure: Exception | None
+) -> None:
+    with LastResort(lambda: failure, 0.02) as last_resort:
         last_resort.leave(1)
         last_resort.leave(1)
-        time.sleep(0.2)
+        assert eventually(lambda: bool(ended))
     assert ended == [1]
+    assert (str(failure) if failure else "still being worked on") in caplog.text
 
 
-def test_one_that_stops_says_itself_why(ended: list[int]):
-    with LastResort(0.05) as last_resort:
+def test_one_that_stops_says_itself_why(ended: list[int]) -> None:
+    with LastResort(seconds=0.05) as last_resort:
         last_resort.leave(1)
     time.sleep(0.2)
     assert ended == []
 
 
-def looks(
-    monkeypatch: pytest.MonkeyPatch, progress: Progress, seconds: float, *, wrote: bool
-) -> list[bool]:
-    """Return the looks at the broker in a while; the second one finds the final snapshot."""
-    found: list[bool] = []
+class Looks:
+    """Stands for the look at the broker; the second one finds the final snapshot."""
 
-    def look(client: object, plan: object, followed: object) -> object:
-        found.append(len(found) == 1)
-        return object() if found[-1] else None
+    def __init__(self) -> None:
+        self.found: list[bool] = []
 
+    def __call__(self, client: object, plan: object, followed: object) -> object:
+        self.found.append(len(self.found) == 1)
+        return object() if self.found[-1] else None
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What each look found."""
+    look = Looks()
     monkeypatch.setattr(serving, "final_manifest", look)
-    with Watch(factories.plan(), "memory://watch", progress, active=True, seconds=seconds) as watch:
+    return look.found
+
+
+def watch(progress: Progress, seconds: float) -> Watch:
+    return Watch(factories.plan(), "memory://watch", progress, active=True, seconds=seconds)
+
+
+def test_the_end_is_seen_as_soon_as_something_is_written_here(looks: list[bool]) -> None:
+    progress = Progress()
+    with watch(progress, 600) as watched:
+        assert eventually(lambda: looks == [False])
         time.sleep(0.2)
-        assert len(found) == (1 if seconds > 1 else 2)
-        if wrote:
-            progress.wrote_part(0.0)
-            time.sleep(0.2)
-        assert watch.done == found[-1]
-    return found
+        assert (looks, watched.done) == ([False], False)
+        progress.wrote_part(0.0)
+        assert eventually(lambda: watched.done)
+    assert looks == [False, True]
 
 
-def test_the_end_is_seen_as_soon_as_something_is_written_here(monkeypatch: pytest.MonkeyPatch):
-    assert looks(monkeypatch, Progress(), 60, wrote=True) == [False, True]
-    assert looks(monkeypatch, Progress(), 60, wrote=False) == [False]
+def test_the_end_is_seen_after_a_while_when_others_wrote_it(looks: list[bool]) -> None:
+    with watch(Progress(), 0.05) as watched:
+        assert eventually(lambda: watched.done)
+    assert looks == [False, True]
 
 
-def test_the_end_is_seen_after_a_while_when_others_wrote_it(monkeypatch: pytest.MonkeyPatch):
-    assert looks(monkeypatch, Progress(), 0.05, wrote=False) == [False, True]
+def test_a_broker_that_is_away_at_first_is_asked_again(
+    looks: list[bool], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = list[str]()
+
+    def connected(address: str) -> Client:
+        tries.append(address)
+        if len(tries) < 3:
+            raise BrokerError("away")
+        return connect(address)
+
+    monkeypatch.setattr(serving, "connect", connected)
+    with watch(Progress(), 0.01) as watched:
+        assert eventually(lambda: watched.done)
+    assert (len(tries), looks) == (3, [False, True])
+    assert "cannot be seen: away" in caplog.text

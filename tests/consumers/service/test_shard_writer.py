@@ -2,20 +2,27 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from consumers.aggregation.shards import new_bucket
 from consumers.health.progress import Progress
 from consumers.service import shard_writer
 from consumers.service.shard_writer import ShardWriter
-from consumers.snapshots.snapshots import FINAL, final_manifest, published, write_shard
+from consumers.snapshots.snapshots import (
+    assemble_ready,
+    final_manifest,
+    published,
+    write_shard,
+)
 from streams.errors import SnapshotError
 from streams.partials import BucketState
 from streams.plan import Plan, make_plan
-from streams.snapshot import ShardManifest
+from streams.snapshot import FINAL, ShardManifest
 from streams.store import read_table
 from streams.transport.connect import connect
 from tests import factories
@@ -36,7 +43,10 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def states(plan: Plan, shard: int) -> list[BucketState]:
-    return [new_bucket(plan, shard, bucket) for bucket in plan.buckets_of(shard)]
+    """Complete states of a shard in which nothing has fired: of one batch per partition."""
+    ends = np.ones(plan.run.partitions, np.int64)
+    empty = (new_bucket(plan, shard, bucket) for bucket in plan.buckets_of(shard))
+    return [replace(state, chain=ends - 1, batches=ends) for state in empty]
 
 
 def watched(
@@ -144,6 +154,41 @@ def test_a_stop_waits_for_parts_that_are_being_written(
     monkeypatch.setattr(shard_writer, "write_shard", slow)
     assert watched(plan, lambda w: w.write_final(1, states(plan, 1)), begun.is_set) == []
     assert list(published(connect(BROKER), plan.run.name)[FINAL]) == ["1"]
+
+
+def test_once_a_part_has_failed_no_other_is_begun(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.service.shard_writer.os.cpu_count", lambda: 1)
+    begun = list[int]()
+
+    def full(_: Plan, __: str, shard: int, *rest: Any) -> None:
+        begun.append(shard)
+        time.sleep(0.05)
+        raise SnapshotError("no room")
+
+    monkeypatch.setattr(shard_writer, "write_shard", full)
+
+    def act(writer: ShardWriter) -> None:
+        for snapshot in ("a", "b", "c", "d", "e", "f", "g", "h"):
+            writer.write(snapshot, 0, states(plan, 0))
+
+    failures = watched(plan, act, lambda: False)
+    assert str(failures[0]) == "no room"
+    assert len(begun) < 8
+
+
+def test_parts_of_an_unfinished_run_are_never_its_final_snapshot(plan: Plan) -> None:
+    """As a request that somebody named "final" would once have made them."""
+    client = connect(BROKER)
+    for shard in range(3):
+        begun = [replace(state, batches=state.batches + 1) for state in states(plan, shard)]
+        write_shard(plan, FINAL, shard, begun, client)
+    assert assemble_ready(plan, client) == ([], False)
+    for shard in range(3):
+        write_shard(plan, "noon", shard, states(plan, shard), client)
+    ((made,), waiting) = assemble_ready(plan, client)
+    assert (made.snapshot, waiting, final_manifest(client, plan)) == ("noon", False, None)
 
 
 def test_a_final_part_is_written_once(plan: Plan) -> None:
