@@ -40,13 +40,15 @@ class OnDevice:
         """
         start = time.perf_counter()
         prepared = self.encoder.prepare(hooked)
+        products = self.encoder.products(prepared)
         size = min(max(PRODUCTS // max(len(prepared), 1), 1), self.components)
         found = list[tuple[Tensor, Tensor, Tensor]]()
         first = 0
         while first < self.components:
             stop = min(first + size, self.components)
             try:
-                found.append(self._chunk(prepared, first, stop))
+                room = prepared.new_empty((stop - first, len(prepared)), dtype=self.encoder.dtype)
+                found.append(self._chunk(products(first, stop, room), first, stop))
             except (RuntimeError, MemoryError) as error:
                 if size == 1 or not out_of_memory(error):
                     raise
@@ -65,10 +67,8 @@ class OnDevice:
         timings.select += time.perf_counter() - start
         return result
 
-    def _chunk(self, prepared: Tensor, first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _chunk(self, product: Tensor, first: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return count (int32), token (int32) and value of what fires of some components."""
-        room = prepared.new_empty((stop - first, len(prepared)), dtype=self.encoder.dtype)
-        product = self.encoder.products(prepared)(first, stop, room)
         # NaN is not below anything, so that it is found among what fires.
         silent = product == 0 if self._least is None else product < self._least[first:stop, None]
         component, token = silent.logical_not_().nonzero(as_tuple=True)

@@ -3,8 +3,8 @@
 import difflib
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,18 +118,23 @@ class LanguageModel:
     def _open(self, name: str) -> None:
         for suffix, setter in _GATES.items():
             if name.endswith(suffix):
-                try:
+                with self._giving([name]):
                     getattr(self.net, setter)(True)
-                except Exception as error:  # models that have no such hook say so each in its way
-                    what = f"{self.location} cannot give hook {name}"
-                    raise ModelError(f"{what}: {one_line(error)}") from error
 
     def _probe(self, names: Sequence[str], length: int) -> dict[str, Tensor]:
         row = torch.arange(1, length + 1, device=self.device) % self.vocabulary
-        try:
+        with self._giving(names):
             return self.run(row.expand(2, -1), names)
-        except Exception as error:  # as with ``_open``
-            what = f"{self.location} cannot give {', '.join(names)}"
+
+    @contextmanager
+    def _giving(self, names: Sequence[str]) -> Iterator[None]:
+        """Turn what a model's own code raises, each in its way, into a ModelError about hooks."""
+        try:
+            yield
+        except ModelError:
+            raise
+        except Exception as error:
+            what = f"{self.location} cannot give hook {', '.join(names)}"
             raise ModelError(f"{what}: {one_line(error)}") from error
 
     def _width(self, name: str, short: Tensor, long: Tensor) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from streams.errors import BrokerError
 from streams.plan import Plan
 from streams.transport.client import Client
 from streams.transport.connect import connect
-from streams.transport.worker import ExactApp
+from streams.transport.worker import ExactApp, leave
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +117,7 @@ class LastResort:
             self._seconds,
             self._failure() or "A batch or a snapshot was still being worked on.",
         )
-        logging.shutdown()
-        os._exit(status)
+        leave(status)
 
     def __enter__(self) -> "LastResort":
         """Begin the block."""

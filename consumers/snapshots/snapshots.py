@@ -16,9 +16,10 @@ from streams import codec, topics
 from streams.catalog import get_vocabulary
 from streams.content import Piece, content_hash, hash_of_pieces
 from streams.deadletters import distinct, read_dead_letters
-from streams.errors import SnapshotError
+from streams.errors import SettingsError, SnapshotError
 from streams.following import Followed
 from streams.merged import merged_samples
+from streams.names import check_name
 from streams.partials import BucketState, SnapshotRequest
 from streams.plan import Plan
 from streams.runs import RunRecord, run_id
@@ -93,7 +94,14 @@ def publish(client: Client, key: str, value: bytes) -> None:
 
 
 def request_snapshot(client: Client, run: RunRecord, snapshot: str) -> None:
-    """Ask every shard of a run, in the stream of its partials, for a part as it then stands."""
+    """Ask every shard of a run, in the stream of its partials, for a part as it then stands.
+
+    Raises SettingsError for a name that is not usable or is taken.
+    """
+    if check_name(snapshot, "snapshot") == FINAL:
+        raise SettingsError(f"{FINAL} is what a run's last snapshot is called; take another --name")
+    if "" in published(client, run.name).get(snapshot, {}):
+        raise SettingsError(f"run {run.name} has a snapshot {snapshot}; take another --name")
     topic = topics.partials(run.name, run.shards, run.record_bytes).name
     headers = ((topics.KIND, topics.SNAPSHOT_REQUEST), (topics.SEQUENCE, b"0"))
     with client.sender() as sender:

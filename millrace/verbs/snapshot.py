@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from millrace.options import broker_option, given, run_option, settings, settings_option
-from streams.errors import SettingsError, SnapshotError
+from streams.errors import SnapshotError
 
 
 @click.command()
@@ -25,19 +25,14 @@ def snapshot(
 ) -> None:
     """Take a snapshot of a run as it stands; ingestion goes on meanwhile."""
     from consumers.snapshots.snapshots import published, request_snapshot
-    from streams.names import check_name
     from streams.run_catalog import get_run
-    from streams.snapshot import FINAL, run_manifest
+    from streams.snapshot import run_manifest
     from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
     client = connect(chosen.broker)
     record = get_run(client, chosen.run.name)
-    wanted = check_name(name or datetime.now(UTC).strftime("at-%Y%m%d-%H%M%S"), "snapshot")
-    if wanted == FINAL:
-        raise SettingsError(f"{FINAL} is what a run's last snapshot is called; take another --name")
-    if "" in published(client, record.name).get(wanted, {}):
-        raise SettingsError(f"run {record.name} has a snapshot {wanted}; take another --name")
+    wanted = name or datetime.now(UTC).strftime("at-%Y%m%d-%H%M%S")
     request_snapshot(client, record, wanted)
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

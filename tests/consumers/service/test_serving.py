@@ -16,7 +16,7 @@ from tests import factories
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Statuses that the process would have ended with."""
     statuses: list[int] = []
-    monkeypatch.setattr("consumers.service.serving.os._exit", statuses.append)
+    monkeypatch.setattr("os._exit", statuses.append)
     return statuses
 
 
