@@ -21,6 +21,7 @@ COPY pyproject.toml README.md ./
 COPY streams streams
 COPY producers producers
 COPY consumers consumers
+COPY downstream downstream
 COPY millrace millrace
 RUN uv build --wheel --no-build-isolation --python /opt/builder/bin/python --out-dir dist \
  && uv pip install --python /opt/millrace/bin/python --no-deps dist/*.whl

@@ -1,4 +1,4 @@
-"""What happens to token batches, from the model to the page.
+"""What happens to token batches, from the model to a snapshot.
 
 Data goes down this list, and so do imports go up it:
 
@@ -8,7 +8,7 @@ Data goes down this list, and so do imports go up it:
 - tuning, runs: which micro-batch suits; from what a person asks to a run record and an engine
 - selection: what a batch adds to a run, counts and hits
 - aggregation: what becomes of these, the state of the shards
-- snapshots: what comes out; dashboard shows it
+- snapshots: what comes out
 - oracle: the same in the plainest way, as a second opinion
 - health, service: how workers fare; the two apps, and running them
 - storage: dense activations by cluster, whole or the best samples'

@@ -4,7 +4,7 @@ import logging
 import sys
 from typing import TextIO
 
-_OURS = ("streams", "producers", "consumers", "millrace")
+_OURS = ("streams", "producers", "consumers", "downstream", "millrace")
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Says why a worker ends, which is then the program's own last line.

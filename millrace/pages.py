@@ -21,7 +21,7 @@ def expect_port(host: str, port: int) -> None:
 
 def serve_pages(manifest: str | None, broker: str, host: str, port: int) -> None:
     """Serve one snapshot, or all that a broker announces, until interrupted."""
-    from consumers.dashboard.app import serve
+    from downstream.dashboard.app import serve
 
     if manifest is None and broker.startswith("memory:"):
         raise SettingsError(

@@ -33,7 +33,7 @@ from tests import factories
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-PACKAGES = ("streams", "producers", "consumers", "millrace", "tests")
+PACKAGES = ("streams", "producers", "consumers", "downstream", "millrace", "tests")
 FOLDERS = (*PACKAGES, "docs", "examples", "benchmarks", "scripts", ".ci")
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -233,7 +233,14 @@ def test_what_runs_beside_a_peer_imports_nothing_of_millrace():
         plain = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
         for imported in froms | plain:
             first, *rest = imported.split(".")
-            assert first not in {"streams", "producers", "consumers", "millrace", "tests"}
+            assert first not in {
+                "streams",
+                "producers",
+                "consumers",
+                "downstream",
+                "millrace",
+                "tests",
+            }
             assert first != "benchmarks" or (rest[0] == "peers" and rest[1] in beside)
 
 

@@ -96,7 +96,7 @@ def test_help_comes_at_once() -> None:
     "module",
     [
         "millrace.verbs.workers, consumers.service.serving, millrace.settings",
-        "consumers.dashboard.app",
+        "downstream.dashboard.app",
         "consumers.service.aggregate_agent",
         "millrace.verbs.produce, millrace.producing",
         "millrace.verbs.runs, consumers.health.watching",

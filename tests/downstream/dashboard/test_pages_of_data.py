@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from consumers.dashboard.cluster import cluster_page
-from consumers.dashboard.components import component_page, source_summaries
-from consumers.dashboard.contexts import top_contexts
-from consumers.dashboard.data import Snapshot
-from consumers.dashboard.listing import Query, make_listing, query_of
-from tests.consumers.dashboard.snapshot_files import Given
+from downstream.dashboard.cluster import cluster_page
+from downstream.dashboard.components import component_page, source_summaries
+from downstream.dashboard.contexts import top_contexts
+from downstream.dashboard.data import Snapshot
+from downstream.dashboard.listing import Query, make_listing, query_of
+from tests.downstream.dashboard.snapshot_files import Given
 
 BOTH, MIXED = 5, 7
 

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow.compute as pc
 
-from consumers.dashboard.contexts import Context, best_contexts
-from consumers.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.contexts import Context, best_contexts
+from downstream.dashboard.data import Clustering, Snapshot
 from streams.arrays import I64, AnyArray, Bool
 
 Sort = Literal["order", "label", "density", "max", "mean", "members"]

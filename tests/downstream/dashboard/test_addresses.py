@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.dashboard.addresses import cluster_address, clustering_address, parse, run_address
+from downstream.dashboard.addresses import cluster_address, clustering_address, parse, run_address
 
 anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

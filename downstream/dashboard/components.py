@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumers.dashboard.data import Snapshot
+from downstream.dashboard.data import Snapshot
 from streams.arrays import Bool
 
 Show = Literal["dead", "dropped"]

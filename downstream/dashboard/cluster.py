@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from consumers.dashboard import formats
-from consumers.dashboard.contexts import Context, top_contexts
-from consumers.dashboard.data import Clustering, Snapshot
-from consumers.dashboard.figures import Bin, display_bins, quantile
-from consumers.dashboard.together import (
+from downstream.dashboard import formats
+from downstream.dashboard.contexts import Context, top_contexts
+from downstream.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.figures import Bin, display_bins, quantile
+from downstream.dashboard.together import (
     NEIGHBOURS,
     Matrix,
     Neighbour,

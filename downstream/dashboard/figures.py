@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumers.dashboard import formats
+from downstream.dashboard import formats
 from streams.arrays import AnyArray
 
 WIDTH, HEIGHT = 320.0, 96.0

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from consumers.dashboard.data import Snapshot
-from consumers.dashboard.opening import open_snapshot
+from downstream.dashboard.data import Snapshot
+from downstream.dashboard.opening import open_snapshot
 from streams.snapshot import RunManifest
-from tests.consumers.dashboard.snapshot_files import Given, small, write_snapshot
+from tests.downstream.dashboard.snapshot_files import Given, small, write_snapshot
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.dashboard.cluster import cluster_page
-from consumers.dashboard.data import Snapshot
-from consumers.dashboard.listing import Query, make_listing
-from consumers.dashboard.opening import open_snapshot
-from consumers.dashboard.pages import home, provenance
-from consumers.dashboard.watch import Shelf
 from consumers.oracle.oracle import Oracle
 from consumers.snapshots.snapshots import write_plain
+from downstream.dashboard.cluster import cluster_page
+from downstream.dashboard.data import Snapshot
+from downstream.dashboard.listing import Query, make_listing
+from downstream.dashboard.opening import open_snapshot
+from downstream.dashboard.pages import home, provenance
+from downstream.dashboard.watch import Shelf
 from streams.plan import Plan
 from tests import factories
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumers.dashboard.contexts import LEVELS
-from consumers.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.contexts import LEVELS
+from downstream.dashboard.data import Clustering, Snapshot
 from streams.arrays import I64
 from streams.store import read_table
 

@@ -1,6 +1,6 @@
 """A snapshot worked out by hand-made rules, for tests and to look at the pages.
 
-``python -m tests.consumers.dashboard.snapshot_files FOLDER`` writes a large one and shows it.
+``python -m tests.downstream.dashboard.snapshot_files FOLDER`` writes a large one and shows it.
 """
 
 import hashlib
@@ -312,7 +312,7 @@ def large(features: int = 300, rows_wanted: int = 400, context: int = 96) -> Giv
 
 
 if __name__ == "__main__":
-    from consumers.dashboard.app import serve
+    from downstream.dashboard.app import serve
 
     written = write_snapshot(sys.argv[1], large())
     serve(port=int(sys.argv[2]), snapshot=f"{written.store}/{written.run}/{written.snapshot}")

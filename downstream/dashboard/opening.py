@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumers.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.data import Clustering, Snapshot
 from streams.errors import SnapshotError
 from streams.snapshot import TABLES, RunManifest
 from streams.store import read_table

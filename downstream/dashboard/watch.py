@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 import fsspec
 
-from consumers.dashboard.data import Snapshot
-from consumers.dashboard.opening import open_snapshot
+from downstream.dashboard.data import Snapshot
+from downstream.dashboard.opening import open_snapshot
 from streams.errors import StreamError
 from streams.snapshot import RunManifest, run_manifest
 from streams.store import read_manifest

@@ -11,9 +11,9 @@ from importlib.resources import files
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from consumers.dashboard import addresses, figures, formats, pages
-from consumers.dashboard.pages import Moved, Page
-from consumers.dashboard.watch import PathSource, Shelf, TopicSource, Watch
+from downstream.dashboard import addresses, figures, formats, pages
+from downstream.dashboard.pages import Moved, Page
+from downstream.dashboard.watch import PathSource, Shelf, TopicSource, Watch
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.transport.connect import connect
 
@@ -47,7 +47,7 @@ def make_app(watch: Watch) -> web.Application:
     app.router.add_get("/components/{run}/{source}", _components)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
-    app.router.add_static("/static", str(files("consumers.dashboard") / "static"))
+    app.router.add_static("/static", str(files("downstream.dashboard") / "static"))
     return app
 
 
@@ -187,7 +187,7 @@ async def _harden(_: web.Request, response: web.StreamResponse) -> None:
 
 def _templates() -> Environment:
     environment = Environment(
-        loader=PackageLoader("consumers.dashboard"),
+        loader=PackageLoader("downstream.dashboard"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

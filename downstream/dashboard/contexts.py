@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.dashboard.data import Snapshot
-from consumers.dashboard.text import Piece, readable
+from downstream.dashboard.data import Snapshot
+from downstream.dashboard.text import Piece, readable
 from streams.errors import SnapshotError
 from streams.store import read_table
 

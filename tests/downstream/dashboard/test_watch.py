@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from consumers.dashboard.watch import PathSource, TopicSource, Watch, preference
+from downstream.dashboard.watch import PathSource, TopicSource, Watch, preference
 from streams.errors import BrokerError, SnapshotError
 from streams.snapshot import RunManifest, to_json
 from streams.transport.client import Client, StoredRecord
-from tests.consumers.dashboard.snapshot_files import Given, write_snapshot
+from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
 
 
 class Topic:

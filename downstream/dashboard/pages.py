@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from consumers.dashboard import addresses
-from consumers.dashboard.cluster import cluster_page
-from consumers.dashboard.components import component_page, source_summaries
-from consumers.dashboard.data import Clustering, Snapshot
-from consumers.dashboard.listing import make_listing, query_of
-from consumers.dashboard.watch import Shelf
+from downstream.dashboard import addresses
+from downstream.dashboard.cluster import cluster_page
+from downstream.dashboard.components import component_page, source_summaries
+from downstream.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.listing import make_listing, query_of
+from downstream.dashboard.watch import Shelf
 
 FEW, ALL = 20, 100_000
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.dashboard.text import Piece, readable
+from downstream.dashboard.text import Piece, readable
 
 
 def shown(*tokens: bytes) -> list[str]:

@@ -14,12 +14,12 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from consumers.dashboard.addresses import cluster_address
-from consumers.dashboard.app import make_app, serve
-from consumers.dashboard.watch import PathSource, Watch
+from downstream.dashboard.addresses import cluster_address
+from downstream.dashboard.app import make_app, serve
+from downstream.dashboard.watch import PathSource, Watch
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.snapshot import RefusedRecord, RunManifest
-from tests.consumers.dashboard.snapshot_files import Given, write_snapshot
+from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
 
 Browser = TestClient[Any, Any]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.dashboard.figures import (
+from downstream.dashboard.figures import (
     WIDTH,
     Bin,
     density_histogram,
