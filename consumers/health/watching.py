@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from consumers.health.dead_letters import printable
-from consumers.snapshots.snapshots import published
+from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
 from streams.errors import SnapshotError
 from streams.plan import make_plan
@@ -55,10 +55,20 @@ def progress_lines(client: Client, run: RunRecord) -> Iterator[str]:
         ("activations", topics.activations_app(run.name), topics.tokens(run.corpus, 1).name),
         ("aggregates", topics.aggregates_app(run.name), topics.partials(run.name, 1, 0).name),
     )
+    final = final_manifest(client, plan) is not None
     for side, group, topic in sides:
-        done, total = lag(client, group, topic)
-        yield f"{side}: {done:,} of {total:,} records acknowledged, lag {total - done:,}"
+        yield f"{side}: {_progress(*lag(client, group, topic), final)}"
     yield from _snapshots(client, run)
+
+
+def _progress(done: int, total: int, final: bool) -> str:
+    """Return how far a side has come; once the final snapshot is there it is done in any case."""
+    if not final or done == total:
+        return f"{done:,} of {total:,} records acknowledged, lag {total - done:,}"
+    return (
+        f"done, the final snapshot holds the whole corpus; {total - done:,} of {total:,} records "
+        "were not acknowledged, since a worker ended before it could or they came later"
+    )
 
 
 def _snapshots(client: Client, run: RunRecord) -> Iterator[str]:
