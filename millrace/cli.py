@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from streams.errors import StreamError, UserError
+from streams.no_installs import no_installs
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,8 @@ def run_program(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        cli.main(list(arguments), prog_name="millrace", standalone_mode=False)
+        with no_installs("millrace"):
+            cli.main(list(arguments), prog_name="millrace", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("millrace: interrupted", err=True)
         return 130

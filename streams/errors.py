@@ -25,6 +25,18 @@ class ModelError(UserError):
     """A model, a dictionary or a clustering cannot be loaded or does not fit."""
 
 
+class InstallError(UserError):
+    """A library was about to install something, which Millrace never lets it do."""
+
+    def __init__(self, purpose: str, wanted: str) -> None:
+        super().__init__(
+            f"{purpose}: a library wants to install {wanted}, and Millrace installs nothing; "
+            "install it yourself where you want it, or use what does not need it"
+        )
+        self.purpose = purpose
+        self.wanted = wanted
+
+
 class RunError(UserError):
     """A run cannot be created, joined or served."""
 

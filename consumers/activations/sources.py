@@ -15,6 +15,7 @@ from consumers.activations.encoders import Encoder, TopKEncoder
 from consumers.activations.saes import encoder_of
 from consumers.inference.models import close, content_of, one_line
 from streams.errors import ModelError
+from streams.no_installs import no_installs
 from streams.runs import Kind, Sign
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def load_dictionary(
     location: a folder, or ``release#id``. hook: None for the one that the metadata names. Raises
     ModelError if it cannot be loaded or its components depend on more than the row before them.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), no_installs(f"loading dictionary {name!r}"):
         warnings.simplefilter("ignore")
         sae = _load_sae(name, location, device).eval()
     sae.requires_grad_(False)

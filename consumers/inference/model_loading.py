@@ -1,5 +1,6 @@
 """Language models through transformer-lens: by name or from a local Hugging Face folder."""
 
+import json
 import logging
 import re
 import warnings
@@ -10,7 +11,9 @@ from typing import Any
 import torch
 
 from consumers.inference.models import LanguageModel, one_line
-from streams.errors import ModelError
+from consumers.inference.text_part import load_text_part
+from streams.errors import InstallError, ModelError
+from streams.no_installs import no_installs
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PROCESSING = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
@@ -34,7 +37,7 @@ def load_model(
         location = str(folder)
     elif not _HUB_NAME.fullmatch(location):
         raise ModelError(f"there is no model folder {location}")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), no_installs(f"loading model {location}"):
         warnings.simplefilter("ignore")
         net, options = _boot(location, place, DTYPES[dtype], folder.is_dir(), processing)
     net.eval()
@@ -83,6 +86,13 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def _check_folder(folder: Path) -> None:
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        base = _text(adapter, "base_model_name_or_path") or "another model"
+        raise ModelError(
+            f"{folder} holds an adapter (LoRA) for {base}, not a model: merge it into the model "
+            "(peft's merge_and_unload) and save that with save_pretrained"
+        )
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is no Hugging Face model folder: it has no config.json")
     if not any(folder.glob("*.safetensors")):
@@ -90,8 +100,19 @@ def _check_folder(folder: Path) -> None:
         what = f"only {', '.join(pickled)}" if pickled else "no weights"
         raise ModelError(
             f"model folder {folder} has {what}: weights are read from safetensors alone, "
-            "since pickled ones can run code"
+            "since pickled ones can run code; if you trust them, convert them once: "
+            "transformers.AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
         )
+
+
+def _text(file: Path, key: str) -> str:
+    """Return a text of a JSON file, empty if there is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    value = found.get(key) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _boot(
@@ -105,10 +126,16 @@ def _boot(
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     steps = {step: step in processing for step in _PROCESSING}
     try:
-        reader = _blank_tokenizer() if local and not _has_tokenizer(Path(location)) else None
+        text = load_text_part(location, dtype)
         net: Any = TransformerBridge.boot_transformers(
-            location, device=device, dtype=dtype, tokenizer=reader
+            location,
+            device=device,
+            dtype=dtype,
+            tokenizer=_blank_tokenizer(),
+            hf_model=None if text is None else text.to(device),
         )
+    except (ModelError, InstallError):
+        raise
     except Exception as error:  # whatever the libraries raise, the person gets one line
         if local or not _official(location):
             what = f"cannot load model {location}"
@@ -123,11 +150,6 @@ def _boot(
     if processing:
         net.process_weights(**steps)
     return net, {"use_cache": False}
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    patterns = "*token*", "vocab*", "*piece*"
-    return any(path.is_file() for pattern in patterns for path in folder.glob(pattern))
 
 
 def _blank_tokenizer() -> Any:

@@ -145,7 +145,11 @@ def suggested_context(model: ModelSpec, sources: Iterable[SourceSpec]) -> int:
         _number(_read(Path(f) / "cfg.json").get("metadata"), "context_size") for f in folders
     ]
     config = _read(Path(model.path) / "config.json")
-    limits = [_number(config, key) for key in ("n_positions", "max_position_embeddings")]
+    limits = [
+        _number(part, key)
+        for part in (config, config.get("text_config"))  # of a multimodal model's language part
+        for key in ("n_positions", "max_position_embeddings")
+    ]
     wanted = min((n for n in trained if n), default=USUAL_CONTEXT)
     return min([wanted, *(n for n in limits if n)])
 
