@@ -12,7 +12,6 @@ from rich.progress import Progress as Bars
 
 from consumers.health.progress import Progress
 from consumers.service.serving import Crew, serve_run
-from consumers.snapshots.snapshots import final_manifest
 from millrace.bars import bars, say, spinner, stages
 from millrace.corpus import corpus_to_be
 from millrace.producing import produce_in
@@ -33,7 +32,10 @@ if TYPE_CHECKING:
 
 
 def run_whole(settings: "Settings", workers: int) -> RunManifest:
-    """Carry out what the settings say and return the final snapshot's manifest."""
+    """Carry out what the settings say and return the final snapshot's manifest.
+
+    Raises SnapshotFailedError if the run has failed.
+    """
     check_store(settings.store)
     client = connect(settings.broker)
     begun = time.perf_counter()
@@ -48,7 +50,7 @@ def run_whole(settings: "Settings", workers: int) -> RunManifest:
         plan = make_plan(get_run(client, engine.plan.run.name))
         begun = time.perf_counter()
         with _drawn(shown, plan, corpus, engine, progress):
-            serve_run(
+            manifest = serve_run(
                 plan,
                 settings.broker,
                 Crew(workers, workers),
@@ -58,7 +60,6 @@ def run_whole(settings: "Settings", workers: int) -> RunManifest:
                 limits=settings.worker_limits(),
             )
     _report(loaded, tokenised, time.perf_counter() - begun, corpus, engine, progress)
-    manifest = final_manifest(client, plan)
     if manifest is None:
         raise SnapshotError(f"run {plan.run.name} ended without its final snapshot")
     say(f"snapshot {manifest_path(manifest)}")

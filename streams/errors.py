@@ -45,6 +45,35 @@ class SnapshotError(UserError):
     """A snapshot is missing, incomplete or damaged."""
 
 
+class StoreError(SnapshotError):
+    """The place for snapshots cannot be reached, or refuses to write or to read."""
+
+
+class DamagedPartError(SnapshotError):
+    """A file that a snapshot lists is missing, or is not what was written.
+
+    path: the file, relative to the run's folder.
+    """
+
+    def __init__(self, path: str, text: str) -> None:
+        super().__init__(text)
+        self.path = path
+
+
+class SnapshotFailedError(StreamError):
+    """A snapshot was given up for good; that of the snapshot ``final`` means the run has failed."""
+
+    def __init__(self, run: str, snapshot: str, why: str) -> None:
+        super().__init__(f"snapshot {snapshot} of run {run} failed: {why}")
+        self.run = run
+        self.snapshot = snapshot
+        self.why = why
+
+
+class TooManyRefusedError(StreamError):
+    """A run has its final snapshot, but more of its batches were refused than its limits allow."""
+
+
 class RecordError(StreamError):
     """A record that cannot be processed, whatever we do: it becomes a dead letter."""
 

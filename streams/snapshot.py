@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from streams.errors import SnapshotError
+from streams.failed_manifest import FailedManifest, failed_json, find_failed
 
 FINAL = "final"
 """The name of a run's last snapshot, which no other may have."""
@@ -165,7 +166,8 @@ class RunManifest:
     final: every shard has seen the whole corpus. content: see content.py. chains: per shard.
     about: the run record for people (model, sources, clusterings, criteria, k, edges, sum_bits,
     context, corpus). created: ISO 8601, UTC. dead_letters: what the run refused so far, each place
-    once, by place.
+    once, by place. excess_refusals: of a final snapshot, why whoever waited for it ends with status
+    1: more batches were refused than the limits allow; else empty.
     """
 
     version: int
@@ -180,6 +182,7 @@ class RunManifest:
     files: tuple[PartFile, ...]
     about: dict[str, Any]
     dead_letters: tuple[RefusedRecord, ...] = ()
+    excess_refusals: str = ""
 
 
 @cache
@@ -193,8 +196,10 @@ def _run_adapter() -> TypeAdapter[RunManifest]:
     return TypeAdapter(RunManifest)
 
 
-def to_json(manifest: ShardManifest | RunManifest) -> bytes:
+def to_json(manifest: ShardManifest | RunManifest | FailedManifest) -> bytes:
     """Return a manifest as JSON."""
+    if isinstance(manifest, FailedManifest):
+        return failed_json(manifest)
     if isinstance(manifest, ShardManifest):
         return _shard_adapter().dump_json(manifest, indent=1)
     return _run_adapter().dump_json(manifest, indent=1)
@@ -209,10 +214,15 @@ def shard_manifest(data: bytes) -> ShardManifest:
 
 
 def run_manifest(data: bytes) -> RunManifest:
-    """Return the run manifest that ``data`` holds, or raise SnapshotError."""
+    """Return the run manifest that ``data`` holds, or raise SnapshotError.
+
+    Raises SnapshotFailedError if it is a failed manifest.
+    """
     try:
         manifest = _run_adapter().validate_json(data)
     except ValidationError as error:
+        if failed := find_failed(data):
+            raise failed.error from None
         raise SnapshotError(f"unreadable run manifest: {error.errors()[0]['msg']}") from error
     if manifest.version > VERSION:
         raise SnapshotError(

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from streams.content import expect_columns
 from streams.errors import SnapshotError
+from streams.failed_manifest import FailedManifest
 from streams.parquet import ParquetEncoder
 from streams.snapshot import TABLES, PartFile, RunManifest, run_manifest, to_json
 
@@ -81,8 +82,8 @@ def write_part(
     return PartFile(name, relative, rows, draft.size, digest)
 
 
-def write_manifest(store: Store, manifest: RunManifest) -> str:
-    """Write a run manifest, last of all, and return its path."""
+def write_manifest(store: Store, manifest: RunManifest | FailedManifest) -> str:
+    """Write a run manifest, or a failed one in its place, last of all, and return its path."""
     path = store.path(manifest.run, manifest.snapshot, "manifest.json")
     _write_whole(store, path, to_json(manifest))
     return path
@@ -146,7 +147,10 @@ def _exists(store: Store, path: str) -> bool:
 
 
 def read_manifest(path: str) -> RunManifest:
-    """Return the run manifest at ``path`` (the file, or the folder it lies in)."""
+    """Return the run manifest at ``path`` (the file, or the folder it lies in).
+
+    Raises SnapshotError if there is none, and SnapshotFailedError if a failed one stands there.
+    """
     store = open_store(path)
     inner = store.root
     try:

@@ -27,6 +27,7 @@ from millrace.cli import cli
 from millrace.settings import Settings, load_settings
 from streams import arrays, corpus, hits, packed_hits, partials, runs, tallies
 from streams.content import content_hash
+from streams.failed_manifest import FailedManifest
 from streams.snapshot import TABLES, RunManifest
 from tests import factories
 
@@ -293,6 +294,8 @@ def type_name(kind: pa.DataType) -> str:
 def test_the_manifest_has_the_keys_of_the_page() -> None:
     described = [key for row in rows_under("Snapshots") for key in re.split(r"`, `", row[0])]
     assert described == [field.name for field in dataclasses.fields(RunManifest)]
+    failed = [key for row in rows_under("Failed manifest") for key in re.split(r"`, `", row[0])]
+    assert failed == [field.name for field in dataclasses.fields(FailedManifest)]
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from consumers.health.dead_letters import printable
 from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
-from streams.errors import SnapshotError
-from streams.plan import make_plan
+from streams.errors import SnapshotError, SnapshotFailedError
+from streams.plan import Plan, make_plan
 from streams.runs import RunRecord, run_id
 from streams.snapshot import RunManifest, run_manifest
 from streams.transport.client import Client
@@ -55,7 +55,7 @@ def progress_lines(client: Client, run: RunRecord) -> Iterator[str]:
         ("activations", topics.activations_app(run.name), topics.tokens(run.corpus, 1).name),
         ("aggregates", topics.aggregates_app(run.name), topics.partials(run.name, 1, 0).name),
     )
-    final = final_manifest(client, plan) is not None
+    final = _is_final(client, plan)
     for side, group, topic in sides:
         yield f"{side}: {_progress(*lag(client, group, topic), final)}"
     yield from _snapshots(client, run)
@@ -71,18 +71,31 @@ def _progress(done: int, total: int, final: bool) -> str:
     )
 
 
+def _is_final(client: Client, plan: Plan) -> bool:
+    try:
+        return final_manifest(client, plan) is not None
+    except SnapshotFailedError:
+        return False
+
+
 def _snapshots(client: Client, run: RunRecord) -> Iterator[str]:
     for name, entries in sorted(published(client, run.name).items()):
         if "" not in entries:
-            yield f"snapshot {name}: {len(entries)} of {run.shards} shards written"
+            written = sum(map(str.isdecimal, entries))
+            yield f"snapshot {name}: {written} of {run.shards} shards written"
             continue
         try:
             manifest = run_manifest(entries[""])
+        except SnapshotFailedError as error:
+            yield printable(f"snapshot {name}: failed, {error.why}")
+            continue
         except SnapshotError as error:
             yield f"snapshot {name}: {error}"
             continue
         kind = "final" if manifest.final else "in mid-run"
         yield f"snapshot {name}: {kind}, {manifest.created}, content {manifest.content}"
+        if manifest.excess_refusals:
+            yield printable(f"  {manifest.excess_refusals}")
         yield from _dead_letters(manifest)
 
 

@@ -16,8 +16,9 @@ from consumers.service.aggregate_agent import aggregates_app
 from consumers.service.warming import warm_up
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.app import AppOptions, serve
-from streams.errors import BrokerError
+from streams.errors import BrokerError, SnapshotFailedError
 from streams.plan import Plan
+from streams.snapshot import RunManifest
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.worker import ExactApp, leave
@@ -46,15 +47,16 @@ def serve_run(
     until_final: bool,
     session: float = 60.0,
     limits: Limits = Limits(),
-) -> None:
-    """Serve workers of a run; return once its final snapshot is there, if ``until_final``.
+) -> RunManifest | None:
+    """Serve workers of a run; return its final snapshot once that is there, if ``until_final``.
 
-    Raises what ended a worker; SnapshotError, for one, when a part cannot be written.
+    Raises what ended a worker; SnapshotError, for one, when a part cannot be written. Raises
+    SnapshotFailedError once the run has failed, if ``until_final``.
     """
     # Before anything joins a group: what was assigned to somebody who compiles would wait.
     warm_up(plan, aggregates=crew.aggregates > 0)
     apps: list[ExactApp] = []
-    last_resort = LastResort(lambda: next((app.reason for app in apps if app.reason), None))
+    last_resort = LastResort(lambda: next((app.failure for app in apps if app.failure), None))
     for _ in range(crew.activations):
         apps.append(
             activations_app(
@@ -73,6 +75,9 @@ def serve_run(
         asyncio.run(
             serve(apps, lambda: watch.done, _TICK_SECONDS, stopping=lambda: last_resort.leave(1))
         )
+    if watch.failed is not None:
+        raise watch.failed
+    return watch.final
 
 
 def options(plan: Plan, session: float, last_resort: "LastResort") -> AppOptions:
@@ -130,7 +135,9 @@ class LastResort:
 
 
 class Watch:
-    """Looks in a thread whether a run's final snapshot is there.
+    """Looks in a thread whether a run's final snapshot is there, or will never be.
+
+    final: its manifest, once it is there. failed: why it will never be, once that is known.
 
     At once after something was written in this process, else every so many seconds, when it asks
     for the end of the snapshots topic and reads what is new there. A broker that is away for a
@@ -140,7 +147,8 @@ class Watch:
     def __init__(
         self, plan: Plan, broker: str, progress: Progress, *, active: bool, seconds: float = 0.5
     ) -> None:
-        self.done = False
+        self.final: RunManifest | None = None
+        self.failed: SnapshotFailedError | None = None
         self._plan = plan
         self._broker = broker
         self._progress = progress
@@ -160,6 +168,11 @@ class Watch:
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self.final is not None or self.failed is not None
+
     def _watch(self) -> None:
         client: Client | None = None
         manifests = manifests_of(self._plan.run.name)
@@ -172,7 +185,9 @@ class Watch:
                 parts, looked = written, now
                 try:
                     client = client or connect(self._broker)
-                    self.done = final_manifest(client, self._plan, manifests) is not None
+                    self.final = final_manifest(client, self._plan, manifests)
+                except SnapshotFailedError as error:
+                    self.failed = error
                 except BrokerError as error:
                     log.warning("Whether the final snapshot is there cannot be seen: %s", error)
                 if self.done:

@@ -16,7 +16,8 @@ from streams import codec, topics
 from streams.catalog import get_vocabulary
 from streams.content import Piece, content_hash, hash_of_pieces
 from streams.deadletters import distinct, read_dead_letters
-from streams.errors import SettingsError, SnapshotError
+from streams.errors import SettingsError, SnapshotError, SnapshotFailedError
+from streams.failed_manifest import find_failed
 from streams.following import Followed
 from streams.merged import merged_samples
 from streams.names import check_name
@@ -135,9 +136,27 @@ def published(
 def final_manifest(
     client: Client, plan: Plan, followed: Followed | None = None
 ) -> RunManifest | None:
-    """Return the manifest of a run's final snapshot once it is there; ``published`` explains."""
-    value = published(client, plan.run.name, followed).get(FINAL, {}).get("")
-    return run_manifest(value) if value and _is_assembled(value, plan) else None
+    """Return the manifest of a run's final snapshot once it is there; ``published`` explains.
+
+    Raises SnapshotFailedError once the run has failed.
+    """
+    return assembled(plan, FINAL, published(client, plan.run.name, followed).get(FINAL, {}))
+
+
+def assembled(plan: Plan, snapshot: str, entries: Mapping[str, bytes]) -> RunManifest | None:
+    """Return the run manifest among the manifests published for a snapshot, None for none or junk.
+
+    Raises SnapshotFailedError if the snapshot was given up.
+    """
+    value = entries.get("", b"")
+    failed = find_failed(value)
+    if failed is not None and (failed.run_id, failed.snapshot) == (plan.id, snapshot):
+        raise failed.error
+    with suppress(SnapshotError, SnapshotFailedError):
+        manifest = run_manifest(value)
+        named = (manifest.run_id, manifest.snapshot) == (plan.id, snapshot)
+        return manifest if named and (manifest.final or snapshot != FINAL) else None
+    return None
 
 
 def assemble_ready(
@@ -148,9 +167,9 @@ def assemble_ready(
     Returns the manifests written, and whether some snapshot still waits for shards.
     """
     made, waiting = [], False
-    for entries in published(client, plan.run.name, followed).values():
-        ours = _shards_of(entries, plan)
-        if _is_assembled(entries.get(""), plan) or not ours:
+    for snapshot, entries in published(client, plan.run.name, followed).items():
+        ours = _shards_of(entries, plan, snapshot)
+        if _is_settled(plan, snapshot, entries) or not ours:
             continue
         if len(ours) == plan.run.shards:
             made.append(assemble(plan, [ours[s] for s in range(plan.run.shards)], client))
@@ -159,23 +178,25 @@ def assemble_ready(
     return made, waiting
 
 
-def _shards_of(entries: Mapping[str, bytes], plan: Plan) -> dict[int, ShardManifest]:
-    """Return the run's shard manifests by shard; junk on the topic is passed over."""
+def _shards_of(entries: Mapping[str, bytes], plan: Plan, snapshot: str) -> dict[int, ShardManifest]:
+    """Return a snapshot's shard manifests by shard; junk on the topic is passed over."""
     found = {}
     for name, value in entries.items():
         with suppress(SnapshotError):
             manifest = shard_manifest(value)
-            final = manifest.complete or manifest.snapshot != FINAL
-            if manifest.run_id == plan.id and name == str(manifest.shard) and final:
+            named = (manifest.run_id, manifest.snapshot) == (plan.id, snapshot)
+            final = manifest.complete or snapshot != FINAL
+            if named and name == str(manifest.shard) and final:
                 found[manifest.shard] = manifest
     return {shard: m for shard, m in found.items() if 0 <= shard < plan.run.shards}
 
 
-def _is_assembled(value: bytes | None, plan: Plan) -> bool:
-    with suppress(SnapshotError):
-        manifest = run_manifest(value or b"")
-        return manifest.run_id == plan.id and (manifest.final or manifest.snapshot != FINAL)
-    return False
+def _is_settled(plan: Plan, snapshot: str, entries: Mapping[str, bytes]) -> bool:
+    """Return whether a snapshot is there or was given up."""
+    try:
+        return assembled(plan, snapshot, entries) is not None
+    except SnapshotFailedError:
+        return True
 
 
 def assemble(plan: Plan, shards: Sequence[ShardManifest], client: Client) -> RunManifest:

@@ -71,8 +71,8 @@ def serve(
         watch = Watch(TopicSource(client) if client else PathSource(snapshot or ""), interval)
         if snapshot:
             watch.look()
-            for problem in watch.shelf.problems.values():
-                raise SnapshotError(problem)
+            if not watch.shelf.snapshots:
+                raise SnapshotError("; ".join(watch.shelf.problems.values()))
         asyncio.run(_run(make_app(watch), host, port, report))
     finally:
         if client:

@@ -16,14 +16,16 @@ import fsspec
 from downstream.dashboard.data import Snapshot
 from downstream.dashboard.opening import open_snapshot
 from streams.errors import StreamError
-from streams.snapshot import RunManifest, run_manifest
+from streams.failed_manifest import FailedManifest, find_failed
+from streams.snapshot import FINAL, RunManifest, run_manifest
 from streams.store import read_manifest
 from streams.topics import SNAPSHOTS
 from streams.transport.client import Client
 
 _log = logging.getLogger(__name__)
 
-Source = Callable[[], Iterable[RunManifest]]
+Manifest = RunManifest | FailedManifest
+Source = Callable[[], Iterable[Manifest]]
 _RETRY_AFTER = 20
 
 
@@ -81,8 +83,10 @@ class Watch:
         opened: dict[str, Snapshot] = {}
         problems: dict[str, str] = {}
         for run in sorted({manifest.run for manifest in manifests}):
-            candidates = [manifest for manifest in manifests if manifest.run == run]
+            ours = [manifest for manifest in manifests if manifest.run == run]
+            candidates = [manifest for manifest in ours if isinstance(manifest, RunManifest)]
             snapshot, problem = self._best(run, candidates)
+            problem = problem or failure(ours)
             if snapshot:
                 opened[run] = snapshot
             if problem:
@@ -114,6 +118,14 @@ class Watch:
         self._shelf = replace(self._shelf, problems=MappingProxyType(problems), looked=True)
 
 
+def failure(manifests: Iterable[Manifest]) -> str:
+    """Return what failed of a run's snapshots and was not made up for since, "" for nothing."""
+    newest = max(manifests, key=lambda manifest: (manifest.snapshot == FINAL, manifest.created))
+    if isinstance(newest, FailedManifest):
+        return str(newest.error)
+    return newest.excess_refusals
+
+
 def preference(manifest: RunManifest) -> tuple[bool, str, str]:
     """Rank the snapshots of a run: a final one before any other, then the newest."""
     return manifest.final, manifest.created, manifest.snapshot
@@ -129,10 +141,10 @@ class TopicSource:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._next = 0
-        self._manifests: dict[str, RunManifest] = {}
+        self._manifests: dict[str, Manifest] = {}
 
-    def __call__(self) -> list[RunManifest]:
-        """Return all run manifests that were not deleted. Raises BrokerError."""
+    def __call__(self) -> list[Manifest]:
+        """Return all run manifests and failed ones that were not deleted. Raises BrokerError."""
         if SNAPSHOTS.name not in self._client.topics():
             return []
         if self._client.ends(SNAPSHOTS.name).get(0, 0) < self._next:
@@ -149,7 +161,7 @@ class TopicSource:
             self._manifests.pop(key, None)
             return
         try:
-            self._manifests[key] = run_manifest(value)
+            self._manifests[key] = find_failed(value) or run_manifest(value)
         except StreamError as error:
             _log.error("manifest skipped: key=%s %s", key, error)
 

@@ -75,7 +75,9 @@ def run(
 
     By default everything happens in memory (memory://); with --broker kafka://... the same workers
     use Kafka, and others can join. TEXT is as for produce; without it the corpus must exist.
+    Ends with status 1 if more of the text was refused than [limits] allow.
     """
+    from consumers.snapshots.verdict import expect_few_refused
     from millrace.pages import expect_port, serve_pages
     from millrace.whole import manifest_path, run_whole
 
@@ -94,3 +96,4 @@ def run(
     manifest = run_whole(chosen, workers)
     if serve:
         serve_pages(manifest_path(manifest), chosen.broker, "127.0.0.1", port)
+    expect_few_refused(manifest)

@@ -95,13 +95,20 @@ def list_(settings_file: Path | None, broker: str | None) -> None:
 @settings_option
 @broker_option
 def show(name: str, settings_file: Path | None, broker: str | None) -> None:
-    """Show a run: what it is, how far each side has come, and its snapshots."""
+    """Show a run: what it is, how far each side has come, and its snapshots.
+
+    Ends with status 1 if the run has failed.
+    """
     from consumers.health.watching import progress_lines
+    from consumers.snapshots.verdict import expect_not_failed
+    from streams.plan import make_plan
     from streams.run_catalog import get_run
 
     client = connect(settings(settings_file, broker=broker).broker)
-    for line in progress_lines(client, get_run(client, name)):
+    record = get_run(client, name)
+    for line in progress_lines(client, record):
         click.echo(line)
+    expect_not_failed(client, make_plan(record))
 
 
 @runs.command()

@@ -28,14 +28,8 @@ _limit_options = stacked(
     option(
         "--stall", type=float, help="Seconds without progress, although there is work, to end at."
     ),
-    option(
-        "--dead-letter-ratio",
-        type=float,
-        help="Share of refused records, of the last 1000, to end at.",
-    ),
-    option(
-        "--dead-letter-run", type=int, help="Refused records in a row, of one partition, to end at."
-    ),
+    option("--dead-letter-ratio", type=float, help="Share of refused records to end at."),
+    option("--dead-letter-run", type=int, help="Refused records in a row to end at."),
 )
 _metrics_options = stacked(
     option(
@@ -103,13 +97,14 @@ def activations(
 ) -> None:
     """Compute activations for a run: start as many of these as there are devices."""
     chosen = _settings(settings_file, broker, run_name, limits, device)
-    plan = _plan(chosen, wait)
+    plan = _plan(chosen, wait, until_done)
     from consumers.runs.creation import load_engine
     from consumers.service.serving import Crew, serve_run
+    from consumers.snapshots.verdict import expect_few_refused
 
     engine = load_engine(plan, chosen.model.device)
     with _measured(metrics_port, metrics_host) as progress:
-        serve_run(
+        final = serve_run(
             plan,
             chosen.broker,
             Crew(activations=1),
@@ -119,6 +114,7 @@ def activations(
             session=session,
             limits=chosen.worker_limits(),
         )
+    expect_few_refused(final)
 
 
 @click.command()
@@ -139,15 +135,16 @@ def aggregates(
 
     share(os.environ)  # first of all, because Arrow looks there when it is imported
     chosen = _settings(settings_file, broker, run_name, limits)
-    plan = _plan(chosen, wait)
+    plan = _plan(chosen, wait, until_done)
     from consumers.service.serving import Crew, serve_run
+    from consumers.snapshots.verdict import expect_few_refused
     from streams.errors import StreamError
 
     def no_engine() -> "None":
         raise StreamError("an aggregate worker computes nothing")
 
     with _measured(metrics_port, metrics_host) as progress:
-        serve_run(
+        final = serve_run(
             plan,
             chosen.broker,
             Crew(aggregates=1),
@@ -157,6 +154,7 @@ def aggregates(
             session=session,
             limits=chosen.worker_limits(),
         )
+    expect_few_refused(final)
 
 
 @contextmanager
@@ -190,10 +188,14 @@ def _settings(
     )
 
 
-def _plan(chosen: "Settings", wait: float) -> "Plan":
-    """Return the plan of the run, waiting for its record to appear for a while if asked to."""
+def _plan(chosen: "Settings", wait: float, until_done: bool) -> "Plan":
+    """Return the plan of the run, waiting for its record to appear for a while if asked to.
+
+    Raises SnapshotFailedError, before anything is loaded, if the run to wait for has failed.
+    """
     from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+    from consumers.snapshots.verdict import expect_not_failed
     from streams.errors import RunError
     from streams.plan import make_plan
     from streams.run_catalog import get_run
@@ -206,4 +208,7 @@ def _plan(chosen: "Settings", wait: float) -> "Plan":
         wait=wait_fixed(1.0),
         reraise=True,
     )
-    return make_plan(attempts(get_run, client, chosen.run.name))
+    plan = make_plan(attempts(get_run, client, chosen.run.name))
+    if until_done:
+        expect_not_failed(client, plan)
+    return plan

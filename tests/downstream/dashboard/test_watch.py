@@ -9,6 +9,7 @@ import pytest
 
 from downstream.dashboard.watch import PathSource, TopicSource, Watch, preference
 from streams.errors import BrokerError, SnapshotError
+from streams.failed_manifest import failed_manifest
 from streams.snapshot import RunManifest, to_json
 from streams.transport.client import Client, StoredRecord
 from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
@@ -143,3 +144,39 @@ def test_a_moved_snapshot_is_found_by_its_path(tmp_path: Path, given: Given) -> 
 def test_a_path_without_a_snapshot_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="no snapshot at"):
         PathSource(str(tmp_path / "nothing"))()
+
+
+def test_a_failed_run_is_a_problem_beside_what_is_shown(tmp_path: Path, given: Given) -> None:
+    topic = Topic()
+    watch = Watch(source_of(topic))
+    topic.put("demo/one", to_json(interim(tmp_path, given, "one", "2031-01-01T00:00:00+00:00")))
+    failed = failed_manifest("demo", "1f", "final", "no text left", "2031-01-02T00:00:00+00:00")
+    topic.put("demo/final", to_json(failed))
+    assert shown(watch) == {"demo": "one"}
+    problem = "snapshot final of run demo failed: no text left"
+    assert watch.shelf.problems == {"demo": problem}
+    topic.put("demo/one", None)
+    shown(watch)
+    assert watch.shelf.problems == {"demo": problem}
+
+
+def test_a_snapshot_that_was_given_up_is_a_problem_until_a_newer_one_is_there(
+    tmp_path: Path, given: Given
+) -> None:
+    topic = Topic()
+    watch = Watch(source_of(topic))
+    failed = failed_manifest("demo", "1f", "noon", "lost", "2031-01-02T00:00:00+00:00")
+    topic.put("demo/noon", to_json(failed))
+    assert shown(watch) == {}
+    assert list(watch.shelf.problems) == ["demo"]
+    topic.put("demo/one", to_json(interim(tmp_path, given, "one", "2031-01-03T00:00:00+00:00")))
+    assert shown(watch) == {"demo": "one"}
+    assert watch.shelf.problems == {}
+
+
+def test_a_final_snapshot_that_lacks_too_much_is_shown_and_says_so(manifest: RunManifest) -> None:
+    topic = Topic()
+    watch = Watch(source_of(topic))
+    topic.put("demo/final", to_json(replace(manifest, excess_refusals="3 of 8 were refused")))
+    assert shown(watch) == {"demo": "final"}
+    assert watch.shelf.problems == {"demo": "3 of 8 were refused"}

@@ -1,1 +1,0 @@
-"""Readers of text, one file per format, behind the protocol in ``reader``."""

@@ -1,3 +1,0 @@
-from tests.producers.conftest import folder
-
-__all__ = ["folder"]
