@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 from consumers.runs.specs import suggested_context
 from producers.documents import BadDocument, Fields, Refusals
-from producers.load_tokenizer import load_tokenizer
 from producers.resume import expect_same
 from producers.settings import CorpusSettings
 from producers.sources import Source
-from producers.tokenise import Bos
 from streams import topics
 from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import SettingsError
+from streams.tokenizer.loading import load_tokenizer
+from streams.tokenizer.tokenizer import Bos
 from streams.transport.client import Client
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from consumers.runs.specs import RunSpec, settled
 from millrace.corpus import corpus_settings, documents
 from producers.documents import Refusals
-from producers.load_tokenizer import load_tokenizer
 from producers.tally import Tally
 from streams import codec, topics
 from streams.catalog import find_corpus
@@ -14,6 +13,7 @@ from streams.corpus import TokenBatch
 from streams.errors import RecordError
 from streams.run_catalog import list_runs
 from streams.runs import RunRecord
+from streams.tokenizer.loading import load_tokenizer
 from streams.transport.client import Client
 
 if TYPE_CHECKING:

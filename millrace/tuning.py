@@ -11,9 +11,9 @@ from consumers.tuning.tuning import THOROUGH
 from millrace.bars import bars
 from millrace.corpus import corpus_settings
 from millrace.sampling import first_batch
-from producers.load_tokenizer import load_tokenizer
 from streams.catalog import find_corpus
 from streams.errors import ModelError
+from streams.tokenizer.loading import load_tokenizer
 from streams.transport.connect import connect
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from itertools import chain
 
 from producers.confirmed import Confirmed, read_confirmed
 from producers.documents import Documents
-from producers.load_tokenizer import load_tokenizer
 from producers.outbox import Outbox
 from producers.progress import Progress
 from producers.resume import (
@@ -22,6 +21,7 @@ from producers.tally import Tally
 from streams import topics
 from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord, TokenBatch, Vocabulary
+from streams.tokenizer.loading import load_tokenizer
 from streams.transport.client import Client
 
 

@@ -10,10 +10,10 @@ from producers.batches import Layout, batches
 from producers.documents import Document
 from producers.rows import Cut, Tokenised, first_tokens
 from producers.tally import Tally
-from producers.tokenise import Bos, Tokenizer
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import SettingsError
 from streams.names import check_name
+from streams.tokenizer.tokenizer import Bos, Tokenizer
 
 CHUNK_DOCUMENTS = 256
 CHUNK_CHARACTERS = 2**20
@@ -97,6 +97,6 @@ def tokenised(tokenizer: Tokenizer, documents: Iterable[Document]) -> Iterator[T
         chunk.append(document)
         characters += len(document.text)
         if len(chunk) == CHUNK_DOCUMENTS or characters >= CHUNK_CHARACTERS:
-            yield from zip(chunk, tokenizer.encode(chunk), strict=True)
+            yield from zip(chunk, tokenizer.encode([d.text for d in chunk]), strict=True)
             chunk, characters = [], 0
-    yield from zip(chunk, tokenizer.encode(chunk), strict=True)
+    yield from zip(chunk, tokenizer.encode([d.text for d in chunk]), strict=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from producers.documents import Document, Fields, Refusals
-from producers.files import (
+from producers.readers.hugging_face import PREFIX, parse_place, read_dataset
+from producers.readers.json_documents import read_json
+from producers.readers.opening import (
     BROKEN_FILE,
     COMPRESSED,
     STDIN,
@@ -14,10 +16,8 @@ from producers.files import (
     read_text,
     reason,
 )
-from producers.hugging_face import PREFIX, parse_place, read_dataset
-from producers.json_files import read_json
-from producers.parquet_files import read_parquet
-from producers.python_text import PLACE, python_documents
+from producers.readers.parquet import read_parquet
+from producers.readers.python_text import PLACE, python_documents
 from streams.errors import CorpusError, SettingsError
 
 _Reader = Callable[[Path, str, Fields, Refusals], Iterator[Document]]

@@ -6,7 +6,7 @@ from typing import Any
 
 from tokenizers import Tokenizer as Backend
 
-from producers.tokenizer_file import Description, part_types
+from streams.tokenizer.description import Description, part_types
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 

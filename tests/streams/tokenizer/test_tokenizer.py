@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
-from producers.documents import Document
-from producers.load_tokenizer import _load_auto, load_tokenizer
-from producers.tokenise import Tokenizer, make_tokenizer
-from producers.tokenizer_file import describe, tokenizer_id
-from producers.vocabulary import byte_alphabet
 from streams.errors import ModelError, SettingsError
+from streams.tokenizer.description import describe, tokenizer_id
+from streams.tokenizer.loading import _load_auto, load_tokenizer
+from streams.tokenizer.token_text import byte_alphabet
+from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
 from tests.producers.conftest import (
     END,
     PROSE,
@@ -30,7 +29,7 @@ WORDS = make_tokenizer("words", word_piece(), {"cls": 1, "unk": 0})
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    return [int(n) for n in tokenizer.encode([Document("d", "", text)])[0]]
+    return [int(n) for n in tokenizer.encode([text])[0]]
 
 
 def spelt(tokenizer: Tokenizer, text: str) -> bytes:
@@ -150,11 +149,11 @@ def test_a_folder_gives_what_auto_tokenizer_gives(tmp_path, config, settings):
 def test_an_ordinary_folder_is_loaded_without_transformers(folder):
     code = f"""if True:
         import sys
-        from producers.load_tokenizer import load_tokenizer
+        from streams.tokenizer.loading import load_tokenizer
         load_tokenizer({folder!r})
         assert not {{"transformers", "torch"}} & set(sys.modules)
     """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
 
 
 def test_a_missing_or_empty_folder_is_one_clear_line(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from producers.documents import Document, Fields, Refusals, document_of
-from producers.files import cause_of, open_bytes
+from producers.readers.opening import cause_of, open_bytes
 
 PIECE = 2**20
 LONGEST_WORD = 16

@@ -8,12 +8,11 @@ from typing import Literal, get_args
 import numpy as np
 from tokenizers import Tokenizer as Backend
 
-from producers.documents import Document
-from producers.tokenizer_file import Description, describe, rebuild, tokenizer_id
-from producers.vocabulary import token_bytes
 from streams.arrays import U32
 from streams.corpus import Vocabulary
 from streams.errors import SettingsError
+from streams.tokenizer.description import Description, describe, rebuild, tokenizer_id
+from streams.tokenizer.token_text import token_bytes
 
 Bos = Literal["auto", "always", "never"]
 BOS_POLICIES: tuple[Bos, ...] = get_args(Bos)
@@ -66,10 +65,9 @@ class Tokenizer:
         """Return the bytes of every id, for readers who have no tokenizer."""
         return Vocabulary(corpus, self.tokens)
 
-    def encode(self, documents: Sequence[Document]) -> list[U32]:
+    def encode(self, texts: Sequence[str]) -> list[U32]:
         """Return the ids of each text, without special tokens before, after or in it."""
-        texts = [document.text for document in documents]
-        encodings = self.backend.encode_batch_fast(texts, add_special_tokens=False)
+        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, np.uint32) for encoding in encodings]
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers import json_files
 from producers.documents import BadDocument, Document, Fields, Refusals
+from producers.readers import json_documents
 from producers.sources import Source
 from streams.errors import CorpusError, SettingsError
 
@@ -77,11 +77,11 @@ def test_json_may_be_an_array_of_strings(tmp_path):
 )
 def test_json_is_the_same_in_pieces_of_any_size(texts, ascii_only, piece, indent):
     data = json.dumps(texts, ensure_ascii=ascii_only, indent=indent).encode()
-    window = json_files._Window(io.BytesIO(data))
+    window = json_documents._Window(io.BytesIO(data))
     patch = pytest.MonkeyPatch()
     with patch.context() as change:
-        change.setattr(json_files, "PIECE", piece)
-        assert [value for _, value in json_files._values(window)] == texts
+        change.setattr(json_documents, "PIECE", piece)
+        assert [value for _, value in json_documents._values(window)] == texts
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst"])

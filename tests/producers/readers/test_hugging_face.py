@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from producers.documents import Document
-from producers.hugging_face import DatasetPlace, parse_place
+from producers.readers.hugging_face import DatasetPlace, parse_place
 from producers.sources import Source
 from streams.errors import CorpusError
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from tokenizers import Tokenizer as Backend
 
-from producers.tokenise import Tokenizer, make_tokenizer
 from streams.errors import ModelError
 from streams.hub import out_of_reach
+from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
 
 _PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")

@@ -1,0 +1,1 @@
+"""Readers of text, one file per format, behind the protocol in ``reader``."""

@@ -1,0 +1,3 @@
+from tests.producers.conftest import folder
+
+__all__ = ["folder"]
