@@ -121,7 +121,7 @@ class LimitsSettings(Section):
     """When a worker gives up; see ``consumers.health.limits``."""
 
     dead_letter_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
-    dead_letter_records: Positive = 50
+    dead_letter_records: Annotated[int, Field(ge=1, le=100_000)] = 1000
     dead_letter_run: Positive = 20
     stall: Annotated[float, Field(ge=0)] = 300.0
     incomplete: Annotated[float, Field(ge=0)] = 60.0

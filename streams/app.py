@@ -109,14 +109,14 @@ async def serve(
 ) -> None:
     """Run apps until ``until()`` is true (asked every ``poll`` seconds), SIGTERM or cancellation.
 
-    They are stopped cleanly, the last one first; ``stopping`` is called before that. A crash of one
-    stops all and is raised.
+    They are stopped cleanly, the last one first; ``stopping`` is called before that. One that
+    crashes or ends by itself stops all, and why it did is raised.
     """
     ended = asyncio.Event()
     with _terminated(ended):
         starts = [asyncio.ensure_future(app.start()) for app in apps]
         try:
-            while not ended.is_set() and not _crashed(apps) and not (until and until()):
+            while not ended.is_set() and not _ended(apps) and not (until and until()):
                 # Not wait_for, which in Python 3.11 loses a cancellation that meets its timeout.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(poll):
@@ -130,12 +130,12 @@ async def serve(
                 start.cancel()
             await asyncio.gather(*starts, return_exceptions=True)
     for app in apps:
-        if app.crashed or app.failure is not None:
-            raise app.failure or app.crash_reason or RuntimeError("the worker crashed")
+        if app.crashed or app.reason is not None:
+            raise app.failure or app.crash_reason or app.ending or RuntimeError("it crashed")
 
 
-def _crashed(apps: Sequence[ExactApp]) -> bool:
-    return any(app.crashed or app.failure is not None for app in apps)
+def _ended(apps: Sequence[ExactApp]) -> bool:
+    return any(app.crashed or app.reason is not None for app in apps)
 
 
 @contextlib.contextmanager

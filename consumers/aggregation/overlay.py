@@ -139,6 +139,13 @@ class Overlay:
         tokens = found.tokens if taken and isinstance(found, Statistics) else 0
         return Applied(gap, request, tokens)
 
+    def pass_over(self, shard: int, offset: int) -> None:
+        """Note that the record at ``offset`` was refused: the shard's input goes on behind it."""
+        for bucket, state in self._states[shard].items():
+            if offset > state.position:
+                self._states[shard][bucket] = moved_to(state, offset)
+                self._dirty.add((shard, bucket))
+
     def flush(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Yield shard, key and value of every bucket that changed, and take them as written.
 

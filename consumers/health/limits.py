@@ -7,14 +7,14 @@ from dataclasses import dataclass
 class Limits:
     """How much a worker bears; times are in seconds.
 
-    dead_letter_ratio: share of refused records, once ``dead_letter_records`` were processed.
-    dead_letter_run: refused records in a row. stall: without progress although there is work;
-    0: for ever. incomplete: until a chain with a gap, which nobody is about to fill, is named;
-    0: never.
+    dead_letter_ratio: share of refused records among the last ``dead_letter_records``.
+    dead_letter_run: refused records in a row in one partition. stall: without progress although
+    there is work; 0: for ever. incomplete: until a chain with a gap, which nobody is about to
+    fill, is named; 0: never.
     """
 
     dead_letter_ratio: float = 0.05
-    dead_letter_records: int = 50
+    dead_letter_records: int = 1000
     dead_letter_run: int = 20
     stall: float = 300.0
     incomplete: float = 60.0

@@ -26,7 +26,8 @@ class Refusals:
         """Count a record. A refused one is a stored dead letter when this returns.
 
         Nothing that it causes may be sent before: who sees its tombstone must find it among the
-        dead letters. Raises TooManyDeadLettersError when a limit is passed.
+        dead letters. When a limit is passed the worker ends in good order: this record is one of
+        those that are acknowledged first, so that the next start goes on behind it.
         """
         if error is not None:
             await self._app.send_record(
@@ -36,8 +37,9 @@ class Refusals:
                 event.message.key,
                 headers(self._refusal(event, error)),
             )
-        self.breaker = self.breaker.after(error is not None)
-        self.breaker.check()
+        self.breaker = self.breaker.after(event.message.partition, error is not None)
+        if (verdict := self.breaker.verdict()) is not None:
+            self._app.end(verdict)
 
     def _refusal(self, event: EventT[Any], error: RecordError) -> Refusal:
         message = event.message

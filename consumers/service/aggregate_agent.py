@@ -128,6 +128,9 @@ def aggregates_app(
                 taken = _take(plan, shards, writer, event)
                 seconds = time.perf_counter() - begun
                 await refusals.settle(event, taken.error)
+                if taken.error is not None and app.delivery.is_ours(event.message):
+                    # Not before its dead letter is stored, since this may become durable alone.
+                    shards.overlay.pass_over(event.message.partition, event.message.offset)
             except Exception as error:
                 app.fatal(error)
                 return

@@ -56,7 +56,7 @@ def serve_run(
     # Before anything joins a group: what was assigned to somebody who compiles would wait.
     warm_up(plan, aggregates=crew.aggregates > 0)
     apps: list[ExactApp] = []
-    last_resort = LastResort(lambda: next((app.failure for app in apps if app.failure), None))
+    last_resort = LastResort(lambda: next((app.reason for app in apps if app.reason), None))
     for _ in range(crew.activations):
         apps.append(
             activations_app(

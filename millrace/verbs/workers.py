@@ -28,8 +28,14 @@ _limit_options = stacked(
     option(
         "--stall", type=float, help="Seconds without progress, although there is work, to end at."
     ),
-    option("--dead-letter-ratio", type=float, help="Share of refused records to end at."),
-    option("--dead-letter-run", type=int, help="Refused records in a row to end at."),
+    option(
+        "--dead-letter-ratio",
+        type=float,
+        help="Share of refused records, of the last 1000, to end at.",
+    ),
+    option(
+        "--dead-letter-run", type=int, help="Refused records in a row, of one partition, to end at."
+    ),
 )
 _metrics_options = stacked(
     option(

@@ -51,6 +51,7 @@ class ExactConsumer(_Base):
         self._selectable = asyncio.Event()
         self._sources: dict[TP, Partition[Message]] = {}
         self._abandoned = False
+        self._admitting = True
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int | None]:
         """Return the group's committed offsets."""
@@ -161,13 +162,24 @@ class ExactConsumer(_Base):
         missing before it they are delivered again.
         """
         source = self._sources.get(message.tp)
-        if source is not None and source.is_next(message):
+        if self._admitting and source is not None and source.is_next(message):
             source.next_in += 1
             return True
         self._release(message)
-        if source is not None and source.is_current(message) and message.offset > source.next_in:
+        if not self._admitting or source is None or not source.is_current(message):
+            return False
+        if message.offset > source.next_in:
             await self.seek_back(message.tp)
         return False
+
+    def admit_nothing(self) -> None:
+        """Admit no record any more; those that were admitted are acknowledged as ever."""
+        self._admitting = False
+
+    def is_ours(self, message: Message) -> bool:
+        """Tell whether this assignment handed the record over."""
+        source = self._sources.get(message.tp)
+        return source is not None and source.handed_over(message)
 
     async def seek_back(self, tp: TP) -> None:
         """Deliver the partition again from the record that is to be processed next."""

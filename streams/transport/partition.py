@@ -56,6 +56,10 @@ class Partition(Generic[R]):
                 f"{offset}; start a new run"
             )
 
+    def handed_over(self, record: R) -> bool:
+        """Tell whether this assignment handed the record over."""
+        return record in self._handed_over
+
     def is_current(self, record: R) -> bool:
         """Tell whether the record was handed over since the last seek."""
         return record in self._since_seek
@@ -72,7 +76,7 @@ class Partition(Generic[R]):
 
     def acknowledge(self, record: R) -> bool:
         """Note that the record is done with; tell whether this assignment handed it over."""
-        if record not in self._handed_over:
+        if not self.handed_over(record):
             return False
         self._done.add(record.offset)
         while self.acknowledged in self._done:

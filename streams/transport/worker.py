@@ -32,11 +32,13 @@ class ExactApp(faust.App):
 
     address: the broker's URL as the user wrote it. positions: where source partitions start; set
     it before the app starts. failure: the error that ended the app, None while all is well.
+    ending: why it ends in good order, None while it goes on.
     """
 
     address: str
     positions: StartPositions | None
     failure: BaseException | None
+    ending: BaseException | None
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class ExactApp(faust.App):
         self.address = address
         self.positions = positions
         self.failure = None
+        self.ending = None
         self._leave = leave
         self._let_go = asyncio.Event()
         self._sends = Sends(self._started_producer, self.fatal)
@@ -85,6 +88,22 @@ class ExactApp(faust.App):
             self._leave(1)
             # Where ``leave`` comes back, as in tests, no stop may wait for acknowledgements.
             self.delivery.abandon()
+
+    def end(self, error: BaseException) -> None:
+        """Take no more records; what was taken is made durable and acknowledged, then all ends.
+
+        For what speaks against going on and not against what was done: a start goes on behind it.
+        Whoever serves the app stops it.
+        """
+        if self.failure is None and self.ending is None:
+            self.ending = error
+            log.critical("Worker ends, what it took is acknowledged first: %s", error)
+            self.delivery.admit_nothing()
+
+    @property
+    def reason(self) -> BaseException | None:
+        """Why the app ended or ends, None while all is well."""
+        return self.failure or self.ending
 
     async def _stop_consumer(self) -> None:
         try:

@@ -50,6 +50,11 @@ def committed(service: Service, app: str, topic: str) -> int:
     return sum(r.at for r in readings(service.client, app, topic).values())
 
 
+def activations_done(service: Service) -> bool:
+    app = topics.activations_app(service.plan.run.name)
+    return all(r.lag == 0 for r in readings(service.client, app, corpus_of(service)).values())
+
+
 def corpus_of(service: Service) -> str:
     return topics.tokens(service.plan.run.corpus, 4).name
 
@@ -149,27 +154,147 @@ def test_a_dead_letter_that_cannot_be_stored_ends_the_worker(
     assert readings(service.client, topics.activations_app(prefix), corpus_of(service))[0].at == 0
 
 
+def until_done(service: Service, activations: int, aggregates: int, most: int) -> int:
+    """Serve again and again, as a process manager would; return how often the breaker ended it."""
+    for ends in range(most + 1):
+        try:
+            service.serve(activations, aggregates)
+        except TooManyDeadLettersError:
+            continue
+        return ends
+    raise AssertionError(f"the run did not end in {most + 1} starts")
+
+
+def assert_exact(service: Service) -> None:
+    manifest = service.manifest()
+    assert manifest is not None
+    assert manifest.content == oracle_content(service) == content_of(manifest, check=True)
+
+
+def assert_refused_once_each(service: Service, count: int) -> None:
+    letters = list(read_dead_letters(service.client))
+    assert len({letter.refusal.origin for letter in letters}) == len(letters) == count
+
+
+def send_junk(service: Service, per_shard: int) -> int:
+    """Put junk at the head of every shard's partials; return how many records that are."""
+    shards = service.plan.run.shards
+    with service.client.sender() as sender:
+        for shard in range(shards):
+            for number in range(per_shard):
+                junk = b"\x01junk %d" % number
+                kind = ((topics.KIND, topics.STATISTICS),) if number % 2 else ()
+                sender.send(topics.partials(service.plan.run.name, 3, 0).name, shard, junk,
+                            headers=kind)  # fmt: skip
+    return shards * per_shard
+
+
+def test_a_little_junk_at_the_head_of_every_shard_ends_nobody(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(url, tmp_path, prefix)
+    count = send_junk(service, 3)
+    service.serve(1, 1)
+    assert_exact(service)
+    assert_refused_once_each(service, count)
+
+
+def test_junk_at_the_head_of_every_shard_is_refused_once_however_often_a_worker_starts(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(url, tmp_path, prefix)
+    count = send_junk(service, 15)
+    service = replace(service, limits=Limits(dead_letter_run=4))
+    service.serve(1, 0, until=lambda: activations_done(service))
+    ends = until_done(service, 0, 1, most=count)
+    # Every start gets four further in some shard, and none begins where one before it did.
+    assert 3 <= ends <= count // 4
+    assert_exact(service)
+    assert_refused_once_each(service, count)
+
+
+@pytest.mark.kafka
+def test_an_end_by_the_breaker_is_an_orderly_one_on_kafka_too(
+    kafka_url: str, prefix: str, tmp_path: Path
+) -> None:
+    service = make_service(kafka_url, tmp_path, prefix)
+    count = send_junk(service, 5)
+    service.serve(1, 0, until=lambda: activations_done(service))
+    ends = until_done(replace(service, limits=Limits(dead_letter_run=4)), 0, 1, most=count)
+    assert 1 <= ends <= count // 4
+    assert_exact(service)
+    letters = list(read_dead_letters(service.client, prefix))
+    assert len({letter.refusal.origin for letter in letters}) == len(letters) == count
+    service.client.delete_topics([name for name in service.client.topics() if prefix in name])
+    service.client.close()
+
+
+def test_refused_batches_end_the_activation_side_and_the_next_start_goes_on_behind_them(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    refused = [(p, s) for p in (0, 2) for s in range(10)]
+    service = make_service(url, tmp_path, prefix, batches=poisoned(*refused))
+    service = replace(service, limits=Limits(dead_letter_run=4))
+    ends = until_done(service, 1, 1, most=len(refused))
+    assert 2 <= ends <= len(refused) // 4
+    assert_exact(service)
+    assert_refused_once_each(service, len(refused))
+
+
 def test_too_many_refused_batches_end_the_activation_side(
     url: str, prefix: str, tmp_path: Path
 ) -> None:
     everything = [(p, s) for p in range(4) for s in range(PER_PARTITION)]
     service = make_service(url, tmp_path, prefix, batches=poisoned(*everything))
     service = replace(service, limits=Limits(dead_letter_run=6))
-    with pytest.raises(TooManyDeadLettersError, match="6 records in a row"):
+    with pytest.raises(TooManyDeadLettersError, match="6 records in a row of partition"):
         service.serve(1, 0)
-    assert len(list(read_dead_letters(service.client))) == 6
+    letters = list(read_dead_letters(service.client))
+    # Of four partitions in turn; and what was under way with the last one is finished with it.
+    assert 6 <= len(letters) <= 4 * 6 + 3
+    found = readings(service.client, topics.activations_app(prefix), corpus_of(service))
+    assert sum(r.at for r in found.values()) == len(letters)
 
 
 def test_too_many_refused_partials_end_the_aggregate_side(
     url: str, prefix: str, tmp_path: Path
 ) -> None:
     service = make_service(url, tmp_path, prefix)
-    service = replace(service, limits=Limits(dead_letter_records=4, dead_letter_ratio=0.5))
+    service = replace(service, limits=Limits(dead_letter_records=8, dead_letter_ratio=0.5))
+    partials = topics.partials(prefix, 3, 0).name
     with service.client.sender() as sender:
         for _ in range(10):
-            sender.send(topics.partials(prefix, 3, 0).name, 0, b"junk")
-    with pytest.raises(TooManyDeadLettersError, match="4 of 4 records"):
+            sender.send(partials, 0, b"junk")
+    with pytest.raises(TooManyDeadLettersError, match="5 of the last 5 records"):
         service.serve(0, 1)
+    assert committed(service, topics.aggregates_app(prefix), partials) == 5
+
+
+class LosesTheThird(Faults):
+    """Fails the third dead letter."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+        if topic == topics.DEAD_LETTERS.name:
+            self.seen += 1
+            if self.seen == 3:
+                raise BrokerError("no room")
+
+
+def test_a_send_that_fails_is_no_orderly_end(url: str, prefix: str, tmp_path: Path) -> None:
+    service = make_service(url, tmp_path, prefix)
+    count = send_junk(service, 3)
+    broker(prefix).faults = LosesTheThird()
+    with pytest.raises(BrokerError, match="was not stored"):
+        replace(service, limits=Limits(dead_letter_run=3)).serve(0, 1)
+    read = committed(service, topics.aggregates_app(prefix), topics.partials(prefix, 3, 0).name)
+    assert read <= 2
+    service.serve(1, 1)
+    assert_exact(service)
+    origins = {letter.refusal.origin for letter in read_dead_letters(service.client)}
+    assert len(origins) == count
 
 
 @dataclass(frozen=True)

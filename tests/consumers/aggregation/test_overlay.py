@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from consumers.aggregation.overlay import Applied, Overlay, bucket_key, partial
@@ -202,3 +204,25 @@ def test_a_partial_in_the_wrong_shard_is_refused():
 def test_states_come_in_the_order_of_their_buckets():
     assert [state.bucket for state in loaded().states(0)] == list(BUCKETS)
     assert isinstance(loaded().states(0)[0], BucketState)
+
+
+def test_a_refused_record_moves_the_position_and_nothing_else():
+    overlay = loaded()
+    overlay.apply(0, 0, chained(0))
+    before = overlay.states(0)
+    written(overlay)
+    overlay.pass_over(0, 1)
+    assert overlay.start(0) == 2
+    same = [replace(state, position=0) for state in overlay.states(0)]
+    assert bits(same) == bits(before)
+    again = loaded(written(overlay))  # so that the next start does not read it again
+    assert again.start(0) == 2
+
+
+def test_a_record_refused_again_takes_no_bucket_back():
+    overlay = loaded()
+    overlay.apply(0, 5, chained(0))
+    written(overlay)
+    overlay.pass_over(0, 3)
+    assert overlay.start(0) == 6
+    assert written(overlay) == []

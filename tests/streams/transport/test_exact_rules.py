@@ -356,6 +356,37 @@ def test_a_record_of_before_a_seek_or_an_assignment_is_not_admitted_and_seeks_no
     run(work())
 
 
+def test_a_worker_that_ends_admits_nothing_more_and_acknowledges_what_it_had() -> None:
+    async def work() -> None:
+        given = consumer(first=[0, 1, 2])
+        first, second, third = await delivered(given)
+        assert await given.admit(first)
+        given.admit_nothing()
+        given._unacked_messages = {first, second}
+        assert not await given.admit(second)
+        assert not await given.admit(third)
+        assert (given._unacked_messages, given.sought) == ({first}, [])
+        assert given.ack(first)
+        assert given._new_offset(FIRST) == 1
+
+    run(work())
+
+
+def test_a_record_is_ours_in_the_assignment_that_handed_it_over() -> None:
+    async def work() -> None:
+        given = consumer(first=[0])
+        (record,) = await delivered(given)
+        await given.admit(record)
+        await given.seek_back(FIRST)
+        assert given.is_ours(record)
+        given._sources[FIRST] = Partition("numbers/0", 0)
+        assert not given.is_ours(record)
+        given._sources = {}
+        assert not given.is_ours(record)
+
+    run(work())
+
+
 def test_a_rebalance_does_not_wait_for_a_record_that_is_not_admitted() -> None:
     async def work() -> None:
         given = consumer(first=[0, 1])
