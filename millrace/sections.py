@@ -6,9 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consumers.runs.specs import Coactivation
 from streams.runs import Forward, Sign
+from streams.timeouts import LEAST_SESSION, check_session
 
 Positive = Annotated[int, Field(ge=1)]
 Counter = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -118,10 +120,20 @@ class ClusteringSettings(Section):
 
 
 class LimitsSettings(Section):
-    """When a worker gives up; see ``consumers.health.limits``."""
+    """When a worker gives up; see ``consumers.health.limits``.
 
-    dead_letter_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
+    session: None for ``streams.timeouts.usual_session``.
+    """
+
+    dead_letter_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.05
     dead_letter_records: Annotated[int, Field(ge=1, le=100_000)] = 1000
     dead_letter_run: Positive = 20
-    stall: Annotated[float, Field(ge=0)] = 300.0
-    incomplete: Annotated[float, Field(ge=0)] = 60.0
+    stall: Seconds = 300.0
+    incomplete: Seconds = 60.0
+    session: Annotated[float, Field(ge=LEAST_SESSION, le=86_400, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        if self.session is not None:
+            check_session(self.session, self.stall)
+        return self

@@ -35,6 +35,7 @@ from millrace.sections import (
 from millrace.settings_errors import explain, name_of, unknown_variables, where_of
 from millrace.settings_paths import with_absolute_paths
 from streams.errors import SettingsError
+from streams.timeouts import usual_session
 
 PREFIX = "MILLRACE_"
 # Variables of ours that are no settings: of the command line, of the broker's cache.
@@ -91,7 +92,12 @@ class Settings(BaseSettings):
 
     def worker_limits(self) -> Limits:
         """Return when workers give up."""
-        return Limits(**self.limits.model_dump())
+        return Limits(**self.limits.model_dump(exclude={"session"}))
+
+    def session(self) -> float:
+        """Return the seconds of silence after which others take over a worker's partitions."""
+        given = self.limits.session
+        return usual_session(self.limits.stall) if given is None else given
 
     def _sources(self) -> list[specs.SourceSpec]:
         return [

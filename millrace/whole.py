@@ -23,6 +23,7 @@ from streams.plan import Plan, make_plan
 from streams.run_catalog import expect_new, get_run, put_run
 from streams.snapshot import RunManifest
 from streams.store import check_store, open_store
+from streams.timeouts import expect_session
 from streams.transport.client import Client
 from streams.transport.connect import connect
 
@@ -38,6 +39,7 @@ def run_whole(settings: "Settings", workers: int) -> RunManifest:
     """
     check_store(settings.store)
     client = connect(settings.broker)
+    expect_session(client, settings.session())
     begun = time.perf_counter()
     engine = _prepared(client, settings)
     loaded = time.perf_counter() - begun
@@ -57,6 +59,7 @@ def run_whole(settings: "Settings", workers: int) -> RunManifest:
                 lambda: engine,
                 progress,
                 until_final=True,
+                session=settings.session(),
                 limits=settings.worker_limits(),
             )
     _report(loaded, tokenised, time.perf_counter() - begun, corpus, engine, progress)

@@ -31,7 +31,7 @@ _FETCH_BYTES = 2**20
 class AppOptions:
     """What differs between workers; times are in seconds.
 
-    session: silence after which the group gives a worker's partitions to others. commit_interval:
+    session, heartbeat, rebalance, request, max_poll: those of ``Timeouts``. commit_interval:
     between commits of acknowledged offsets. max_record_bytes: largest record sent or fetched.
     instance: id of a static member of the group, one for each worker process; a restart under the
     same id within ``session`` moves no partition. buffer: records held per agent. web_port: of
@@ -42,6 +42,8 @@ class AppOptions:
     session: float = 60.0
     heartbeat: float = 3.0
     rebalance: float = 120.0
+    request: float = 90.0
+    max_poll: float = 1000.0
     commit_interval: float = 1.0
     max_record_bytes: int = 32 * 2**20
     instance: str = ""
@@ -92,7 +94,9 @@ def create_app(
         broker_session_timeout=options.session,
         broker_heartbeat_interval=options.heartbeat,
         broker_rebalance_timeout=options.rebalance,
-        broker_max_poll_interval=1000.0,
+        # Faust starts with no session that is longer than a request may take.
+        broker_request_timeout=max(options.request, options.session),
+        broker_max_poll_interval=options.max_poll,
         broker_max_poll_records=50,
         web_enabled=options.web_port is not None,
         web_bind="127.0.0.1",

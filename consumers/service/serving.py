@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from consumers.activations.engine import Engine
 from consumers.health.limits import Limits
@@ -19,6 +19,7 @@ from streams.app import AppOptions, serve
 from streams.errors import BrokerError, SnapshotFailedError
 from streams.plan import Plan
 from streams.snapshot import RunManifest
+from streams.timeouts import timeouts
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.worker import ExactApp, leave
@@ -63,13 +64,13 @@ def serve_run(
                 plan,
                 lambda: ActivationWorker(plan, make_engine()),
                 broker,
-                options(plan, session, last_resort),
+                options(plan, session, last_resort, limits),
                 progress,
                 limits,
             )
         )
     for _ in range(crew.aggregates):
-        made = options(plan, session, last_resort)
+        made = options(plan, session, last_resort, limits)
         apps.append(aggregates_app(plan, broker, made, progress, limits))
     with last_resort, Watch(plan, broker, progress, active=until_final) as watch:
         asyncio.run(
@@ -80,15 +81,16 @@ def serve_run(
     return watch.final
 
 
-def options(plan: Plan, session: float, last_resort: "LastResort") -> AppOptions:
+def options(
+    plan: Plan, session: float, last_resort: "LastResort", limits: Limits = Limits()
+) -> AppOptions:
     """Return the options of a worker.
 
     It is no static member of its group: one that stops cleanly leaves at once, so that others take
     over and the run can be deleted.
     """
     return AppOptions(
-        session=session,
-        heartbeat=min(3.0, session / 4),
+        **asdict(timeouts(session, limits.stall)),
         max_record_bytes=plan.run.record_bytes * 2,
         leave=last_resort.leave,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from millrace.options import (
+    Seconds,
     broker_option,
     device_option,
     given,
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from streams.plan import Plan
 
 _limit_options = stacked(
+    option(
+        "--session",
+        type=float,
+        metavar="SECONDS",
+        show_default="60, or a third of --stall",
+        help="Silence after which others take over this worker's partitions.",
+    ),
     option(
         "--stall", type=float, help="Seconds without progress, although there is work, to end at."
     ),
@@ -65,21 +73,13 @@ _worker_options = stacked(
     ),
     option(
         "--wait",
-        type=click.FloatRange(min=0),
+        type=Seconds(),
         metavar="SECONDS",
         default=0.0,
         show_default=True,
         envvar="MILLRACE_WAIT",
         show_envvar=True,
         help="How long to wait for the run to be created.",
-    ),
-    option(
-        "--session",
-        type=click.FloatRange(min=6),
-        metavar="SECONDS",
-        default=60.0,
-        show_default=True,
-        help="Silence after which others take over this worker's partitions.",
     ),
     _limit_options,
     _metrics_options,
@@ -95,7 +95,6 @@ def activations(
     run_name: str | None,
     until_done: bool,
     wait: float,
-    session: float,
     metrics_port: int | None,
     metrics_host: str,
     device: str | None,
@@ -117,7 +116,7 @@ def activations(
             lambda: engine,
             progress,
             until_final=until_done,
-            session=session,
+            session=chosen.session(),
             limits=chosen.worker_limits(),
         )
     expect_few_refused(final)
@@ -131,7 +130,6 @@ def aggregates(
     run_name: str | None,
     until_done: bool,
     wait: float,
-    session: float,
     metrics_port: int | None,
     metrics_host: str,
     **limits: Any,
@@ -157,7 +155,7 @@ def aggregates(
             no_engine,  # type: ignore[arg-type]
             progress,
             until_final=until_done,
-            session=session,
+            session=chosen.session(),
             limits=chosen.worker_limits(),
         )
     expect_few_refused(final)
@@ -205,9 +203,11 @@ def _plan(chosen: "Settings", wait: float, until_done: bool) -> "Plan":
     from streams.errors import RunError
     from streams.plan import make_plan
     from streams.run_catalog import get_run
+    from streams.timeouts import expect_session
     from streams.transport.connect import connect
 
     client = connect(chosen.broker)
+    expect_session(client, chosen.session())
     attempts = Retrying(
         retry=retry_if_exception_type(RunError),
         stop=stop_after_delay(wait),

@@ -97,6 +97,12 @@ class Client(Protocol):
     def delete_group(self, group: str) -> None:
         """Forget a consumer group; unknown ones are ignored."""
 
+    def session_bounds(self) -> tuple[float, float]:
+        """Return the shortest and the longest session that groups may have, in seconds.
+
+        Where a broker does not say, those are Kafka's defaults.
+        """
+
     def sender(self, max_in_flight_bytes: int = 16 * 2**20) -> Sender:
         """Return a sender."""
 

@@ -23,6 +23,10 @@ class _Thread(driver.AIOKafkaConsumerThread):
             await asyncio.sleep(_BEGINNING_POLL)
         await super().stop()
 
+    def assignment(self) -> set[TP]:
+        """Return the assigned partitions, none before the client is there; Faust fails then."""
+        return set() if self._consumer is None else super().assignment()
+
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """Return the group's committed offsets."""
         found: dict[TP, int | None] = await self.call_thread(self._committed, list(tps))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, TopicPartition, errors
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import OffsetAndMetadata
 
 from streams.errors import BrokerError
@@ -26,6 +27,8 @@ from streams.transport.kafka_sender import KafkaSender, kept_producers
 REPLICAS = 3
 ROLL_MILLISECONDS = 60_000
 ROLL_BYTES = 16 * 2**20
+
+LEAST_SESSION_MILLISECONDS, MOST_SESSION_MILLISECONDS = 6_000, 1_800_000
 
 NO_ERROR = 0
 UNKNOWN_TOPIC = 3
@@ -148,6 +151,27 @@ class KafkaClient:
                 raise getattr(errors, outcome, errors.KafkaError)("are its workers stopped?")
 
         self._ask(f"delete group {group!r}", delete)
+
+    def session_bounds(self) -> tuple[float, float]:
+        """Return the shortest and the longest session that groups may have, in seconds.
+
+        Kafka's defaults where the broker does not let us read its settings.
+        """
+        least, most = (f"group.{one}.session.timeout.ms" for one in ("min", "max"))
+        default = {least: LEAST_SESSION_MILLISECONDS, most: MOST_SESSION_MILLISECONDS}
+
+        def describe() -> Mapping[str, Any]:
+            node = str(self._admin.describe_cluster()["brokers"][0]["broker_id"])
+            wanted = ConfigResource(ConfigResourceType.BROKER, node, dict.fromkeys(default))
+            try:
+                answer = self._admin.describe_configs([wanted], config_filter="all")
+            except errors.ClusterAuthorizationFailedError:
+                return {}
+            return {k: v for found in answer.values() for k, v in found.get(node, {}).items()}
+
+        found = self._ask("read the settings of the broker", describe)
+        known = {name: int(found.get(name, {}).get("value", ms)) for name, ms in default.items()}
+        return known[least] / 1000, known[most] / 1000
 
     def sender(self, max_in_flight_bytes: int = 16 * 2**20) -> KafkaSender:
         """Return a sender."""

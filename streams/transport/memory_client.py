@@ -1,5 +1,6 @@
 """The plain client of the embedded broker."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
@@ -118,6 +119,10 @@ class MemoryClient:
     def delete_group(self, group: str) -> None:
         """Forget a consumer group; unknown ones are ignored."""
         self._broker.delete_group(group)
+
+    def session_bounds(self) -> tuple[float, float]:
+        """Return the shortest and the longest session that groups may have: any will do."""
+        return 0.0, math.inf
 
     def sender(self, max_in_flight_bytes: int = 16 * 2**20) -> MemorySender:
         """Return a sender; nothing is ever in flight here."""

@@ -43,6 +43,11 @@ def test_created_topics_are_listed_with_their_partitions(client, prefix):
     assert ours == {f"{prefix}.a": 1, f"{prefix}.b": 4}
 
 
+def test_a_broker_says_how_long_sessions_may_be(client):
+    least, most = client.session_bounds()
+    assert 0 <= least <= 6 < 120 <= most
+
+
 def test_creating_a_topic_again_changes_nothing(client, topic):
     send(client, topic, b"kept")
     client.create_topics([TopicSpec(topic, 3)])

@@ -106,6 +106,35 @@ def test_an_impossible_limit_is_named() -> None:
         load_settings(None, {}, {"limits": {"dead_letter_ratio": 2}})
 
 
+@pytest.mark.parametrize("verb", ["activations", "aggregates"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--session", "3"), "limits.session = 3.0: input should be greater than or equal to 6"),
+        (("--session", "nan"), "limits.session = nan: input should be a finite number"),
+        (("--session", "120", "--stall", "100"), "session = 120 and stall = 100: workers would"),
+        (("--stall", "inf"), "limits.stall = inf: input should be a finite number"),
+        (("--wait", "nan"), "'nan' is no number of seconds"),
+    ],
+)
+def test_times_that_do_not_fit_together_are_one_line(
+    verb: str, options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert millrace(verb, "--run", "test", *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("millrace: error: ")
+    assert said in line
+
+
+def test_a_session_longer_than_a_request_is_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = make_service(BROKER, tmp_path, "test")
+    service.serve(1, 0, until=lambda: activations_done(service))
+    assert millrace("aggregates", "--run", "test", "--until-done", "--session", "120") == 0
+    assert service.manifest() is not None
+
+
 def test_metrics_port_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
