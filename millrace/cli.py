@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from millrace.suggesting import SuggestingGroup
 from streams.errors import StreamError, UserError
 from streams.no_installs import no_installs
 
@@ -52,7 +53,7 @@ _HELP = {
 }
 
 
-class _Verbs(click.Group):
+class _Verbs(SuggestingGroup):
     """Finds verbs in other modules and imports one only to run it or to show its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -109,7 +110,8 @@ def run_program(arguments: Sequence[str]) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         with no_installs("millrace"):
-            cli.main(list(arguments), prog_name="millrace", standalone_mode=False)
+            # Without its standalone mode click returns the status of an Exit.
+            status = cli.main(list(arguments), prog_name="millrace", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("millrace: interrupted", err=True)
         return 130
@@ -129,7 +131,7 @@ def run_program(arguments: Sequence[str]) -> int:
         log.info("What was unforeseen:", exc_info=error)
         what = f"unforeseen {type(error).__name__}: {error}"
         return _failed(f"{what}; millrace -v shows where, and we would like to know", 1)
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _failed(what: str, status: int) -> int:

@@ -179,6 +179,9 @@ corpus_options = stacked(
         help="Make dead letters of unreadable documents and go on; else they stop us.",
     ),
 )
+json_option = option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document instead of lines for people."
+)
 port_option = option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -36,6 +36,15 @@ def expect_new(client: Client, record: RunRecord) -> RunRecord:
     return known
 
 
+def expect_corpus(client: Client, run: RunRecord) -> None:
+    """Raise RunError if the token batches that an unfinished run needs were deleted."""
+    if topics.tokens(run.corpus, run.partitions).name not in client.topics():
+        raise RunError(
+            f"corpus {run.corpus} of run {run.name} is not on the broker any more, so nothing can "
+            "be computed for it: produce it again and create a new run"
+        )
+
+
 def put_run(client: Client, record: RunRecord) -> None:
     """Write a run's record and create its topics; the same settings again change nothing.
 
@@ -66,8 +75,7 @@ def delete_run(client: Client, record: RunRecord) -> None:
         for key in _keys(client, topics.SNAPSHOTS.name)
         if key.split(b"/")[0] == record.name.encode()
     ]
-    for group in (topics.activations_app(record.name), topics.aggregates_app(record.name)):
-        client.delete_group(group)
+    delete_groups(client, record)
     client.delete_topics(
         [
             topics.partials(record.name, record.shards, 0).name,
@@ -79,6 +87,12 @@ def delete_run(client: Client, record: RunRecord) -> None:
             sender.send(topics.SNAPSHOTS.name, 0, None, key=key)
         sender.send(topics.RUNS.name, 0, None, key=record.name.encode())
         sender.flush()
+
+
+def delete_groups(client: Client, record: RunRecord) -> None:
+    """Delete a run's consumer groups; raise BrokerError while workers are members of one."""
+    for group in (topics.activations_app(record.name), topics.aggregates_app(record.name)):
+        client.delete_group(group)
 
 
 def _keys(client: Client, topic: str) -> set[bytes]:

@@ -16,6 +16,7 @@ from streams.catalog import read_compacted
 from streams.errors import BrokerError, RunError
 from streams.partials import BucketState
 from streams.plan import Plan
+from streams.run_catalog import expect_corpus
 from streams.transport.client import Client
 
 
@@ -46,9 +47,13 @@ def repair(client: Client, plan: Plan) -> tuple[Rewound, ...]:
     """
     group = topics.activations_app(plan.run.name)
     corpus = topics.tokens(plan.run.corpus, plan.run.partitions).name
+    lacking = first_missing(plan, stored_states(client, plan))
+    if not lacking:
+        return ()
+    expect_corpus(client, plan.run)
     read = readings(client, group, corpus)
     found = []
-    for missing in first_missing(plan, stored_states(client, plan)):
+    for missing in lacking:
         before = read[missing.partition].at
         offset = _offset(client, corpus, missing)
         if offset < before:

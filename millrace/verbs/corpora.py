@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
-from millrace.options import broker_option, settings, settings_option
+from millrace.confirmation import confirm, yes_option
+from millrace.options import broker_option, json_option, settings, settings_option
+from millrace.suggesting import SuggestingGroup
 from streams.transport.client import Client
 from streams.transport.connect import connect
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def corpora() -> None:
     """List, show, dump, load and delete corpora."""
 
@@ -21,11 +23,19 @@ def _client(settings_file: Path | None, broker: str | None) -> Client:
 @corpora.command("list")
 @settings_option
 @broker_option
-def list_(settings_file: Path | None, broker: str | None) -> None:
+@json_option
+def list_(settings_file: Path | None, broker: str | None, as_json: bool) -> None:
     """List the corpora of the broker."""
+    from millrace.listings import listed_corpus, to_json
+    from millrace.no_broker import connect_to_existing
     from streams.catalog import list_corpora
 
-    for record in list_corpora(_client(settings_file, broker)):
+    client = connect_to_existing(settings(settings_file, broker=broker).broker)
+    found = list_corpora(client)
+    if as_json:
+        click.echo(to_json(listed_corpus(record) for record in found))
+        return
+    for record in found:
         state = f"{record.tokens:,} tokens" if record.sealed else "not complete"
         click.echo(f"{record.name}  {state}  {record.tokenizer}")
 
@@ -34,30 +44,48 @@ def list_(settings_file: Path | None, broker: str | None) -> None:
 @click.argument("name")
 @settings_option
 @broker_option
-def show(name: str, settings_file: Path | None, broker: str | None) -> None:
+@json_option
+def show(name: str, settings_file: Path | None, broker: str | None, as_json: bool) -> None:
     """Show what is known of a corpus, and how much of it the broker holds."""
     from dataclasses import asdict
 
+    from millrace.listings import listed_corpus, to_json
     from streams import topics
     from streams.catalog import get_corpus
 
     client = _client(settings_file, broker)
     record = get_corpus(client, name)
+    topic = topics.tokens(name, record.partitions).name
+    ends = dict(sorted(client.ends(topic).items())) if topic in client.topics() else None
+    if as_json:
+        click.echo(to_json(listed_corpus(record, ends)))
+        return
     for key, value in asdict(record).items():
         click.echo(f"{key}: {value}")
-    ends = client.ends(topics.tokens(name, record.partitions).name)
-    click.echo(f"records per partition: {', '.join(str(ends[p]) for p in sorted(ends))}")
+    if ends is None:
+        click.echo(f"topic {topic} is not on the broker any more: delete the corpus and produce it")
+    else:
+        click.echo(f"records per partition: {', '.join(map(str, ends.values()))}")
 
 
 @corpora.command()
 @click.argument("name")
+@yes_option
 @settings_option
 @broker_option
-def delete(name: str, settings_file: Path | None, broker: str | None) -> None:
-    """Delete a corpus: its batches and its record. Runs over it keep their snapshots."""
+def delete(name: str, yes: bool, settings_file: Path | None, broker: str | None) -> None:
+    """Delete a corpus: its batches and its record. Runs over it keep their snapshots.
+
+    Says what goes and which unfinished runs need it, and asks.
+    """
+    from consumers.runs.deletion import plan_corpus_removal
     from producers.corpora import delete_corpus
 
-    delete_corpus(_client(settings_file, broker), name)
+    client = _client(settings_file, broker)
+    for line in plan_corpus_removal(client, name).lines():
+        click.echo(line)
+    confirm(f"corpus {name}", yes=yes)
+    delete_corpus(client, name)
     click.echo(f"corpus {name} deleted")
 
 

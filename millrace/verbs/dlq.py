@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from millrace.options import broker_option, settings, settings_option, stacked
+from millrace.no_broker import connect_to_existing
+from millrace.options import broker_option, json_option, settings, settings_option, stacked
+from millrace.suggesting import SuggestingGroup
 from streams.transport.client import Client
-from streams.transport.connect import connect
 
 _filters = stacked(
     settings_option,
@@ -16,24 +17,32 @@ _filters = stacked(
 )
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def dlq() -> None:
     """List, show and export dead letters: what could not be processed, and why."""
 
 
 def _client(settings_file: Path | None, broker: str | None) -> Client:
-    return connect(settings(settings_file, broker=broker).broker)
+    return connect_to_existing(settings(settings_file, broker=broker).broker)
 
 
 @dlq.command("list")
 @_filters
-def list_(settings_file: Path | None, broker: str | None, run_name: str, app: str) -> None:
+@json_option
+def list_(
+    settings_file: Path | None, broker: str | None, run_name: str, app: str, as_json: bool
+) -> None:
     """List dead letters, one line per original position; the first number is for dlq show."""
     from consumers.health.dead_letters import listing
+    from millrace.listings import listed_dead_letter, to_json
     from streams.deadletters import distinct, read_dead_letters
 
     client = _client(settings_file, broker)
-    for line in listing(distinct(read_dead_letters(client, run_name, app))):
+    found = distinct(read_dead_letters(client, run_name, app))
+    if as_json:
+        click.echo(to_json(listed_dead_letter(entry) for entry in found))
+        return
+    for line in listing(found):
         click.echo(line)
 
 
@@ -42,12 +51,20 @@ def list_(settings_file: Path | None, broker: str | None, run_name: str, app: st
 @click.option("--bytes", "shown", type=int, default=256, show_default=True, help="Bytes to show.")
 @settings_option
 @broker_option
-def show(number: int, shown: int, settings_file: Path | None, broker: str | None) -> None:
+@json_option
+def show(
+    number: int, shown: int, settings_file: Path | None, broker: str | None, as_json: bool
+) -> None:
     """Show the dead letter of a NUMBER: its cause, where it stood, and how its bytes begin."""
     from consumers.health.dead_letters import description
+    from millrace.listings import listed_dead_letter, to_json
     from streams.deadletters import get_dead_letter
 
-    for line in description(get_dead_letter(_client(settings_file, broker), number), shown):
+    letter = get_dead_letter(_client(settings_file, broker), number)
+    if as_json:
+        click.echo(to_json(listed_dead_letter(letter)))
+        return
+    for line in description(letter, shown):
         click.echo(line)
 
 

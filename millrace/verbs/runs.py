@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from millrace.confirmation import confirm, yes_option
 from millrace.options import (
     broker_option,
     device_option,
+    json_option,
     k_option,
     micro_batch_option,
     run_option,
@@ -16,10 +18,12 @@ from millrace.options import (
     settings_option,
     store_option,
 )
+from millrace.suggesting import SuggestingGroup
+from streams.errors import BrokerError
 from streams.transport.connect import connect
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def runs() -> None:
     """Create, list, show and delete runs."""
 
@@ -81,45 +85,95 @@ def create(
 @runs.command("list")
 @settings_option
 @broker_option
-def list_(settings_file: Path | None, broker: str | None) -> None:
-    """List the runs of the broker."""
+@store_option
+@json_option
+def list_(settings_file: Path | None, broker: str | None, store: str | None, as_json: bool) -> None:
+    """List the runs of the broker; without a broker, the snapshots that lie in the store."""
+    from millrace.listings import RunList, listed_run, to_json
+    from millrace.no_broker import ADVICE, is_absent
     from streams.run_catalog import list_runs
+    from streams.stored_snapshots import find_snapshots
 
-    for record in list_runs(connect(settings(settings_file, broker=broker).broker)):
-        sources = ", ".join(source.name for source in record.sources)
-        click.echo(f"{record.name}  corpus {record.corpus}  {record.model.location}  {sources}")
+    chosen = settings(settings_file, broker=broker, store=store)
+    client = connect(chosen.broker)
+    absent = is_absent(chosen.broker, client)
+    found = RunList(
+        tuple(listed_run(record) for record in list_runs(client)),
+        tuple(find_snapshots(chosen.store)) if absent else (),
+    )
+    if absent and not found.stored:
+        raise BrokerError(
+            f"{ADVICE.format(url=chosen.broker)}. There is no snapshot in {chosen.store} either"
+        )
+    if as_json:
+        click.echo(to_json(found))
+        return
+    if absent:
+        click.echo(ADVICE.format(url=chosen.broker), err=True)
+    for run in found.runs:
+        click.echo(f"{run.name}  corpus {run.corpus}  {run.model}  {', '.join(run.sources)}")
+    for one in found.stored:
+        kind = one.problem or f"{'final' if one.final else 'mid-run'}, {one.created}"
+        click.echo(f"{one.run}  snapshot {one.snapshot}  {kind}  {one.manifest}")
 
 
 @runs.command()
 @click.argument("name")
 @settings_option
 @broker_option
-def show(name: str, settings_file: Path | None, broker: str | None) -> None:
-    """Show a run: what it is, how far each side has come, and its snapshots.
+@click.option(
+    "--rate-seconds",
+    type=click.FloatRange(min=0, max=600),
+    default=3.0,
+    show_default=True,
+    help="How long to measure the rate of an unfinished run, for its ETA; 0 measures none.",
+)
+@json_option
+def show(
+    name: str,
+    settings_file: Path | None,
+    broker: str | None,
+    rate_seconds: float,
+    as_json: bool,
+) -> None:
+    """Show a run: what it is, how far each side has come and how fast, and its snapshots.
 
     Ends with status 1 if the run has failed.
     """
-    from consumers.health.watching import progress_lines
+    from consumers.health.run_status import run_status, status_lines
     from consumers.snapshots.verdict import expect_not_failed
+    from millrace.listings import to_json
     from streams.plan import make_plan
     from streams.run_catalog import get_run
 
     client = connect(settings(settings_file, broker=broker).broker)
     record = get_run(client, name)
-    for line in progress_lines(client, record):
+    status = run_status(client, record, rate_seconds)
+    for line in [to_json(status)] if as_json else status_lines(status):
         click.echo(line)
     expect_not_failed(client, make_plan(record))
 
 
 @runs.command()
 @click.argument("name")
+@click.option("--keep-snapshots", is_flag=True, help="Leave the files of its snapshots.")
+@yes_option
 @settings_option
 @broker_option
-def delete(name: str, settings_file: Path | None, broker: str | None) -> None:
-    """Delete a run: topics, state and published manifests. The corpus and the files stay."""
-    from streams.run_catalog import delete_run, get_run
+def delete(
+    name: str, keep_snapshots: bool, yes: bool, settings_file: Path | None, broker: str | None
+) -> None:
+    """Delete a run: topics, state, published manifests and the files of its snapshots.
+
+    Says what goes and what stays, and asks. The corpus stays. Stop the run's workers first.
+    """
+    from consumers.runs.deletion import plan_run_removal, remove_run
+    from streams.run_catalog import get_run
 
     client = connect(settings(settings_file, broker=broker).broker)
-    record = get_run(client, name)
-    delete_run(client, record)
-    click.echo(f"run {name} deleted; its files stay in {record.store}/{name}")
+    removal = plan_run_removal(client, get_run(client, name), keep_files=keep_snapshots)
+    for line in removal.lines():
+        click.echo(line)
+    confirm(f"run {name}", yes=yes)
+    remove_run(client, removal)
+    click.echo(f"run {name} deleted")

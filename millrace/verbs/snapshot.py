@@ -25,13 +25,14 @@ def snapshot(
 ) -> None:
     """Take a snapshot of a run as it stands; ingestion goes on meanwhile."""
     from consumers.snapshots.snapshots import published, request_snapshot
-    from streams.run_catalog import get_run
+    from streams.run_catalog import expect_corpus, get_run
     from streams.snapshot import run_manifest
     from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
     client = connect(chosen.broker)
     record = get_run(client, chosen.run.name)
+    expect_corpus(client, record)
     wanted = name or datetime.now(UTC).strftime("at-%Y%m%d-%H%M%S")
     request_snapshot(client, record, wanted)
     deadline = time.monotonic() + timeout

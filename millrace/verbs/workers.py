@@ -103,6 +103,8 @@ def activations(
     """Compute activations for a run: start as many of these as there are devices."""
     chosen = _settings(settings_file, broker, run_name, limits, device)
     plan = _plan(chosen, wait, until_done)
+    if not _has_work(chosen, plan):
+        return
     from consumers.runs.creation import load_engine
     from consumers.service.serving import Crew, serve_run
     from consumers.snapshots.verdict import expect_few_refused
@@ -140,6 +142,8 @@ def aggregates(
     share(os.environ)  # first of all, because Arrow looks there when it is imported
     chosen = _settings(settings_file, broker, run_name, limits)
     plan = _plan(chosen, wait, until_done)
+    if not _has_work(chosen, plan):
+        return
     from consumers.service.serving import Crew, serve_run
     from consumers.snapshots.verdict import expect_few_refused
     from streams.errors import StreamError
@@ -218,3 +222,22 @@ def _plan(chosen: "Settings", wait: float, until_done: bool) -> "Plan":
     if until_done:
         expect_not_failed(client, plan)
     return plan
+
+
+def _has_work(chosen: "Settings", plan: "Plan") -> bool:
+    """Return whether there is anything to serve: not of a finished run whose corpus was deleted.
+
+    Raises RunError if the corpus of an unfinished one was.
+    """
+    from consumers.runs.deletion import is_finished
+    from streams import topics
+    from streams.run_catalog import expect_corpus
+    from streams.transport.connect import connect
+
+    client, run = connect(chosen.broker), plan.run
+    if topics.tokens(run.corpus, run.partitions).name in client.topics():
+        return True
+    if not is_finished(client, run):
+        expect_corpus(client, run)
+    click.echo(f"run {run.name} is finished and its corpus was deleted: nothing to do", err=True)
+    return False

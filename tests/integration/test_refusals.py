@@ -9,7 +9,8 @@ import pytest
 
 from consumers.activations.engine import Activations
 from consumers.health.limits import Limits
-from consumers.health.watching import progress_lines, readings
+from consumers.health.run_status import run_status, status_lines
+from consumers.health.watching import readings
 from consumers.oracle.oracle_run import oracle_tables, topic_batches
 from consumers.snapshots.snapshots import content_of
 from streams import topics
@@ -83,7 +84,7 @@ def test_refused_batches_are_named_in_the_final_snapshot_and_counted_as_the_orac
         *([(corpus, 3, 13, "UndecodableError")] if len(named) == 5 else []),
     ]
     assert manifest.dead_letters[1].message == why.format(int(batches[0].ids.max()))
-    lines = list(progress_lines(service.client, service.plan.run))
+    lines = list(status_lines(run_status(service.client, service.plan.run)))
     assert f"  refused: {corpus}, partition 0, offset 0: VocabularyError: " in "\n".join(lines)
 
 

@@ -99,7 +99,7 @@ def test_help_comes_at_once() -> None:
         "downstream.dashboard.app",
         "consumers.service.aggregate_agent",
         "millrace.verbs.produce, millrace.producing",
-        "millrace.verbs.runs, consumers.health.watching",
+        "millrace.verbs.runs, consumers.health.run_status, consumers.runs.deletion",
         "millrace.verbs.dlq, millrace.verbs.repair, millrace.verbs.snapshot",
         "consumers.snapshots.snapshots",
     ],

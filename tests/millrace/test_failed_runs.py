@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.health.watching import progress_lines
+from consumers.health.run_status import progress_lines
 from consumers.snapshots.snapshots import publish
 from millrace.cli import run_program
 from streams.failed_manifest import failed_manifest

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.health.watching import progress_lines
+from consumers.health.run_status import progress_lines
 from streams import topics
 from streams.transport.memory_broker import forget
 from tests.service import Service, make_service
