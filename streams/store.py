@@ -5,7 +5,7 @@ import posixpath
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import fsspec
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streams.content import expect_columns
-from streams.errors import SnapshotError
+from streams.drafts import draft
+from streams.errors import DamagedPartError, SnapshotError, StoreError
 from streams.failed_manifest import FailedManifest
 from streams.parquet import ParquetEncoder
 from streams.snapshot import TABLES, PartFile, RunManifest, run_manifest, to_json
@@ -70,16 +71,16 @@ def write_part(
     """
     stem = f"{name}-{shard:04d}"
     rows, encoder = 0, ParquetEncoder(TABLES[name])
-    with _draft(store, store.path(run, "parts", stem)) as draft:
+    with draft(store.files, store.path(run, "parts", stem)) as made:
         for piece in [table] if isinstance(table, pa.Table) else table:
             rows += len(piece)
-            draft.add(encoder.add(piece))
+            made.add(encoder.add(piece))
             del piece  # or it stays while the next one is made
-        draft.add(encoder.end())
-        digest = draft.digest.hexdigest()
+        made.add(encoder.end())
+        digest = made.digest.hexdigest()
         relative = posixpath.join("parts", f"{stem}-{digest[:16]}.parquet")
-        draft.path = store.path(run, relative)
-    return PartFile(name, relative, rows, draft.size, digest)
+        made.path = store.path(run, relative)
+    return PartFile(name, relative, rows, made.size, digest)
 
 
 def write_manifest(store: Store, manifest: RunManifest | FailedManifest) -> str:
@@ -90,53 +91,8 @@ def write_manifest(store: Store, manifest: RunManifest | FailedManifest) -> str:
 
 
 def _write_whole(store: Store, path: str, data: bytes) -> None:
-    with _draft(store, path) as draft:
-        draft.add(data)
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A file that is being written, and where it will stand."""
-
-    path: str
-    file: Any
-    size: int = 0
-    digest: Any = field(default_factory=hashlib.sha256)
-
-    def add(self, data: bytes) -> None:
-        """Write on."""
-        self.file.write(data)
-        self.digest.update(data)
-        self.size += len(data)
-
-
-@contextmanager
-def _draft(store: Store, path: str) -> Iterator[_Draft]:
-    """Yield a file that stands at its path once the block has ended, and nowhere if it fails.
-
-    The block may change the path to another in the same folder.
-    """
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    whole = False
-    try:
-        store.files.makedirs(posixpath.dirname(path), exist_ok=True)
-        with store.files.open(temporary, "wb") as file:
-            draft = _Draft(path, file)
-            yield draft
-        store.files.mv(temporary, draft.path)
-        whole = True
-    except OSError as error:
-        what = f"cannot write {path}: {error.strerror or error}"
-        raise SnapshotError(f"{what}; make room there or take another store") from error
-    finally:
-        if not whole:
-            _remove_quietly(store, temporary)
-
-
-def _remove_quietly(store: Store, path: str) -> None:
-    with suppress(OSError):
-        if store.files.exists(path):
-            store.files.rm(path)
+    with draft(store.files, path) as made:
+        made.add(data)
 
 
 def _exists(store: Store, path: str) -> bool:
@@ -172,7 +128,8 @@ def read_table(
     """Return one table of a snapshot, all shards in order.
 
     filters: as pyarrow takes them, to read only the row groups that can match. check: compare each
-    file with its checksum first. Raises SnapshotError if a file is missing or damaged.
+    file with its checksum first. Raises DamagedPartError if a file is missing or damaged, and
+    StoreError if the store cannot be read.
     """
     store = open_store(manifest.store)
     wanted = list(columns) if columns is not None else None
@@ -192,7 +149,7 @@ def read_pieces(
     """Return, per file of a table and in the order of shards, its rows in pieces of ``size``.
 
     Nothing is read before it is asked for. check and errors: as for ``read_table``; a file with
-    other columns than the table's raises SnapshotError, too.
+    other columns than the table's raises DamagedPartError, too.
     """
     store = open_store(manifest.store)
     parts = _parts(manifest, name)
@@ -208,7 +165,10 @@ def _pieces(
         _opened(store, manifest, part, check=check) as file,
         pq.ParquetFile(file, pre_buffer=False) as rows,
     ):
-        expect_columns(part.table, rows.schema_arrow)
+        try:
+            expect_columns(part.table, rows.schema_arrow)
+        except SnapshotError as error:
+            raise DamagedPartError(part.path, str(error)) from error
         yield from rows.iter_batches(size, use_threads=False)
 
 
@@ -219,20 +179,40 @@ def _parts(manifest: RunManifest, name: str) -> list[PartFile]:
 @contextmanager
 def _opened(store: Store, manifest: RunManifest, part: PartFile, *, check: bool) -> Iterator[Any]:
     path = store.path(manifest.run, part.path)
+    if check:
+        check_part(store, manifest.run, part)
     try:
-        if check:
-            _check(store, path, part)
         with store.files.open(path, "rb") as file:
             yield file
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise SnapshotError(f"cannot read {path}: {reason}") from error
+        raise _unreadable(path, part, error) from error
 
 
-def _check(store: Store, path: str, part: PartFile) -> None:
-    digest = hashlib.sha256()
-    with store.files.open(path, "rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    if digest.hexdigest() != part.sha256:
-        raise SnapshotError(f"{path} is damaged: its checksum is not the manifest's")
+def check_part(store: Store, run: str, part: PartFile) -> None:
+    """Raise DamagedPartError unless a file is there and is what was written.
+
+    Raises StoreError if that cannot be seen.
+    """
+    path = store.path(run, part.path)
+    digest, size = hashlib.sha256(), 0
+    try:
+        with store.files.open(path, "rb") as file:
+            while size <= part.bytes and (block := file.read(_BLOCK_BYTES)):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise _unreadable(path, part, error) from error
+    if (size, digest.hexdigest()) != (part.bytes, part.sha256):
+        raise DamagedPartError(part.path, f"{path} is damaged: its checksum is not the manifest's")
+
+
+def _unreadable(path: str, part: PartFile, error: Exception) -> SnapshotError:
+    """Return what is wrong: the file, or else the way to it."""
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    text = f"cannot read {path}: {reason}"
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+    # Arrow has plain OSErrors without a number for bytes that make no sense.
+    senseless = type(error) is OSError and error.errno is None
+    if missing or senseless or isinstance(error, pa.ArrowException):
+        return DamagedPartError(part.path, text)
+    return StoreError(text)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.errors import SnapshotError
+from streams.errors import DamagedPartError, SnapshotError, StoreError
 from streams.snapshot import TABLES, TOTALS
 from streams.store import (
     open_store,
@@ -156,7 +156,7 @@ def test_a_file_with_other_columns_is_no_piece_of_the_table(tmp_path, written):
     other = TABLE.rename_columns(["x", *TOTALS.names[1:]])
     pq.write_table(other, tmp_path / "prose" / written.files[0].path)
     [file] = read_pieces(written, "totals")
-    with pytest.raises(SnapshotError, match="'totals' is missing or has other columns"):
+    with pytest.raises(DamagedPartError, match="'totals' is missing or has other columns"):
         list(file)
 
 
@@ -165,7 +165,7 @@ def test_damage_is_noticed_piece_by_piece_too(tmp_path, written):
     path.write_bytes(path.read_bytes()[:-1])
     for check, line in ((True, "is damaged: its checksum"), (False, "cannot read")):
         [file] = read_pieces(written, "totals", check=check)
-        with pytest.raises(SnapshotError, match=line):
+        with pytest.raises(DamagedPartError, match=line):
             list(file)
 
 
@@ -178,7 +178,7 @@ def test_damage_is_noticed_by_the_checksum(tmp_path_factory, place, flip, cut):
     data = bytearray(path.read_bytes())
     data[int(place * len(data))] ^= flip
     path.write_bytes(data[: int(place * len(data))] if cut else data)
-    with pytest.raises(SnapshotError, match="is damaged: its checksum"):
+    with pytest.raises(DamagedPartError, match="is damaged: its checksum"):
         read_table(manifest(folder, part), "totals", check=True)
     with suppress(SnapshotError):
         read_table(manifest(folder, part), "totals")
@@ -187,14 +187,23 @@ def test_damage_is_noticed_by_the_checksum(tmp_path_factory, place, flip, cut):
 def test_every_error_of_the_file_format_is_ours_in_one_line(written, monkeypatch):
     for error in (pa.ArrowInvalid("a\nb"), pa.ArrowNotImplementedError("a"), OSError("a\n")):
         monkeypatch.setattr("pyarrow.parquet.read_table", Mock(side_effect=error))
-        with pytest.raises(SnapshotError, match=r"^cannot read .*\.parquet: a$"):
+        with pytest.raises(DamagedPartError, match=r"^cannot read .*\.parquet: a$"):
             read_table(written, "totals")
 
 
 def test_a_missing_part_is_named(tmp_path, written):
     (tmp_path / "prose" / written.files[0].path).unlink()
-    with pytest.raises(SnapshotError, match=r"cannot read .*totals-0000.*"):
+    with pytest.raises(DamagedPartError, match=r"cannot read .*totals-0000.*"):
         read_table(written, "totals")
+
+
+def test_a_store_that_cannot_be_reached_is_no_damage(written, monkeypatch):
+    for error in (PermissionError(13, "denied"), TimeoutError("slow"), OSError(5, "i/o")):
+        opening = "fsspec.implementations.local.LocalFileSystem.open"
+        monkeypatch.setattr(opening, Mock(side_effect=error))
+        for check in (True, False):
+            with pytest.raises(StoreError):
+                read_table(written, "totals", check=check)
 
 
 def test_a_manifest_that_is_not_there_or_none_is_one_clear_line(tmp_path):
