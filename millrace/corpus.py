@@ -1,8 +1,10 @@
 """From the ``[corpus]`` section of the settings to what the producers take."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from consumers.runs.specs import suggested_context
+from consumers.runs.training import agreed_bos, trainings
 from producers.documents import BadDocument, Fields, Refusals
 from producers.resume import expect_same
 from producers.settings import CorpusSettings
@@ -19,10 +21,8 @@ from streams.transport.client import Client
 if TYPE_CHECKING:
     from millrace.settings import Settings
 
-_BOS: dict[bool | None, Bos] = {None: "auto", True: "always", False: "never"}
 
-
-def corpus_settings(settings: "Settings") -> CorpusSettings:
+def corpus_settings(settings: "Settings", client: Client) -> CorpusSettings:
     """Return how text becomes the corpus; the tokenizer is the model's unless one is named."""
     section = settings.corpus
     tokenizer = section.tokenizer or settings.model.path
@@ -37,10 +37,31 @@ def corpus_settings(settings: "Settings") -> CorpusSettings:
         context=section.context or usual,
         batch_rows=section.batch_rows,
         pack=section.pack,
-        bos=_BOS[section.bos],
+        bos=_bos(settings, client),
         limit_documents=section.limit_documents,
         limit_tokens=section.limit_tokens,
     )
+
+
+def _bos(settings: "Settings", client: Client) -> Bos:
+    """Return which token goes before every row.
+
+    What the settings say goes before what a corpus began with, that before what all dictionaries
+    were trained with, and that before what the tokenizer does by itself.
+    """
+    section = settings.corpus
+    if section.bos is not None:
+        return "always" if section.bos else "never"
+    if (begun := find_corpus(client, section.name)) is not None:
+        return "never" if begun.bos_id is None else "prefer"
+    agreed = agreed_bos(trainings(settings.sources(), _released))
+    return "auto" if agreed is None else "prefer" if agreed else "never"
+
+
+def _released(release: str, number: str) -> Mapping[str, Any]:
+    from consumers.activations.released import released_metadata
+
+    return released_metadata(release, number)
 
 
 def corpus_to_be(client: Client, settings: "Settings") -> CorpusRecord:
@@ -49,7 +70,7 @@ def corpus_to_be(client: Client, settings: "Settings") -> CorpusRecord:
     Raises SettingsError if no text is named or a place has the wrong form, CorpusError if a file or
     folder is not there or another corpus has the name, ModelError for the tokenizer.
     """
-    made = corpus_settings(settings)
+    made = corpus_settings(settings, client)
     documents(settings, client).expect_places()
     record = made.record(load_tokenizer(made.tokenizer))
     if (found := find_corpus(client, record.name)) is not None:

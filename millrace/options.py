@@ -154,7 +154,7 @@ corpus_options = stacked(
     option(
         "--bos/--no-bos",
         default=None,
-        show_default="as the tokenizer does",
+        show_default="as the dictionaries were trained",
         help="Put a BOS before every row, or before none.",
     ),
     option(

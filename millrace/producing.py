@@ -42,7 +42,7 @@ def produce_corpus(client: Client, settings: "Settings") -> CorpusRecord:
 
 def produce_in(progress: Progress, client: Client, settings: "Settings") -> CorpusRecord:
     """Do the same with a bar among others."""
-    made = corpus_settings(settings)
+    made = corpus_settings(settings, client)
     bar = ProducerBar(progress, "tokenise", made.limit_tokens)
     record = produce(client, made, documents(settings, client), bar)
     bar.finish(record.tokens)

@@ -57,7 +57,7 @@ def first_batch(client: Client, settings: "Settings") -> TokenBatch | None:
         return None
     # What is unreadable becomes a dead letter when the corpus is made, not here as well.
     quiet = replace(source, refusals=Refusals(settings.corpus.skip_bad, lambda bad: None))
-    made = corpus_settings(settings)
+    made = corpus_settings(settings, client)
     return next(iter(made.batches(load_tokenizer(made.tokenizer), quiet, Tally())), None)
 
 

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         return specs.RunSpec(
             store=self.store,
             model=specs.ModelSpec(**self.model.model_dump()),
-            sources=tuple(self._sources()),
+            sources=tuple(self.sources()),
             clusterings=tuple(specs.ClusteringSpec(**c.model_dump()) for c in self.clusterings),
             **options,
         )
@@ -99,7 +99,8 @@ class Settings(BaseSettings):
         given = self.limits.session
         return usual_session(self.limits.stall) if given is None else given
 
-    def _sources(self) -> list[specs.SourceSpec]:
+    def sources(self) -> list[specs.SourceSpec]:
+        """Return where components come from."""
         return [
             *(specs.DictionarySpec(**_source(one)) for one in self.dictionaries),
             *(specs.NeuronsSpec(**_source(one)) for one in self.neurons),

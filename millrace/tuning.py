@@ -44,7 +44,7 @@ def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
     spec, client = settings.run_spec(), connect(settings.broker)
     corpus = find_corpus(client, settings.corpus.name)
     if corpus is None:
-        made = corpus_settings(settings)
+        made = corpus_settings(settings, client)
         corpus = made.record(load_tokenizer(made.tokenizer))
     sample = first_batch(client, settings)
     with bars() as shown:

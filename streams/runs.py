@@ -81,6 +81,8 @@ class RunRecord:
     edges: ascending lower edges of the histogram bins, activity units; one bin lies below them.
     masked_ids and masked_positions: tokens that count as absent. sum_bits: sums are integers in
     units of 2**-sum_bits. store: folder or address that parts of snapshots are written to.
+    warnings: what has to be said of the numbers, a line each: where the run does otherwise than its
+    dictionaries were trained, say.
     """
 
     name: str
@@ -101,6 +103,7 @@ class RunRecord:
     bucket_bytes: int = 8 * 2**20
     record_bytes: int = 32 * 2**20
     created: str = ""
+    warnings: tuple[str, ...] = codec.later(())
 
 
 def default_edges() -> F32:
@@ -111,6 +114,7 @@ def default_edges() -> F32:
 def run_id(run: RunRecord) -> str:
     """Return the hash of a run record that travels in every partial, 32 hexadecimal digits.
 
-    The time of creation is left out: the same settings are the same run.
+    The time of creation and the warnings are left out: the same settings are the same run.
     """
-    return hashlib.sha256(codec.encode(replace(run, created=""))).hexdigest()[:32]
+    bare = replace(run, created="", warnings=())
+    return hashlib.sha256(codec.encode(bare)).hexdigest()[:32]

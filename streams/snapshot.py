@@ -167,7 +167,8 @@ class RunManifest:
     about: the run record for people (model, sources, clusterings, criteria, k, edges, sum_bits,
     context, corpus). created: ISO 8601, UTC. dead_letters: what the run refused so far, each place
     once, by place. excess_refusals: of a final snapshot, why whoever waited for it ends with status
-    1: more batches were refused than the limits allow; else empty.
+    1: more batches were refused than the limits allow; else empty. warnings: those of
+    the run record.
     """
 
     version: int
@@ -183,6 +184,7 @@ class RunManifest:
     about: dict[str, Any]
     dead_letters: tuple[RefusedRecord, ...] = ()
     excess_refusals: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @cache

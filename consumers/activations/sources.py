@@ -1,7 +1,6 @@
 """Sources of components: dictionaries, neurons and weight components, as functions of a hook."""
 
 import json
-import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +13,10 @@ from torch import Tensor
 from consumers.activations.encoders import Encoder, TopKEncoder
 from consumers.activations.saes import encoder_of
 from consumers.inference.models import close, content_of, one_line
+from consumers.runs.training import Training, training_of
 from streams.errors import ModelError
 from streams.no_installs import no_installs
 from streams.runs import Kind, Sign
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,8 +26,8 @@ class LoadedSource:
     encode: values [token, width] -> components [token, component]; with whole_rows instead
     [row, position, width] -> [row, position, component], for dictionaries that look back.
     encoder: the same in a form that can be computed some components at a time, None if there is
-    none. wishes: what a dictionary says about loading its model. context: the row length that a
-    dictionary was trained at, None if unknown.
+    none. wishes: what a dictionary says about loading its model. training: how it was trained.
+    warnings: what else has to be said of it, a line each.
     """
 
     name: str
@@ -44,7 +42,8 @@ class LoadedSource:
     whole_rows: bool = False
     encoder: Encoder | TopKEncoder | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
-    context: int | None = None
+    training: Training = Training()
+    warnings: tuple[str, ...] = ()
 
     def values(self, hooked: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the components [token, component] of hook values [token, width].
@@ -74,7 +73,6 @@ def load_dictionary(
     if metadata.hook_head_index is not None:
         raise ModelError(f"dictionary {name!r} reads one attention head, which is not supported")
     _try(sae, f"dictionary {name!r} ({location})")
-    _note_scaling(name, config.normalize_activations)
     architecture = config.architecture()
     return LoadedSource(
         name=name,
@@ -89,7 +87,8 @@ def load_dictionary(
         whole_rows=architecture == "temporal",
         encoder=encoder_of(name, sae),
         wishes=dict(metadata.model_from_pretrained_kwargs or {}),
-        context=metadata.context_size,
+        training=training_of({**metadata.to_dict(), "hook_name": hook}),
+        warnings=_scaling(name, config.normalize_activations),
     )
 
 
@@ -200,11 +199,10 @@ def _identity(config: Any) -> str:
     return json.dumps(fields, sort_keys=True, default=str)
 
 
-def _note_scaling(name: str, normalisation: str) -> None:
-    if normalisation in ("expected_average_only_in", "covariance_whitening"):
-        log.warning(
-            "dictionary %r was trained on rescaled activations (%s) and its folder does not hold "
-            "the scale: SAELens encodes without it, and so do we",
-            name,
-            normalisation,
-        )
+def _scaling(name: str, normalisation: str) -> tuple[str, ...]:
+    if normalisation not in ("expected_average_only_in", "covariance_whitening"):
+        return ()
+    return (
+        f"dictionary {name!r} was trained on rescaled activations ({normalisation}) and its folder "
+        "does not hold the scale: SAELens encodes without it, and so do we",
+    )

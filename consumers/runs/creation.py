@@ -15,6 +15,7 @@ from consumers.inference.dtypes import pick_dtype
 from consumers.inference.model_loading import load_model, pick_device, processing_of
 from consumers.inference.models import LanguageModel
 from consumers.runs.clusters import load_clustering
+from consumers.runs.disagreements import disagreements
 from consumers.runs.run_checks import (
     bin_edges,
     check_corpus,
@@ -26,6 +27,7 @@ from consumers.runs.run_checks import (
 from consumers.runs.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpec, coactivates
 from consumers.tuning.tuning import QUICK
 from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
+from streams.arrays import I64
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import ModelError, RunError
 from streams.plan import Plan, make_plan
@@ -69,11 +71,12 @@ def prepare_run(
     dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
     wanted = [_wanted(source) for source in spec.sources]
     model, loaded = _load(wanted, spec.model.path, device, dtype)
-    check_corpus(corpus, model, loaded)
+    check_corpus(corpus, model)
     hooks = sorted({source.hook for source in loaded})
     model = with_forward(model, hooks, spec.model.forward, corpus.context)
     sources = tuple(map(_source, spec.sources, loaded))
     threads = spec.model.threads or os.cpu_count() or 1
+    absent = masked_ids(spec, corpus), masked_positions(spec, corpus)
     run = RunRecord(
         name=spec.name,
         corpus=corpus.name,
@@ -95,15 +98,32 @@ def prepare_run(
         criteria=spec.criteria,
         k=spec.k,
         edges=bin_edges(spec.edges),
-        masked_ids=masked_ids(spec, corpus),
-        masked_positions=masked_positions(spec, corpus),
+        masked_ids=absent[0],
+        masked_positions=absent[1],
         sum_bits=spec.sum_bits,
         bucket_bytes=spec.bucket_bytes,
         record_bytes=spec.record_bytes,
         created=created,
+        warnings=_warnings(loaded, corpus, model, *absent),
     )
+    for line in run.warnings:
+        log.warning("%s", line)
     engine = TorchEngine(make_plan(run), model, loaded)
     return _tuned(engine, corpus, sample) if size == "auto" else engine
+
+
+def _warnings(
+    loaded: Sequence[LoadedSource],
+    corpus: CorpusRecord,
+    model: LanguageModel,
+    ids: I64,
+    positions: I64,
+) -> tuple[str, ...]:
+    """Return what has to be said of a run's dictionaries, corpus and model, a line each."""
+    trained = {one.name: one.training for one in loaded if one.kind == "dictionary"}
+    own = [line for one in loaded for line in one.warnings]
+    found = disagreements(trained, corpus, model.location, ids.tolist(), positions.tolist())
+    return (*own, *found)
 
 
 def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:

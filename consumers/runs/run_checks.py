@@ -1,11 +1,9 @@
 """What must fit together before a run is created."""
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
 
-from consumers.activations.sources import LoadedSource
 from consumers.inference.models import LanguageModel
 from consumers.runs.specs import RunSpec
 from streams.arrays import F32, I64
@@ -13,8 +11,6 @@ from streams.corpus import CorpusRecord
 from streams.errors import ModelError, RunError, SettingsError
 from streams.names import check_name
 from streams.runs import CRITERIA, default_edges
-
-log = logging.getLogger(__name__)
 
 
 def check_names(spec: RunSpec) -> None:
@@ -36,10 +32,8 @@ def check_criteria(criteria: Sequence[str]) -> None:
         )
 
 
-def check_corpus(
-    corpus: CorpusRecord, model: LanguageModel, sources: Sequence[LoadedSource]
-) -> None:
-    """Raise ModelError if the rows of a corpus do not fit the model; warn for dictionaries."""
+def check_corpus(corpus: CorpusRecord, model: LanguageModel) -> None:
+    """Raise ModelError if the rows of a corpus do not fit the model."""
     if corpus.vocabulary > model.vocabulary:
         raise ModelError(
             f"corpus {corpus.name} has {corpus.vocabulary} token ids (tokenizer "
@@ -50,15 +44,6 @@ def check_corpus(
             f"corpus {corpus.name} has rows of {corpus.context} tokens, model {model.location} "
             f"takes {model.context}"
         )
-    for source in sources:
-        if source.context and corpus.context > source.context:
-            log.warning(
-                "dictionary %r was trained at %d tokens of context, corpus %s has rows of %d",
-                source.name,
-                source.context,
-                corpus.name,
-                corpus.context,
-            )
 
 
 def bin_edges(edges: Sequence[float] | None) -> F32:

@@ -215,6 +215,7 @@ def assemble(plan: Plan, shards: Sequence[ShardManifest], client: Client) -> Run
         files=files,
         about=about(plan.run),
         dead_letters=refused_records(plan, client),
+        warnings=plan.run.warnings,
     )
     return _finish(manifest, content_of(manifest), client)
 
@@ -265,6 +266,7 @@ def write_plain(
         chains=(),
         files=tuple(files),
         about=about(plan.run),
+        warnings=plan.run.warnings,
     )
     write_manifest(store, manifest)
     return manifest

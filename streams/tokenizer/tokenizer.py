@@ -14,7 +14,7 @@ from streams.errors import SettingsError
 from streams.tokenizer.description import Description, describe, rebuild, tokenizer_id
 from streams.tokenizer.token_text import token_bytes
 
-Bos = Literal["auto", "always", "never"]
+Bos = Literal["auto", "always", "never", "prefer"]
 BOS_POLICIES: tuple[Bos, ...] = get_args(Bos)
 
 
@@ -39,9 +39,11 @@ class Tokenizer:
     def bos_id(self, policy: Bos) -> int | None:
         """Return the id to put before every row, None for none.
 
-        "auto" does as the tokenizer does by itself. Raises SettingsError if the policy cannot be
-        followed.
+        "auto" does as the tokenizer does by itself; "prefer" puts a BOS if there is one. Raises
+        SettingsError if the policy cannot be followed.
         """
+        if policy == "prefer":
+            policy = "always" if "bos" in self.names and not self.opening else "auto"
         if policy == "never":
             return None
         if policy == "always":

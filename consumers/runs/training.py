@@ -1,0 +1,116 @@
+"""What a dictionary's metadata says about how it was trained."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from consumers.runs.specs import DictionarySpec, SourceSpec
+
+Released = Callable[[str, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a dictionary was trained, in SAELens' terms; None or empty for what is not said.
+
+    prepend_bos: rows began with a BOS. context: tokens per row. positions: start, stop and step of
+    the only positions of a row that it saw. excluded: token ids that it never saw, True for all
+    special ones. separate: each document had rows of its own. model, dataset: their names. reads,
+    writes: the hooks of a transcoder. sparsity: non-zeros per token that it was published with.
+    """
+
+    prepend_bos: bool | None = None
+    context: int | None = None
+    positions: tuple[int | None, ...] = ()
+    excluded: bool | tuple[int, ...] = False
+    separate: bool | None = None
+    model: str | None = None
+    dataset: str | None = None
+    reads: str | None = None
+    writes: str | None = None
+    sparsity: float | None = None
+
+
+def training_of(metadata: Mapping[str, Any]) -> Training:
+    """Return what metadata says; what has the wrong type there says nothing."""
+    positions = metadata.get("seqpos_slice")
+    excluded = metadata.get("exclude_special_tokens")
+    if isinstance(excluded, list | tuple):
+        excluded = tuple(i for i in excluded if type(i) is int)
+    return Training(
+        prepend_bos=_of(bool, metadata, "prepend_bos"),
+        context=_positive(metadata.get("context_size")),
+        positions=_slice(positions) if isinstance(positions, list | tuple) else (),
+        excluded=excluded if isinstance(excluded, bool | tuple) else False,
+        separate=_of(bool, metadata, "disable_concat_sequences"),
+        model=_of(str, metadata, "model_name"),
+        dataset=_of(str, metadata, "dataset_path"),
+        reads=_of(str, metadata, "hook_name"),
+        writes=_of(str, metadata, "hook_name_out"),
+        sparsity=_sparsity(metadata),
+    )
+
+
+def trainings(sources: Iterable[SourceSpec], released: Released) -> dict[str, Training]:
+    """Return what the dictionaries among the sources say, by name, from their configuration alone.
+
+    released: metadata for (release, id) of a dictionary that is no folder. What cannot be read says
+    nothing here, and is refused when it is loaded.
+    """
+    found = {}
+    for source in sources:
+        if not isinstance(source, DictionarySpec):
+            continue
+        if source.path:
+            found[source.name] = training_of(_metadata(Path(source.path)))
+        elif source.release and source.id:
+            found[source.name] = training_of(released(source.release, source.id))
+    return found
+
+
+def agreed_bos(found: Mapping[str, Training]) -> bool | None:
+    """Return whether rows begin with a BOS as all say that say something; None otherwise."""
+    said = {one.prepend_bos for one in found.values()} - {None}
+    return next(iter(said)) if len(said) == 1 else None
+
+
+def _metadata(folder: Path) -> Mapping[str, Any]:
+    """Return the metadata of a SAELens folder, which lay beside everything else before version 6.
+
+    Those folders mean a BOS where they say nothing.
+    """
+    try:
+        found = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    inner = found.get("metadata")
+    if isinstance(inner, dict):
+        return inner
+    return {"prepend_bos": True, **found} if "sae_lens_version" not in found else found
+
+
+def _of(kind: type, metadata: Mapping[str, Any], key: str) -> Any:
+    value = metadata.get(key)
+    return value if type(value) is kind else None
+
+
+def _positive(value: Any) -> int | None:
+    return value if type(value) is int and value > 0 else None
+
+
+def _slice(values: Iterable[Any]) -> tuple[int | None, ...]:
+    """Return the arguments of a slice, empty if it takes everything or is none."""
+    parts = tuple(values)
+    usable = 0 < len(parts) <= 3 and all(p is None or type(p) is int for p in parts)
+    return parts if usable and any(p is not None for p in parts) else ()
+
+
+def _sparsity(metadata: Mapping[str, Any]) -> float | None:
+    for key in ("l0", "average_l0", "mean_l0"):
+        if isinstance(value := metadata.get(key), int | float) and value > 0:
+            return float(value)
+    return None
