@@ -19,6 +19,7 @@ from millrace.sampling import choice, sample_rows, settled_spec
 from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError, SnapshotError
+from streams.lost_input import expect_whole
 from streams.plan import Plan, make_plan
 from streams.run_catalog import expect_new, get_run, put_run
 from streams.snapshot import RunManifest
@@ -90,7 +91,10 @@ def _prepared(client: Client, settings: "Settings") -> "TorchEngine":
     spec = settled_spec(client, settings)
     if spec.model.path.startswith("/") and not Path(spec.model.path).is_dir():
         raise ModelError(f"there is no model folder {spec.model.path}: check the name")
-    corpus = _sealed(client, settings) or corpus_to_be(client, settings)
+    sealed = _sealed(client, settings)
+    if sealed is not None:
+        expect_whole(client, sealed.name)
+    corpus = sealed or corpus_to_be(client, settings)
     with spinner("loading the model and its dictionaries"):
         from consumers.runs.creation import prepare_run
 

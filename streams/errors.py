@@ -74,6 +74,10 @@ class TooManyRefusedError(StreamError):
     """A run has its final snapshot, but more of its batches were refused than its limits allow."""
 
 
+class LostBatchError(SnapshotError):
+    """Batches whose tokens a snapshot needs have been deleted from their corpus."""
+
+
 class RecordError(StreamError):
     """A record that cannot be processed, whatever we do: it becomes a dead letter."""
 
@@ -129,4 +133,11 @@ class StallError(StreamError):
 
 
 class LostInputError(StreamError):
-    """The input that a state still needs has been deleted from the log."""
+    """The input that a state still needs has been deleted from the log.
+
+    for_good: whether that is certain, so that nothing can be done but to start a new run.
+    """
+
+    def __init__(self, what: str, *, for_good: bool = False) -> None:
+        super().__init__(what)
+        self.for_good = for_good

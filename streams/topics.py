@@ -9,6 +9,8 @@ SNAPSHOTS = TopicSpec("snapshots", partitions=1, compacted=True)
 DEAD_LETTERS = TopicSpec("dead-letters", partitions=1, max_record_bytes=64 * 2**20)
 SHARED = (CORPORA, RUNS, SNAPSHOTS, DEAD_LETTERS)
 
+TOKENS, PARTIALS = "tokens.", "partials."
+
 KIND = "kind"
 SEQUENCE = "sequence"
 
@@ -22,12 +24,12 @@ SNAPSHOT_REQUEST = b"snapshot-request"
 
 def tokens(corpus: str, partitions: int) -> TopicSpec:
     """Return the topic of a corpus's token batches."""
-    return TopicSpec(f"tokens.{corpus}", partitions)
+    return TopicSpec(f"{TOKENS}{corpus}", partitions)
 
 
 def partials(run: str, shards: int, max_record_bytes: int) -> TopicSpec:
     """Return the topic between a run's activation and aggregator agents, a partition per shard."""
-    return TopicSpec(f"partials.{run}", shards, max_record_bytes=max_record_bytes)
+    return TopicSpec(f"{PARTIALS}{run}", shards, max_record_bytes=max_record_bytes)
 
 
 def activations_app(run: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from consumers.health.dead_letters import printable
 from consumers.health.durations import duration
+from consumers.health.missing import lost_input
 from consumers.health.watching import Reading, readings
 from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
@@ -106,6 +107,11 @@ def run_status(
         finished = final_manifest(client, plan) is not None
     except SnapshotFailedError as error:
         failed = error.why
+    there = client.topics()
+    corpus_there = topics.tokens(run.corpus, 1).name in there
+    if failed is None and corpus_there and topics.partials(run.name, 1, 0).name in there:
+        lost = lost_input(client, plan)
+        failed = None if lost is None else str(lost)
     sides = _sides(client, run)
     if seconds > 0 and not (finished or failed) and any(side.lag for side in sides):
         sides = _with_rates(client, run, sides, seconds, sleep, clock)
@@ -116,7 +122,7 @@ def run_status(
         finished=finished,
         failed=failed,
         corpus=run.corpus,
-        corpus_on_broker=topics.tokens(run.corpus, 1).name in client.topics(),
+        corpus_on_broker=corpus_there,
         model=run.model.location,
         dtype=run.model.dtype,
         sources=tuple(SourceStatus(s.name, s.kind, s.hook, s.components) for s in run.sources),
@@ -223,6 +229,8 @@ def status_lines(status: RunStatus) -> Iterator[str]:
     yield (
         f"{status.clusters:,} clusters, k={status.k}, {status.shards} shards, store {status.store}"
     )
+    if status.failed is not None:
+        yield printable(f"cannot be finished: {status.failed}")
     for side in status.sides:
         yield f"{side.side}: {_side_says(side, status)}"
     for snapshot in status.snapshots:

@@ -1,6 +1,6 @@
 """What is noticed of a worker that gets no further: pure values, fed by the watchdog."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from streams.partials import BucketState
@@ -55,6 +55,20 @@ def gaps(states: Iterable[BucketState]) -> Iterator[Gap]:
             last = int(state.chain[partition])
             if last + 1 < batches:
                 yield Gap(state.shard, state.bucket, partition, last, batches)
+
+
+def unreachable(
+    states: Iterable[BucketState], first: Mapping[int, int]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield shard, partition and sequence of what is missing and lies before the corpus' log.
+
+    first: the first sequence that is still in the log, for partitions that were cut.
+    """
+    for state in states:
+        for partition, sequence in first.items():
+            wanted = int(state.chain[partition]) + 1
+            if wanted < sequence and wanted != int(state.batches[partition]):
+                yield state.shard, partition, wanted
 
 
 def reached(states: Iterable[BucketState]) -> tuple[int, ...]:

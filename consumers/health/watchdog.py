@@ -1,20 +1,26 @@
-"""Ends a worker that has work and gets no further, and names chains that nobody will complete."""
+"""Ends a worker that has work and gets no further, and names chains that nobody will complete.
+
+A worker whose input was deleted ends, too: it would have nothing left to read and no lag.
+"""
 
 import asyncio
 import logging
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mode import Service
 
+from consumers.health.corpus_log import first_sequence, offset_of
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress, Standing
-from consumers.health.stall import Gap, Stall, gaps, reached
+from consumers.health.stall import Gap, Stall, gaps, reached, unreachable
 from consumers.health.watching import Reading, readings
 from streams import topics
-from streams.errors import BrokerError, StallError
+from streams.errors import BrokerError, LostInputError, StallError
+from streams.lost_input import deleted
 from streams.partials import BucketState
 from streams.plan import Plan
 from streams.transport.client import Client
@@ -32,12 +38,24 @@ _POLL_SECONDS = 5.0
 class Watched:
     """What a watchdog looks at: the input of an app, what it handled of it, its shards' states.
 
-    Its functions are called in the event loop of the app.
+    Its functions are called in the event loop of the app. ends_at_gap: whether a chain that nobody
+    will complete ends the worker, as it must where the activation side, which has to be stopped
+    for a repair, is in the same process.
     """
 
     topic: str
     handled: Callable[[], int]
     shards: Callable[[], Shards]
+    ends_at_gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How far the app and the activation side are; the first sequences of partitions cut since."""
+
+    ours: Readings
+    activations: Readings
+    first: Mapping[int, int]
 
 
 class Watchdog(Service):
@@ -72,7 +90,7 @@ class Watchdog(Service):
     @Service.task
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        seen: tuple[Readings, Readings] | None = None
+        seen: _Seen | None = None
         while True:
             await self.sleep(self._poll)
             if self.should_stop:
@@ -83,7 +101,7 @@ class Watchdog(Service):
             except BrokerError as error:
                 log.warning("The watchdog cannot see how far the groups are: %s", error)
             if seen is not None:
-                self._look(self._clock(), *seen)
+                await self._look(self._clock(), seen)
 
     async def on_stop(self) -> None:
         """Let go of the broker, once nobody reads from it."""
@@ -91,28 +109,44 @@ class Watchdog(Service):
             self._thread.submit(self._close)
         self._thread.shutdown(wait=False)
 
-    def _read(self) -> tuple[Readings, Readings]:
+    def _read(self) -> _Seen:
         """Return how far our group has come in its input, and the activation side in the corpus."""
         if self._client is None:
             self._client = connect(self._app.address)
-        run = self._plan.run
-        corpus = topics.tokens(run.corpus, run.partitions).name
-        return (
-            readings(self._client, self._app.conf.id, self._watched.topic),
-            readings(self._client, topics.activations_app(run.name), corpus),
-        )
+        app = topics.activations_app(self._plan.run.name)
+        ours = readings(self._client, self._app.conf.id, self._watched.topic)
+        activations = readings(self._client, app, self._corpus)
+        first = {}
+        for partition, reading in activations.items():
+            if reading.start > 0:
+                found = first_sequence(self._client, self._corpus, partition, reading.start)
+                first[partition] = sys.maxsize if found is None else found
+        return _Seen(ours, activations, first)
 
-    def _look(self, now: float, ours: Readings, activations: Readings) -> None:
+    @property
+    def _corpus(self) -> str:
+        return topics.tokens(self._plan.run.corpus, self._plan.run.partitions).name
+
+    async def _look(self, now: float, seen: _Seen) -> None:
+        ours, activations = seen.ours, seen.activations
         topic, shards = self._watched.topic, self._watched.shards()
-        assigned = {tp.partition for tp in self._app.consumer.assignment() if tp.topic == topic}
+        tps = [tp for tp in self._app.consumer.assignment() if tp.topic == topic]
+        assigned = {tp.partition for tp in tps}
+        for tp in tps:
+            # What was read is older than where we are, so this is no false alarm.
+            wanted, start = self._app.delivery.next_offset(tp), ours[tp.partition].start
+            if wanted is not None and wanted < start:
+                self._app.fatal(deleted(topic, tp.partition, f"offset {wanted}", start))
+                return
         lag = {partition: ours[partition].lag for partition in sorted(assigned)}
         chains = {shard: reached(states) for shard, states in shards.items()}
         self._progress.stands(id(self), Standing(self._app.conf.id, topic, lag, chains))
         self._check_stall(now, {p: ours[p] for p in assigned or ours})
-        missing = [gap for states in shards.values() for gap in gaps(states)]
-        self._check_chains(
-            now,
-            [g for g in missing if ours[g.shard].lag == 0 == activations[g.partition].lag],
+        done = [states for shard, states in shards.items() if ours[shard].lag == 0]
+        missing = [gap for states in done for gap in gaps(states)]
+        lost = [place for states in done for place in unreachable(states, seen.first)]
+        await self._check_chains(
+            now, [g for g in missing if activations[g.partition].lag == 0], lost
         )
 
     def _check_stall(self, now: float, found: Readings) -> None:
@@ -128,12 +162,35 @@ class Watchdog(Service):
                 )
             )
 
-    def _check_chains(self, now: float, found: Sequence[Gap]) -> None:
-        self._incomplete = self._incomplete.after(now, len(found), tuple(found))
-        if self._incomplete.lasts(now):
-            for gap in found:
-                log.error("%s", gap.sentence(self._plan.run.name))
-            self._incomplete = Stall(self._incomplete.limit)
+    async def _check_chains(
+        self, now: float, found: Sequence[Gap], lost: Sequence[tuple[int, int, int]]
+    ) -> None:
+        missing = len(found) + len(lost)
+        self._incomplete = self._incomplete.after(now, missing, (*found, *lost))
+        if not self._incomplete.lasts(now):
+            return
+        self._incomplete = Stall(self._incomplete.limit)
+        wanted = {(partition, sequence) for _, partition, sequence in lost}
+        wanted |= {(gap.partition, gap.last + 1) for gap in found}
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, self._expect_there, wanted)
+        except LostInputError as error:
+            self._app.fatal(error)
+            return
+        except BrokerError as error:
+            log.warning("Whether the corpus still holds what is missing cannot be seen: %s", error)
+            return
+        for gap in found:
+            log.error("%s", gap.sentence(self._plan.run.name))
+        if found and self._watched.ends_at_gap:
+            self._app.fatal(StallError(found[0].sentence(self._plan.run.name)))
+
+    def _expect_there(self, wanted: Iterable[tuple[int, int]]) -> None:
+        """Raise LostInputError unless batches at (partition, sequence) are there or are to come."""
+        assert self._client is not None
+        for partition, sequence in sorted(wanted):
+            offset_of(self._client, self._corpus, partition, sequence)
 
     def _close(self) -> None:
         if self._client is not None:

@@ -8,11 +8,16 @@ from streams.transport.client import Client
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How far a group has come in a partition: offsets of the first record kept, of the first one
-    that is not acknowledged, and behind the last."""
+    that is not acknowledged, which may be gone, and behind the last."""
 
     start: int
-    at: int
+    acknowledged: int
     end: int
+
+    @property
+    def at(self) -> int:
+        """The first record kept that is not acknowledged."""
+        return max(self.acknowledged, self.start)
 
     @property
     def lag(self) -> int:
@@ -24,7 +29,7 @@ def readings(client: Client, group: str, topic: str) -> dict[int, Reading]:
     """Return how far a group has acknowledged each partition of a topic."""
     committed = client.committed(group, topic)
     starts, ends = client.starts(topic), client.ends(topic)
-    return {p: Reading(starts[p], max(committed.get(p, 0), starts[p]), ends[p]) for p in ends}
+    return {p: Reading(starts[p], committed.get(p, 0), ends[p]) for p in ends}
 
 
 def lag(client: Client, group: str, topic: str) -> tuple[int, int]:

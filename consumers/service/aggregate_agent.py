@@ -105,9 +105,18 @@ class _Taken:
 
 
 def aggregates_app(
-    plan: Plan, broker: str, options: AppOptions, progress: Progress, limits: Limits = Limits()
+    plan: Plan,
+    broker: str,
+    options: AppOptions,
+    progress: Progress,
+    limits: Limits = Limits(),
+    *,
+    ends_at_gap: bool = False,
 ) -> ExactApp:
-    """Return the app that folds a run's partials into per-cluster state and writes snapshots."""
+    """Return the app that folds a run's partials into per-cluster state and writes snapshots.
+
+    ends_at_gap: whether a chain that nobody will complete ends it; by default it is named.
+    """
     app = create_app(topics.aggregates_app(plan.run.name), broker, options=options)
     table = durable_table(app, "buckets", plan.run.shards)
     writer = ShardWriter(plan, broker, app.fatal, progress)
@@ -144,7 +153,7 @@ def aggregates_app(
 
     app.agent(raw_topic(app, partials), name="aggregate")(aggregate)
     app.add_dependency(writer)
-    watched = Watched(partials, lambda: refusals.breaker.records, shards.states)
+    watched = Watched(partials, lambda: refusals.breaker.records, shards.states, ends_at_gap)
     app.add_dependency(Watchdog(app, plan, watched, limits, progress))
     return app
 

@@ -4,30 +4,17 @@ Batches that some buckets have already are duplicates to them, so going back too
 never results.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from consumers.aggregation.overlay import bucket_key
-from consumers.aggregation.shards import check_state, new_bucket
+from consumers.health.corpus_log import offset_of
+from consumers.health.missing import Missing, first_missing, lost_input, stored_states
 from consumers.health.watching import readings
-from consumers.snapshots.samples import sequence_of
-from streams import codec, topics
-from streams.catalog import read_compacted
+from streams import topics
 from streams.errors import BrokerError, RunError
-from streams.partials import BucketState
 from streams.plan import Plan
 from streams.run_catalog import expect_corpus
 from streams.transport.client import Client
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """The first sequence of a source partition that some bucket lacks; the end record's counts."""
-
-    partition: int
-    sequence: int
-    shard: int
-    bucket: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +30,10 @@ def repair(client: Client, plan: Plan) -> tuple[Rewound, ...]:
     """Rewind the activation side to what the aggregate side lacks; return what was done.
 
     What the activation side has not acknowledged yet comes without that. Raises RunError while it
-    has members, or if the corpus no longer holds what is missing.
+    has members, or if what is missing was deleted.
     """
+    if (lost := lost_input(client, plan)) is not None:
+        raise RunError(str(lost)) from lost
     group = topics.activations_app(plan.run.name)
     corpus = topics.tokens(plan.run.corpus, plan.run.partitions).name
     lacking = first_missing(plan, stored_states(client, plan))
@@ -55,42 +44,12 @@ def repair(client: Client, plan: Plan) -> tuple[Rewound, ...]:
     found = []
     for missing in lacking:
         before = read[missing.partition].at
-        offset = _offset(client, corpus, missing)
+        offset = offset_of(client, corpus, missing.partition, missing.sequence)
         if offset < before:
             found.append(Rewound(missing, offset, before))
     if found:
         _rewind(client, group, {(corpus, r.missing.partition): r.offset for r in found})
     return tuple(found)
-
-
-def stored_states(client: Client, plan: Plan) -> Iterator[BucketState]:
-    """Yield the states of all buckets as the changelog holds them; a missing one has seen nothing.
-
-    Raises RecordError if an entry is not a state of this run.
-    """
-    run = plan.run
-    entries = read_compacted(client, topics.changelog(run.name, run.shards, 0).name)
-    for shard in range(run.shards):
-        for bucket in plan.buckets_of(shard):
-            value = entries.get(bucket_key(shard, bucket))
-            state = new_bucket(plan, shard, bucket)
-            if value is not None:
-                state = codec.decode(BucketState, value)
-                check_state(plan, state)
-            yield state
-
-
-def first_missing(plan: Plan, states: Iterable[BucketState]) -> list[Missing]:
-    """Return the smallest missing sequence of every source partition that lacks one."""
-    found: dict[int, Missing] = {}
-    for state in states:
-        for partition in range(plan.run.partitions):
-            sequence = int(state.chain[partition]) + 1
-            known = found.get(partition)
-            if sequence == int(state.batches[partition]) or (known and known.sequence <= sequence):
-                continue
-            found[partition] = Missing(partition, sequence, state.shard, state.bucket)
-    return [found[partition] for partition in sorted(found)]
 
 
 def lines(done: tuple[Rewound, ...], plan: Plan, client: Client) -> Iterator[str]:
@@ -118,21 +77,6 @@ def _unread(client: Client, plan: Plan) -> int:
     topic = topics.partials(plan.run.name, plan.run.shards, 0).name
     found = readings(client, topics.aggregates_app(plan.run.name), topic)
     return sum(reading.lag for reading in found.values())
-
-
-def _offset(client: Client, corpus: str, missing: Missing) -> int:
-    """Return where the first record of a sequence stands, which is the one that counts."""
-    end = client.ends(corpus)[missing.partition]
-    for record in client.read(corpus, missing.partition):
-        if sequence_of(record) == missing.sequence:
-            return record.offset
-    kept = client.starts(corpus)[missing.partition]
-    if kept > 0:
-        raise RunError(
-            f"{corpus}, partition {missing.partition}: batch {missing.sequence} is missing and no "
-            f"longer in the log, which begins at offset {kept}: start a new run"
-        )
-    return end  # not produced yet
 
 
 def _rewind(client: Client, group: str, offsets: Mapping[tuple[str, int], int]) -> None:

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from consumers.activations.engine import Engine
@@ -14,9 +15,10 @@ from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.service.warming import warm_up
+from consumers.snapshots.giving_up import fail_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.app import AppOptions, serve
-from streams.errors import BrokerError, SnapshotFailedError
+from streams.errors import BrokerError, LostInputError, SnapshotFailedError
 from streams.plan import Plan
 from streams.snapshot import RunManifest
 from streams.timeouts import timeouts
@@ -71,14 +73,32 @@ def serve_run(
         )
     for _ in range(crew.aggregates):
         made = options(plan, session, last_resort, limits)
-        apps.append(aggregates_app(plan, broker, made, progress, limits))
+        # Beside activation workers nobody could repair a gap, who have to be stopped for that.
+        ends_at_gap = until_final and crew.activations > 0
+        apps.append(aggregates_app(plan, broker, made, progress, limits, ends_at_gap=ends_at_gap))
     with last_resort, Watch(plan, broker, progress, active=until_final) as watch:
-        asyncio.run(
-            serve(apps, lambda: watch.done, _TICK_SECONDS, stopping=lambda: last_resort.leave(1))
-        )
+        try:
+            asyncio.run(
+                serve(
+                    apps, lambda: watch.done, _TICK_SECONDS, stopping=lambda: last_resort.leave(1)
+                )
+            )
+        except LostInputError as error:
+            if error.for_good:
+                _declare_failed(plan, broker, error)
+            raise
     if watch.failed is not None:
         raise watch.failed
     return watch.final
+
+
+def _declare_failed(plan: Plan, broker: str, error: LostInputError) -> None:
+    """Let everybody know who waits for the run; one that cannot be told will see it by itself."""
+    try:
+        with closing(connect(broker)) as client:
+            fail_run(client, plan, str(error))
+    except BrokerError as unheard:
+        log.warning("Nobody was told that run %s has failed: %s", plan.run.name, unheard)
 
 
 def options(

@@ -15,7 +15,8 @@ from consumers.snapshots.tables import sample_keys, table_of
 from streams import codec, topics
 from streams.arrays import I64, AnyArray
 from streams.corpus import TokenBatch
-from streams.errors import RecordError, SnapshotError
+from streams.errors import LostBatchError, RecordError
+from streams.lost_input import corpus_advice
 from streams.snapshot import SAMPLES
 from streams.transport.client import Client, StoredRecord
 
@@ -29,7 +30,7 @@ def sample_tables(
 ) -> Iterator[pa.Table]:
     """Yield the samples at places, which are sorted and each there once.
 
-    Raises SnapshotError if the corpus no longer holds one.
+    Raises LostBatchError if the corpus no longer holds one.
     """
     waiting: list[pa.Table] = []
     for found in _tables(client, corpus, partition, sequence, row):
@@ -66,7 +67,7 @@ def _tables(
 def batches_at(client: Client, corpus: str, partition: int, sequences: I64) -> Iterator[TokenBatch]:
     """Yield the batches of a partition at rising sequences.
 
-    Raises SnapshotError if the corpus no longer holds one.
+    Raises LostBatchError if the corpus no longer holds one.
     """
     ahead = 0  # of the offsets over the sequences, at least
     for stretch in np.split(sequences, np.flatnonzero(np.diff(sequences) > _STRETCH) + 1):
@@ -107,9 +108,10 @@ def _decoded(record: StoredRecord, partition: int) -> TokenBatch | None:
     return batch if stands else None
 
 
-def _lost(corpus: str, partition: int, sequence: int) -> SnapshotError:
-    return SnapshotError(
-        f"corpus {corpus} no longer holds batch {sequence} of partition {partition}"
+def _lost(corpus: str, partition: int, sequence: int) -> LostBatchError:
+    return LostBatchError(
+        f"corpus {corpus} no longer holds batch {sequence} of partition {partition}: "
+        f"{corpus_advice(corpus)}"
     )
 
 

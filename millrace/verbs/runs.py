@@ -56,6 +56,7 @@ def create(
     from millrace.sampling import choice, sample_rows, settled_spec
     from millrace.settings import origins
     from streams.catalog import get_corpus
+    from streams.lost_input import expect_whole
     from streams.run_catalog import put_run
     from streams.runs import run_id
     from streams.store import open_store
@@ -71,6 +72,7 @@ def create(
     open_store(chosen.store)
     client = connect(chosen.broker)
     record = get_corpus(client, chosen.corpus.name)
+    expect_whole(client, record.name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     spec = settled_spec(client, chosen)
     made = create_run(spec, record, now, sample_rows(client, chosen, spec))

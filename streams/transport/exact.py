@@ -14,6 +14,7 @@ from mode import ServiceT
 from mode.utils.futures import notify
 
 from streams.errors import LostInputError
+from streams.lost_input import deleted
 from streams.transport.partition import Partition
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class StartPositions(Protocol):
         """Drop what was not flushed, read the table anew: it is recovered, no record came yet."""
 
     def start(self, tp: TP) -> int | None:
-        """Return the first offset to deliver; None: the committed one, else the log's start."""
+        """Return the first offset to deliver; None: the committed one, else 0."""
 
 
 class _Positioned(Protocol):
@@ -75,7 +76,8 @@ class ExactConsumer(_Base):
         for tp in tps:
             wanted = positions.start(tp) if positions is not None else None
             wanted = committed.get(tp) if wanted is None else wanted
-            starts[tp] = first[tp] if wanted is None else wanted
+            # Not where the log begins: what was deleted before anybody read it is missing, too.
+            starts[tp] = 0 if wanted is None else wanted
             _check_log(tp, starts[tp], first[tp], end[tp])
         await self.seek_wait(starts)
         for tp, offset in starts.items():
@@ -176,6 +178,11 @@ class ExactConsumer(_Base):
         """Admit no record any more; those that were admitted are acknowledged as ever."""
         self._admitting = False
 
+    def next_offset(self, tp: TP) -> int | None:
+        """Return the offset that is to be processed next, None before the assignment has begun."""
+        source = self._sources.get(tp)
+        return None if source is None else source.next_in
+
     def is_ours(self, message: Message) -> bool:
         """Tell whether this assignment handed the record over."""
         source = self._sources.get(message.tp)
@@ -237,8 +244,10 @@ def _name(tp: TP) -> str:
 
 
 def _check_log(tp: TP, wanted: int, first: int, end: int) -> None:
-    if not first <= wanted <= end:
+    if wanted < first:
+        raise deleted(tp.topic, tp.partition, f"offset {wanted}", first)
+    if wanted > end:
         raise LostInputError(
-            f"{_name(tp)}: offset {wanted} is needed, but the log holds {first} to {end}; its "
-            "records were deleted or the topic was made anew, so start a new run"
+            f"{_name(tp)}: offset {wanted} is needed, but the log holds {first} to {end}: somebody "
+            "made the topic anew or the broker lost records, so start a new run"
         )

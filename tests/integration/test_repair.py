@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from consumers.health.limits import Limits
+from consumers.health.missing import first_missing, stored_states
 from consumers.health.watching import readings
-from consumers.service.repair import Rewound, first_missing, lines, repair, stored_states
+from consumers.service.repair import Rewound, lines, repair
 from streams import topics
 from streams.errors import RunError
 from streams.transport.memory_broker import broker, forget

@@ -46,6 +46,7 @@ class Below:
         self.sought: list[tuple[TP, int]] = []
         self.heard: list[str] = []
         self.refuses_commits = False
+        self.first = 3
 
     def assignment(self) -> set[TP]:
         return self.assigned_tps
@@ -58,7 +59,7 @@ class Below:
         return {tp: self.group[tp] for tp in tps}
 
     async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
-        return dict.fromkeys(tps, 3)
+        return dict.fromkeys(tps, self.first)
 
     async def highwaters(self, *tps: TP) -> dict[TP, int]:
         return dict.fromkeys(tps, 50)
@@ -259,9 +260,10 @@ class Positions:
         return self.starts[tp]
 
 
-def test_a_partition_starts_where_its_state_is_else_at_its_commit_else_at_the_log_start() -> None:
+def test_a_partition_starts_where_its_state_is_else_at_its_commit_else_at_the_first() -> None:
     async def work() -> None:
         given = consumer()
+        given.first = 0
         given.group = {FIRST: 20, SECOND: 20}
         given.app.positions = Positions(given, {FIRST: 7, SECOND: None})
         await given.perform_seek()
@@ -269,8 +271,9 @@ def test_a_partition_starts_where_its_state_is_else_at_its_commit_else_at_the_lo
         assert given.sought == [(FIRST, 7), (SECOND, 20)]
         given.group[SECOND] = None
         await given.perform_seek()
-        assert given.sought[2:] == [(FIRST, 7), (SECOND, 3)]
-        assert {tp: s.next_out for tp, s in given._sources.items()} == {FIRST: 7, SECOND: 3}
+        assert given.sought[2:] == [(FIRST, 7), (SECOND, 0)]
+        assert {tp: s.next_out for tp, s in given._sources.items()} == {FIRST: 7, SECOND: 0}
+        assert [given.next_offset(tp) for tp in (FIRST, SECOND)] == [7, 0]
 
     run(work())
 
@@ -278,9 +281,21 @@ def test_a_partition_starts_where_its_state_is_else_at_its_commit_else_at_the_lo
 def test_without_state_a_partition_starts_at_its_commit() -> None:
     async def work() -> None:
         given = consumer()
-        given.group = {FIRST: 20, SECOND: None}
+        given.group = {FIRST: 20, SECOND: 3}
         await given.perform_seek()
         assert given.sought == [(FIRST, 20), (SECOND, 3)]
+
+    run(work())
+
+
+def test_a_log_whose_beginning_was_deleted_before_anybody_read_it_is_named() -> None:
+    async def work() -> None:
+        given = consumer()
+        given.group = {FIRST: 20, SECOND: None}
+        with pytest.raises(LostInputError, match=r"offset 0 is needed.* begins at offset 3") as at:
+            await given.perform_seek()
+        assert at.value.for_good
+        assert given.next_offset(SECOND) is None
 
     run(work())
 
@@ -290,8 +305,9 @@ def test_a_start_that_the_log_does_not_hold_is_named_before_anything_is_read(sta
     async def work() -> None:
         given = consumer()
         given.app.positions = Positions(given, {FIRST: start, SECOND: 3})
-        with pytest.raises(LostInputError, match=f"offset {start} is needed"):
+        with pytest.raises(LostInputError, match=f"offset {start} is needed") as caught:
             await given.perform_seek()
+        assert caught.value.for_good == (start == 2)  # a log that is too short may be another one
         assert given.sought == []
         assert given._sources == {}
 
@@ -301,6 +317,7 @@ def test_a_start_that_the_log_does_not_hold_is_named_before_anything_is_read(sta
 def test_an_assignment_forgets_commits_of_the_one_before() -> None:
     async def work() -> None:
         given = consumer()
+        given.first = 0
         given.group = {FIRST: 20, SECOND: None}
         given._committed_offset = {FIRST: 44, SECOND: 44}
         await given.perform_seek()
