@@ -1,21 +1,23 @@
 """The content hash: equal for equal dashboard data, however it was computed and cut into files.
 
-SHA-256 over, table by table in the order of ``TABLES``: the table's name, then per column its name
-and type, the lengths of its lists or strings (int64) and its values, little end first. Rows stand
-in canonical order: by cluster, criterion and rank; samples by place and once each. No offset, time
-or worker enters it. A table is taken in piece by piece, so none has to be in memory whole.
+A table's hash is a SHA-256 over, column by column, its name, type and number of rows, the lengths
+of its lists or strings (int64) and its values, little end first. Rows stand in the order of the
+table's key. No offset, time or worker enters it. A table is taken in piece by piece, so none has
+to be in memory whole. The content is the hash over the hashes of the tables that a run names.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streams.column_types import type_name
 from streams.errors import SnapshotError
-from streams.snapshot import TABLES
+from streams.snapshot_tables import TABLES
 
 Piece: TypeAlias = pa.Table | pa.RecordBatch
 
@@ -27,55 +29,35 @@ class _Hash(Protocol):
     def digest(self) -> bytes: ...
 
 
-_SAMPLE_ORDER = [(name, "ascending") for name in ("partition", "sequence", "row")]
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """What a table holds: its number of rows, and the hash of its columns and rows."""
+
+    rows: int
+    hash: str
+
+
+def content_of(hashes: Mapping[str, str]) -> str:
+    """Return the content hash over the hashes of tables by their names, 64 hexadecimal digits."""
+    lines = "".join(f"{name}:{hashes[name]}\n" for name in sorted(hashes))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def content_hash(tables: Mapping[str, pa.Table]) -> str:
-    """Return the hash of a snapshot's tables, 64 hexadecimal digits.
+    """Return the content hash of tables that are in memory, whose rows are in order.
 
-    Raises SnapshotError if a table is missing or has other columns.
+    Raises SnapshotError if one that every run has is missing, or has other columns.
     """
-    pieces = {}
-    for name in TABLES:
-        if name not in tables:
-            raise _other_columns(name)
-        expect_columns(name, tables[name].schema)
-        pieces[name] = [canonical(name, tables[name])]
-    return hash_of_pieces(pieces)
+    hashes = {}
+    for name, form in TABLES.items():
+        if name not in tables or not tables[name].schema.equals(form.schema):
+            raise SnapshotError(f"the snapshot's table {name!r} is missing or has other columns")
+        hashes[name] = table_hash(form.schema, [tables[name]]).hash
+    return content_of(hashes)
 
 
-def hash_of_pieces(pieces: Mapping[str, Iterable[Piece]]) -> str:
-    """Return the same from each table's pieces, which come one by one in canonical order."""
-    lines = (f"{name}:{_hash_in_pieces(schema, pieces[name])}" for name, schema in TABLES.items())
-    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
-
-
-def expect_columns(name: str, schema: pa.Schema) -> None:
-    """Raise SnapshotError unless a schema is that of the table ``name``."""
-    if not schema.equals(TABLES[name]):
-        raise _other_columns(name)
-
-
-def _other_columns(name: str) -> SnapshotError:
-    return SnapshotError(f"the snapshot's table {name!r} is missing or has other columns")
-
-
-def canonical(name: str, table: pa.Table) -> pa.Table:
-    """Return a table in its canonical order; only samples, which shards share, are ever changed."""
-    if name != "samples" or not len(table):
-        return table
-    table = table.sort_by(_SAMPLE_ORDER)
-    columns = [table[key].to_numpy() for key, _ in _SAMPLE_ORDER]
-    first = np.r_[True, np.logical_or.reduce([c[1:] != c[:-1] for c in columns])]
-    return table if first.all() else table.filter(pa.array(first))
-
-
-def table_hash(table: pa.Table) -> str:
-    """Return the hash of one table in the order it is in."""
-    return _hash_in_pieces(table.schema, [table])
-
-
-def _hash_in_pieces(schema: pa.Schema, pieces: Iterable[Piece]) -> str:
+def table_hash(schema: pa.Schema, pieces: Iterable[Piece]) -> Hashed:
+    """Return the hash of a table from its pieces, which come one by one in the table's order."""
     streams = [[hashlib.sha256() for _ in range(_depth(field.type))] for field in schema]
     rows = 0
     for piece in pieces:
@@ -85,15 +67,10 @@ def _hash_in_pieces(schema: pa.Schema, pieces: Iterable[Piece]) -> str:
                 _feed(hashes, chunk)
     digest = hashlib.sha256()
     for field, hashes in zip(schema, streams, strict=True):
-        digest.update(f"{field.name} {_name(field.type)} {rows}\n".encode())
+        digest.update(f"{field.name} {type_name(field.type)} {rows}\n".encode())
         for each in hashes:
             digest.update(each.digest())
-    return digest.hexdigest()
-
-
-def _name(kind: pa.DataType) -> str:
-    """Return a type's name; Arrow's own depends on which file format it has been through."""
-    return f"list {kind.value_type}" if pa.types.is_list(kind) else str(kind)
+    return Hashed(rows, digest.hexdigest())
 
 
 def _depth(kind: pa.DataType) -> int:

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streams.errors import SnapshotFailedError
 
-VERSION = 1
+VERSION = 2
 _MOST_CHARACTERS = 1000
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from streams.errors import SnapshotError
 from streams.failed_manifest import find_failed
 from streams.names import is_name
-from streams.snapshot import TABLES, run_manifest
+from streams.snapshot import run_manifest
+from streams.snapshot_tables import TABLES
 from streams.store import Store
 
 MANIFEST = "manifest.json"

@@ -6,18 +6,19 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streams.content import expect_columns
 from streams.drafts import draft
 from streams.errors import DamagedPartError, SnapshotError, StoreError
 from streams.failed_manifest import FailedManifest
 from streams.parquet import ParquetEncoder
-from streams.snapshot import TABLES, PartFile, RunManifest, run_manifest, to_json
+from streams.snapshot import RunManifest, run_manifest, to_json
+from streams.snapshot_tables import TABLES
+from streams.table_entry import PartFile, TableEntry, find_entry
 
 _CHECKED_BYTES = 64 * 1024
 _BLOCK_BYTES = 2**20
@@ -63,22 +64,30 @@ def check_store(address: str) -> None:
 
 
 def write_part(
-    store: Store, run: str, name: str, shard: int, table: pa.Table | Iterable[pa.Table]
+    store: Store,
+    run: str,
+    name: str,
+    shard: int,
+    table: pa.Table | Iterable[pa.Table],
+    *,
+    schema: pa.Schema | None = None,
+    folder: str = "parts",
 ) -> PartFile:
     """Write one table of one shard; the file is named after its content and appears whole.
 
-    Of a table that comes in pieces, only one piece at a time is in memory.
+    schema: by default that of the snapshot's table ``name``. folder: in the run's. Of a table that
+    comes in pieces, only one piece at a time is in memory.
     """
     stem = f"{name}-{shard:04d}"
-    rows, encoder = 0, ParquetEncoder(TABLES[name])
-    with draft(store.files, store.path(run, "parts", stem)) as made:
+    rows, encoder = 0, ParquetEncoder(TABLES[name].schema if schema is None else schema)
+    with draft(store.files, store.path(run, folder, stem)) as made:
         for piece in [table] if isinstance(table, pa.Table) else table:
             rows += len(piece)
             made.add(encoder.add(piece))
             del piece  # or it stays while the next one is made
         made.add(encoder.end())
         digest = made.digest.hexdigest()
-        relative = posixpath.join("parts", f"{stem}-{digest[:16]}.parquet")
+        relative = posixpath.join(folder, f"{stem}-{digest[:16]}.parquet")
         made.path = store.path(run, relative)
     return PartFile(name, relative, rows, made.size, digest)
 
@@ -117,47 +126,92 @@ def read_manifest(path: str) -> RunManifest:
         raise SnapshotError(f"no snapshot at {path}: {error.strerror or error}") from error
 
 
+class Listed(Protocol):
+    """What lists tables and their files: a run manifest, or that of an attachment."""
+
+    @property
+    def store(self) -> str:
+        """Folder or address that the run's folder lies in."""
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+
+    @property
+    def tables(self) -> tuple[TableEntry, ...]:
+        """The tables."""
+
+    @property
+    def files(self) -> tuple[PartFile, ...]:
+        """Their files, each table's in the order of its rows."""
+
+
 def read_table(
-    manifest: RunManifest,
+    manifest: Listed,
     name: str,
     *,
     columns: Iterable[str] | None = None,
     filters: Any = None,
     check: bool = False,
 ) -> pa.Table:
-    """Return one table of a snapshot, all shards in order.
+    """Return one table, all files in order.
 
     filters: as pyarrow takes them, to read only the row groups that can match. check: compare each
-    file with its checksum first. Raises DamagedPartError if a file is missing or damaged, and
-    StoreError if the store cannot be read.
+    file with its checksum first. Raises DamagedPartError if a file is missing or damaged,
+    StoreError if the store cannot be read, and SnapshotError if there is no such table or column.
     """
+    schema = expected_schema(manifest, name)
     store = open_store(manifest.store)
-    wanted = list(columns) if columns is not None else None
+    wanted = list(columns) if columns is not None else schema.names
+    if absent := [column for column in wanted if column not in schema.names]:
+        raise SnapshotError(f"the table {name!r} has no column {absent[0]!r}")
     parts = []
     for part in _parts(manifest, name):
         with _opened(store, manifest, part, check=check) as file:
             parts.append(pq.read_table(file, columns=wanted, filters=filters))
-    if parts:
-        return pa.concat_tables(parts)
-    empty = TABLES[name].empty_table()
-    return empty if wanted is None else empty.select(wanted)
+    return pa.concat_tables(parts) if parts else schema.empty_table().select(wanted)
+
+
+def expected_schema(manifest: Listed, name: str) -> pa.Schema:
+    """Return the columns of a table as its manifest lists them; raises SnapshotError for none."""
+    entry = find_entry(manifest.tables, name)
+    if entry is None:
+        known = ", ".join(each.name for each in manifest.tables) or "none"
+        raise SnapshotError(f"there is no table {name!r} (there are: {known})")
+    return entry.schema
 
 
 def read_pieces(
-    manifest: RunManifest, name: str, *, size: int = 8192, check: bool = False
+    manifest: Listed,
+    name: str,
+    *,
+    columns: Iterable[str] | None = None,
+    size: int = 8192,
+    check: bool = False,
 ) -> list[Iterator[pa.RecordBatch]]:
-    """Return, per file of a table and in the order of shards, its rows in pieces of ``size``.
+    """Return, per file of a table, its rows in pieces of ``size``.
 
-    Nothing is read before it is asked for. check and errors: as for ``read_table``; a file with
-    other columns than the table's raises DamagedPartError, too.
+    Nothing is read before it is asked for. columns: in the order of the table's. check and errors:
+    as for ``read_table``; a file with other columns than the manifest lists raises
+    DamagedPartError, too.
     """
-    store = open_store(manifest.store)
-    parts = _parts(manifest, name)
-    return [_pieces(store, manifest, part, size, check=check) for part in parts]
+    store, schema = open_store(manifest.store), expected_schema(manifest, name)
+    wanted = None if columns is None else list(columns)
+    return [
+        _pieces(store, manifest, part, schema, wanted, size, check=check)
+        for part in _parts(manifest, name)
+    ]
 
 
 def _pieces(
-    store: Store, manifest: RunManifest, part: PartFile, size: int, *, check: bool
+    store: Store,
+    manifest: Listed,
+    part: PartFile,
+    schema: pa.Schema,
+    columns: list[str] | None,
+    size: int,
+    *,
+    check: bool,
 ) -> Iterator[pa.RecordBatch]:
     # Arrow's readers ahead of time would fetch the whole file, and decode it in threads that wait
     # for each other: slower, too.
@@ -165,19 +219,19 @@ def _pieces(
         _opened(store, manifest, part, check=check) as file,
         pq.ParquetFile(file, pre_buffer=False) as rows,
     ):
-        try:
-            expect_columns(part.table, rows.schema_arrow)
-        except SnapshotError as error:
-            raise DamagedPartError(part.path, str(error)) from error
-        yield from rows.iter_batches(size, use_threads=False)
+        if not rows.schema_arrow.equals(schema):
+            raise DamagedPartError(
+                part.path, f"{part.path} has other columns than it is listed with"
+            )
+        yield from rows.iter_batches(size, columns=columns, use_threads=False)
 
 
-def _parts(manifest: RunManifest, name: str) -> list[PartFile]:
+def _parts(manifest: Listed, name: str) -> list[PartFile]:
     return [part for part in manifest.files if part.table == name]
 
 
 @contextmanager
-def _opened(store: Store, manifest: RunManifest, part: PartFile, *, check: bool) -> Iterator[Any]:
+def _opened(store: Store, manifest: Listed, part: PartFile, *, check: bool) -> Iterator[Any]:
     path = store.path(manifest.run, part.path)
     if check:
         check_part(store, manifest.run, part)

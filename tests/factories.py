@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 
 from consumers.activations.engine import Activations
+from streams.content import Hashed
 from streams.corpus import TokenBatch, sample_key
 from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Model, RunRecord, Source
+from streams.snapshot import VERSION, RunManifest
+from streams.snapshot_tables import TABLES
+from streams.table_entry import table_entry
 
 VOCABULARY = 50
 
@@ -59,6 +63,27 @@ def run_record(**changes: Any) -> RunRecord:
 def plan(**changes: Any) -> Plan:
     """Return the plan of ``run_record(**changes)``."""
     return make_plan(run_record(**changes))
+
+
+def run_manifest(**changes: Any) -> RunManifest:
+    """Return the manifest of a snapshot without files, which lists every table that a run has."""
+    given: dict[str, Any] = {
+        "version": VERSION,
+        "run": "prose",
+        "run_id": "ab" * 16,
+        "snapshot": "final",
+        "final": True,
+        "content": "cd" * 32,
+        "created": "2026-01-02T03:04:05+00:00",
+        "store": "memory://store",
+        "chains": (),
+        "tables": tuple(
+            table_entry(form, Hashed(0, "ef" * 32), content=True) for form in TABLES.values()
+        ),
+        "files": (),
+        "about": {},
+    }
+    return RunManifest(**{**given, **changes})
 
 
 def batches(

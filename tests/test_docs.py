@@ -26,9 +26,12 @@ from consumers.snapshots.snapshots import write_plain
 from millrace.cli import cli
 from millrace.settings import Settings, load_settings
 from streams import arrays, corpus, hits, packed_hits, partials, runs, tallies
+from streams.column_types import type_name
 from streams.content import content_hash
 from streams.failed_manifest import FailedManifest
-from streams.snapshot import TABLES, RunManifest
+from streams.snapshot import RunManifest
+from streams.snapshot_tables import TABLES
+from streams.table_entry import ColumnEntry, TableEntry
 from tests import factories
 
 ROOT = Path(__file__).parent.parent
@@ -282,13 +285,25 @@ def test_records_have_the_fields_of_the_page(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_snapshot_tables_have_the_columns_of_the_page(name: str) -> None:
-    described = [(row[0], row[1]) for row in rows_under(name)]
-    assert described == [(field.name, type_name(field.type)) for field in TABLES[name]]
+def test_snapshot_tables_are_described_on_the_page_as_in_their_definition(name: str) -> None:
+    expected = [f"### {name}", "", TABLES[name].description, ""]
+    expected += ["| column | type | unit | meaning | is |", "|---|---|---|---|---|"]
+    for column in TABLES[name].columns:
+        meaning = column.meaning + (f": {column.error}" if column.error else "")
+        kind = f"`{type_name(column.type)}`"
+        cells = (f"`{column.name}`", kind, column.unit, meaning, column.description)
+        expected.append(f"| {' | '.join(cells)} |")
+    assert "\n".join([*expected, "", ""]) in (ROOT / "docs" / "formats.md").read_text()
 
 
-def type_name(kind: pa.DataType) -> str:
-    return f"list of {kind.value_type}" if pa.types.is_list(kind) else str(kind)
+def test_the_entry_of_a_table_has_the_keys_of_the_page() -> None:
+    text = (ROOT / "docs" / "formats.md").read_text()
+    (part,) = re.findall(r"\| table key \| meaning \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
+    rows = [line.strip("|").split("|") for line in part.splitlines()]
+    described = [key for row in rows for key in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(described) == sorted(field.name for field in dataclasses.fields(TableEntry))
+    of_columns = re.findall(r"`([a-z_]+)`", rows[-1][1])
+    assert set(of_columns) >= {field.name for field in dataclasses.fields(ColumnEntry)}
 
 
 def test_the_manifest_has_the_keys_of_the_page() -> None:
@@ -343,19 +358,17 @@ def test_the_content_hash_can_be_computed_from_its_description() -> None:
     tables = tables_of(factories.plan())
     assert len(tables["hits"])
     assert described_hash(tables) == content_hash(tables)
-    empty = {name: schema.empty_table() for name, schema in TABLES.items()}
+    empty = {name: form.schema.empty_table() for name, form in TABLES.items()}
     assert described_hash(empty) == content_hash(empty)
 
 
 def described_hash(tables: dict[str, pa.Table]) -> str:
     lines = ""
-    for name in TABLES:
+    for name in sorted(TABLES):
         table, digest = tables[name], hashlib.sha256()
-        for column in table.schema:
+        for column in TABLES[name].columns:
             values = table[column.name].to_pylist()
-            kind = str(column.type)
-            if pa.types.is_list(column.type):
-                kind = f"list {column.type.value_type}"
+            kind = type_name(column.type)
             digest.update(f"{column.name} {kind} {len(table)}\n".encode("ascii"))
             for stream in streams_of(values, kind):
                 digest.update(hashlib.sha256(stream).digest())
@@ -364,15 +377,15 @@ def described_hash(tables: dict[str, pa.Table]) -> str:
 
 
 def streams_of(values: list[Any], kind: str) -> list[bytes]:
-    if kind.startswith("list "):
+    if kind.startswith("list<"):
         items = [item for value in values for item in value]
-        return [lengths_of(values), *streams_of(items, kind.removeprefix("list "))]
+        return [lengths_of(values), *streams_of(items, kind[len("list<") : -1])]
     if kind in ("string", "binary"):
         plain = [v.encode() if isinstance(v, str) else v for v in values]
         return [lengths_of(plain), b"".join(plain)]
-    if kind.startswith("fixed_size_binary"):
+    if kind == "binary[16]":
         return [b"".join(values)]
-    dtype = {"int32": "<i4", "int64": "<i8", "float": "<f4", "bool": "u1"}[kind]
+    dtype = {"int32": "<i4", "int64": "<i8", "float32": "<f4", "float64": "<f8", "bool": "u1"}[kind]
     return [np.asarray(values, dtype).tobytes()]
 
 

@@ -78,7 +78,7 @@ def _read(manifest: RunManifest) -> tuple[list[int], list[float]]:
     number = np.concatenate([table["cluster"].to_numpy() for table in tables])
     order = np.argsort(number)
     fired = np.concatenate([table["firing_tokens"].to_numpy() for table in tables])[order]
-    highest = np.concatenate([table["high"].to_numpy() for table in tables])[order]
+    highest = np.concatenate([table["max_activation"].to_numpy() for table in tables])[order]
     return fired.tolist(), highest.tolist()
 
 

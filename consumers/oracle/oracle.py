@@ -19,7 +19,7 @@ from streams.arrays import AnyArray
 from streams.corpus import TokenBatch
 from streams.errors import RecordError
 from streams.plan import PAIRS_LIMIT, Plan
-from streams.snapshot import TABLES
+from streams.snapshot_tables import TABLES
 
 
 @dataclass(slots=True)
@@ -173,7 +173,7 @@ class Oracle:
                     self.together[(inside[i], inside[j])] += int(both[i, j])
 
     def tables(self, vocabulary: Iterable[bytes]) -> dict[str, pa.Table]:
-        """Return the tables of the snapshot (see streams/snapshot.py)."""
+        """Return the tables of the snapshot (see streams/snapshot_tables.py)."""
         hits = list(self._ranked())
         places = {(h["partition"], h["sequence"], h["row"]) for h in hits}
         samples = {p: sample_of(self.kept[p[:2]][0], p[2]) for p in places}
@@ -181,15 +181,16 @@ class Oracle:
             "clusters": [self._cluster_row(c) for c in range(self.plan.clusters)],
             "hits": hits,
             "coactivation": [
-                {"a": a, "b": b, "tokens": n} for (a, b), n in sorted(self.together.items())
+                {"cluster_a": a, "cluster_b": b, "tokens": n}
+                for (a, b), n in sorted(self.together.items())
             ],
             "member_coactivation": [
-                {"cluster": c, "a": a, "b": b, "tokens": n}
+                {"cluster": c, "member_a": a, "member_b": b, "tokens": n}
                 for c, found in enumerate(self.found)
                 for (a, b), n in sorted(found.pairs.items())
                 if n
             ],
-            "components": [self._component_row(c) for c in range(self.plan.components)],
+            "features": [self._feature_row(c) for c in range(self.plan.components)],
             "totals": [
                 {
                     "tokens": self.tokens,
@@ -200,7 +201,7 @@ class Oracle:
             ],
             "vocabulary": [{"id": i, "token": t} for i, t in enumerate(vocabulary)],
         }
-        tables = {n: pa.Table.from_pylist(r, schema=TABLES[n]) for n, r in rows.items()}
+        tables = {n: pa.Table.from_pylist(r, schema=TABLES[n].schema) for n, r in rows.items()}
         return {**tables, "samples": samples_table(samples)}
 
     def _ranked(self) -> Iterator[dict[str, Any]]:
@@ -212,7 +213,7 @@ class Oracle:
                         continue
                     yield {
                         "cluster": cluster,
-                        "criterion": criterion,
+                        "ranking": criterion,
                         "rank": len(taken),
                         "score": -score,
                         "sample": key,
@@ -237,10 +238,10 @@ class Oracle:
                     strongest[position] = max(activity, strongest.get(position, -np.inf))
         return {
             "positions": sorted(strongest),
-            "activity": [strongest[p] for p in sorted(strongest)],
-            "member": [m for m, _, _ in member_rows],
-            "member_position": [p for _, p, _ in member_rows],
-            "member_value": [v for _, _, v in member_rows],
+            "activations": [strongest[p] for p in sorted(strongest)],
+            "member_indices": [m for m, _, _ in member_rows],
+            "member_positions": [p for _, p, _ in member_rows],
+            "member_activations": [v for _, _, v in member_rows],
         }
 
     def _cluster_row(self, cluster: int) -> dict[str, Any]:
@@ -256,26 +257,29 @@ class Oracle:
             "iteration": where.iteration,
             "label": where.labels[cluster - where.first],
             "members": [self.plan.component_label(c) for c in members],
-            "dropped": [self.plan.component_label(c) for c in listed if c not in members],
+            "dropped_members": [self.plan.component_label(c) for c in listed if c not in members],
             "firing_tokens": found.tokens,
             "firing_rows": found.rows,
-            "sum": found.sum,
-            "low": found.low,
-            "high": found.high,
-            "histogram": found.histogram,
+            "activation_density": found.tokens / max(self.tokens, 1),
+            "activation_sum": found.sum,
+            "mean_activation": found.sum / 2**self.plan.run.sum_bits / max(found.tokens, 1),
+            "min_activation": found.low,
+            "max_activation": found.high,
+            "activation_histogram": found.histogram,
             "coactivation_counted": where.coactivation,
-            "pairs_counted": len(members) > 1 and pairs <= PAIRS_LIMIT,
+            "member_coactivation_counted": len(members) > 1 and pairs <= PAIRS_LIMIT,
         }
 
-    def _component_row(self, component: int) -> dict[str, Any]:
+    def _feature_row(self, component: int) -> dict[str, Any]:
         name, _, index = self.plan.component_label(component).partition(":")
         source = next(s for s in self.plan.run.sources if s.name == name)
         dropped = int(index) in source.dropped
         return {
-            "component": component,
+            "feature": component,
             "source": name,
             "index": int(index),
             "firing_tokens": self.fired[component],
+            "activation_density": self.fired[component] / max(self.tokens, 1),
             "dead": not dropped and not self.fired[component],
             "dropped": dropped,
         }

@@ -13,7 +13,6 @@ from mode import Service
 
 from consumers.health.progress import Progress
 from consumers.snapshots.snapshots import assemble_ready, manifests_of, write_shard
-from streams.errors import LostBatchError, LostInputError
 from streams.partials import BucketState
 from streams.plan import Plan
 from streams.snapshot import FINAL
@@ -71,12 +70,7 @@ class ShardWriter(Service):
     def _write(self, snapshot: str, shard: int, states: Sequence[BucketState]) -> None:
         begun = time.perf_counter()
         with self._connected() as client:
-            try:
-                write_shard(self._plan, snapshot, shard, states, client)
-            except LostBatchError as error:
-                if snapshot != FINAL:
-                    raise
-                raise LostInputError(str(error), for_good=True) from error
+            write_shard(self._plan, snapshot, shard, states, client)
         self._progress.wrote_part(time.perf_counter() - begun)
         log.info("Part written: snapshot %s, shard %d", snapshot, shard)
 

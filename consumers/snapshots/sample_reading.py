@@ -17,7 +17,7 @@ from streams.arrays import I64, AnyArray
 from streams.corpus import TokenBatch
 from streams.errors import LostBatchError, RecordError
 from streams.lost_input import corpus_advice
-from streams.snapshot import SAMPLES
+from streams.snapshot_tables import SAMPLES
 from streams.transport.client import Client, StoredRecord
 
 # Beginning anew takes a request or two: over shorter stretches it is better to read on.

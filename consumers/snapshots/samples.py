@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from streams import topics
 from streams.corpus import TokenBatch
-from streams.snapshot import SAMPLES
+from streams.snapshot_tables import SAMPLES
 from streams.transport.client import StoredRecord
 
 Place = tuple[int, int, int]
@@ -55,5 +55,5 @@ def samples_table(samples: Mapping[Place, Sample]) -> pa.Table:
         [sample.domain for sample in rows],
         [sample.ids for sample in rows],
     ]
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, SAMPLES, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=SAMPLES)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, SAMPLES.schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=SAMPLES.schema)

@@ -1,6 +1,6 @@
 """Writing snapshots: a shard's parts and manifest, then the run manifest over all shards."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,24 +11,28 @@ import pyarrow as pa
 
 from consumers.aggregation.shards import is_complete
 from consumers.snapshots import tables
+from consumers.snapshots.places import PLACE, distinct_places
 from consumers.snapshots.sample_reading import sample_tables
 from streams import codec, topics
 from streams.catalog import get_vocabulary
-from streams.content import Piece, content_hash, hash_of_pieces
+from streams.content import Hashed, content_of, table_hash
 from streams.deadletters import distinct, read_dead_letters
-from streams.errors import SettingsError, SnapshotError, SnapshotFailedError
+from streams.errors import (
+    LostBatchError,
+    LostInputError,
+    SettingsError,
+    SnapshotError,
+    SnapshotFailedError,
+)
 from streams.failed_manifest import find_failed
 from streams.following import Followed
-from streams.merged import merged_samples
 from streams.names import check_name
 from streams.partials import BucketState, SnapshotRequest
 from streams.plan import Plan
 from streams.runs import RunRecord, run_id
 from streams.snapshot import (
     FINAL,
-    TABLES,
     VERSION,
-    PartFile,
     RefusedRecord,
     RunManifest,
     ShardManifest,
@@ -36,10 +40,11 @@ from streams.snapshot import (
     shard_manifest,
     to_json,
 )
+from streams.snapshot_tables import HITS, SAMPLES, TABLES
 from streams.store import open_store, read_pieces, write_manifest, write_part
+from streams.table_entry import PartFile, table_entry
+from streams.table_hashes import hashed_tables
 from streams.transport.client import Client
-
-_SAMPLES_PER_PIECE = 512
 
 
 def shard_tables(
@@ -47,14 +52,14 @@ def shard_tables(
 ) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
     """Yield the tables of one shard by name, the large ones in pieces that are made when asked for.
 
-    Shard 0 adds the totals and the vocabulary.
+    Shard 0 adds the totals and the vocabulary. Samples, which shards share, come when the snapshot
+    is put together.
     """
     yield "clusters", tables.clusters_table(plan, states)
     yield "hits", tables.hits_tables(plan, states)
-    yield "samples", sample_tables(client, plan.run.corpus, *tables.places(states))
     yield "coactivation", tables.coactivation_table(plan, states)
     yield "member_coactivation", tables.members_table(plan, states)
-    yield "components", tables.components_table(plan, states)
+    yield "features", tables.features_table(plan, states)
     if shard == 0:
         yield "totals", tables.totals_table(states[0])
         vocabulary = get_vocabulary(client, plan.run.corpus)
@@ -72,6 +77,7 @@ def write_shard(
     )
     first = states[0]
     manifest = ShardManifest(
+        version=VERSION,
         run=plan.run.name,
         run_id=plan.id,
         snapshot=snapshot,
@@ -200,9 +206,13 @@ def _is_settled(plan: Plan, snapshot: str, entries: Mapping[str, bytes]) -> bool
 
 
 def assemble(plan: Plan, shards: Sequence[ShardManifest], client: Client) -> RunManifest:
-    """Write and publish the run manifest over all shards' parts."""
-    files = tuple(file for shard in shards for file in shard.files)
-    manifest = RunManifest(
+    """Write the samples, then write and publish the run manifest over all shards' parts.
+
+    What the samples are follows from the parts that the manifest lists, so that they fit each other
+    whoever wrote these, and when, and however often. Raises LostBatchError if the corpus no longer
+    holds one, or, where the whole run is at an end with that, LostInputError.
+    """
+    parts = RunManifest(
         version=VERSION,
         run=plan.run.name,
         run_id=plan.id,
@@ -212,12 +222,30 @@ def assemble(plan: Plan, shards: Sequence[ShardManifest], client: Client) -> Run
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         store=plan.run.store,
         chains=tuple(shard.chain for shard in shards),
-        files=files,
+        tables=_UNREAD,
+        files=tuple(file for shard in shards for file in shard.files),
         about=about(plan.run),
         dead_letters=refused_records(plan, client),
         warnings=plan.run.warnings,
     )
-    return _finish(manifest, content_of(manifest), client)
+    try:
+        samples = write_samples(plan, parts, client)
+    except LostBatchError as error:
+        if parts.snapshot != FINAL:
+            raise
+        raise LostInputError(str(error), for_good=True) from error
+    return _finish(with_hashes(replace(parts, files=(*parts.files, samples))), client)
+
+
+_UNREAD = tuple(table_entry(form, Hashed(0, ""), content=True) for form in TABLES.values())
+"""The tables of a run, before it is known what is in them."""
+
+
+def write_samples(plan: Plan, parts: RunManifest, client: Client) -> PartFile:
+    """Write the samples at the places that the hits of all parts name, each once."""
+    hits = chain.from_iterable(read_pieces(parts, HITS.name, columns=PLACE))
+    samples = sample_tables(client, plan.run.corpus, *distinct_places(hits))
+    return write_part(open_store(plan.run.store), plan.run.name, SAMPLES.name, 0, samples)
 
 
 def refused_records(plan: Plan, client: Client) -> tuple[RefusedRecord, ...]:
@@ -231,19 +259,17 @@ def refused_records(plan: Plan, client: Client) -> tuple[RefusedRecord, ...]:
     return tuple(sorted(found, key=lambda r: (r.topic, r.partition, r.offset)))
 
 
-def _finish(manifest: RunManifest, content: str, client: Client) -> RunManifest:
-    whole = replace(manifest, content=content)
-    write_manifest(open_store(whole.store), whole)
-    publish(client, f"{whole.run}/{whole.snapshot}", to_json(whole))
-    return whole
+def _finish(manifest: RunManifest, client: Client) -> RunManifest:
+    write_manifest(open_store(manifest.store), manifest)
+    publish(client, f"{manifest.run}/{manifest.snapshot}", to_json(manifest))
+    return manifest
 
 
-def content_of(manifest: RunManifest, *, check: bool = False) -> str:
-    """Return the content hash of a snapshot's files; ``check`` compares their checksums first."""
-    files = {name: read_pieces(manifest, name, check=check) for name in TABLES}
-    files["samples"] = read_pieces(manifest, "samples", size=_SAMPLES_PER_PIECE, check=check)
-    pieces: dict[str, Iterable[Piece]] = {n: chain.from_iterable(f) for n, f in files.items()}
-    return hash_of_pieces({**pieces, "samples": merged_samples(files["samples"])})
+def with_hashes(manifest: RunManifest) -> RunManifest:
+    """Return a manifest with what its files hold: rows and hash of each table, and the content."""
+    tables = hashed_tables(manifest)
+    content = content_of({t.name: t.hash for t in tables if t.content})
+    return replace(manifest, tables=tables, content=content)
 
 
 def write_plain(
@@ -251,20 +277,20 @@ def write_plain(
 ) -> RunManifest:
     """Write tables that were computed in one process as a snapshot of its own, unpublished."""
     store = open_store(store_address)
-    files: list[PartFile] = [
-        write_part(store, plan.run.name, name, 0, found[name]) for name in TABLES
-    ]
+    files = tuple(write_part(store, plan.run.name, name, 0, found[name]) for name in TABLES)
+    hashed = {name: table_hash(form.schema, [found[name]]) for name, form in TABLES.items()}
     manifest = RunManifest(
         version=VERSION,
         run=plan.run.name,
         run_id=plan.id,
         snapshot=snapshot,
         final=True,
-        content=content_hash(found),
+        content=content_of({name: each.hash for name, each in hashed.items()}),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         store=store_address,
         chains=(),
-        files=tuple(files),
+        tables=tuple(table_entry(TABLES[n], each, content=True) for n, each in hashed.items()),
+        files=files,
         about=about(plan.run),
         warnings=plan.run.warnings,
     )

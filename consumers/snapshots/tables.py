@@ -15,31 +15,31 @@ from consumers.snapshots.labels import (
     source_of,
 )
 from streams.arrays import F32, I32, I64, AnyArray
-from streams.errors import SnapshotError
 from streams.hits import Hits, join, rank, take
 from streams.partials import BucketState
 from streams.plan import Plan, activity_of
-from streams.snapshot import (
+from streams.snapshot_tables import (
     CLUSTERS,
     COACTIVATION,
-    COMPONENTS,
+    FEATURES,
     HITS,
     MEMBER_COACTIVATION,
     TOTALS,
     VOCABULARY,
+    TableForm,
 )
 
 _HITS_PER_PIECE = 2**15
 
 
-def table_of(schema: pa.Schema, columns: dict[str, Any]) -> pa.Table:
-    """Return a table of exactly the schema's columns, cast to its types."""
+def table_of(form: TableForm, columns: dict[str, Any]) -> pa.Table:
+    """Return a table of exactly the form's columns, cast to its types."""
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, field.type)
-        for field in schema
+        for field in form.schema
         for column in [columns[field.name]]
     ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=form.schema)
 
 
 def clusters_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
@@ -50,21 +50,24 @@ def clusters_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
     histogram = _joined([_counts(plan, s, plan.at_bins, plan.bins) for s in states])
     bounds = np.arange(len(clusters) + 1) * plan.bins
     any_fired = fired[:, 0] > 0
+    sums = _joined([s.sums for s in states])
     columns = {
         "cluster": np.asarray(clusters),
         "clustering": pa.array([p.name for p in plan.clusterings], pa.string()).take(where),
         "iteration": np.array([p.iteration for p in plan.clusterings], np.int64)[where],
         "label": cluster_labels(plan, clusters),
         "members": member_labels(plan, clusters),
-        "dropped": dropped_labels(plan, clusters),
+        "dropped_members": dropped_labels(plan, clusters),
         "firing_tokens": fired[:, 0],
         "firing_rows": _joined([_counts(plan, s, plan.at_rows, 1) for s in states])[:, 0],
-        "sum": _joined([s.sums for s in states]),
-        "low": np.where(any_fired, _joined([s.low for s in states]), np.float32(0)),
-        "high": np.where(any_fired, _joined([s.high for s in states]), np.float32(0)),
-        "histogram": _lists(bounds, histogram.reshape(-1), pa.int64()),
+        "activation_density": fired[:, 0] / max(states[0].tokens, 1),
+        "activation_sum": sums,
+        "mean_activation": sums / 2.0**plan.run.sum_bits / np.maximum(fired[:, 0], 1),
+        "min_activation": np.where(any_fired, _joined([s.low for s in states]), np.float32(0)),
+        "max_activation": np.where(any_fired, _joined([s.high for s in states]), np.float32(0)),
+        "activation_histogram": _lists(bounds, histogram.reshape(-1), pa.int64()),
         "coactivation_counted": np.array([p.coactivation for p in plan.clusterings], bool)[where],
-        "pairs_counted": plan.at_pairs[clusters.start : clusters.stop] >= 0,
+        "member_coactivation_counted": plan.at_pairs[clusters.start : clusters.stop] >= 0,
     }
     return table_of(CLUSTERS, columns)
 
@@ -84,24 +87,6 @@ def _counts(plan: Plan, state: BucketState, at: I64, width: int) -> AnyArray:
     base = at[clusters.start : clusters.stop] - plan.counter_first[state.bucket]
     counts: I64 = state.counts[base[:, None] + np.arange(width)]
     return counts
-
-
-def places(states: Sequence[BucketState]) -> tuple[I64, I64, I64]:
-    """Return the places (partition, sequence, row) that the hits of states name, each once, sorted.
-
-    Raises SnapshotError if a place is so far out that no log could hold it.
-    """
-    parts: list[tuple[I64, I64, I64]] = [
-        (h.partition.astype(np.int64), h.sequence, h.row.astype(np.int64))
-        for h in (state.hits for state in states)
-    ]
-    ends = [max((int(p[at].max()) + 1 for p in parts if len(p[at])), default=1) for at in range(3)]
-    if ends[0] * ends[1] * ends[2] >= 2**63:
-        raise SnapshotError(f"hits name places up to {ends[1]:,} batches far in a partition")
-    packed = [np.unique((p * ends[1] + s) * ends[2] + r) for p, s, r in parts]
-    batch, row = np.divmod(np.unique(_joined([np.zeros(0, np.int64), *packed])), ends[2])
-    partition, sequence = np.divmod(batch, ends[1])
-    return partition, sequence, row
 
 
 def hits_tables(plan: Plan, states: Sequence[BucketState]) -> Iterator[pa.Table]:
@@ -143,7 +128,7 @@ def hits_table(plan: Plan, hits: Hits) -> pa.Table:
     cluster, criterion = np.divmod(hits.table.astype(np.int64), plan.criteria)
     columns = {
         "cluster": cluster,
-        "criterion": pa.array(plan.run.criteria, pa.string()).take(pa.array(criterion)),
+        "ranking": pa.array(plan.run.criteria, pa.string()).take(pa.array(criterion)),
         "rank": np.arange(len(hits)) - starts,
         "score": hits.score,
         "sample": sample_keys(np.stack([hits.sample_high, hits.sample_low], axis=1).astype(">u8")),
@@ -152,10 +137,10 @@ def hits_table(plan: Plan, hits: Hits) -> pa.Table:
         "sequence": hits.sequence,
         "row": hits.row,
         "positions": _lists(bounds, positions, pa.int32()),
-        "activity": _lists(bounds, activity, pa.float32()),
-        "member": _lists(entries, hits.member, pa.int32()),
-        "member_position": _lists(entries, hits.position, pa.int32()),
-        "member_value": _lists(entries, hits.value, pa.float32()),
+        "activations": _lists(bounds, activity, pa.float32()),
+        "member_indices": _lists(entries, hits.member, pa.int32()),
+        "member_positions": _lists(entries, hits.position, pa.int32()),
+        "member_activations": _lists(entries, hits.value, pa.float32()),
     }
     return table_of(HITS, columns)
 
@@ -199,7 +184,8 @@ def coactivation_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
             a.append(np.full(len(later), cluster))
             b.append(others[later])
             tokens.append(counts[later])
-    return table_of(COACTIVATION, {"a": _joined(a), "b": _joined(b), "tokens": _joined(tokens)})
+    columns = {"cluster_a": _joined(a), "cluster_b": _joined(b), "tokens": _joined(tokens)}
+    return table_of(COACTIVATION, columns)
 
 
 def _rows_of(plan: Plan, state: BucketState) -> Iterator[tuple[int, AnyArray, I64]]:
@@ -231,15 +217,15 @@ def members_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
             some = np.flatnonzero(counts)
             parts.append((np.full(len(some), cluster), a[some], b[some], counts[some]))
     columns = zip(*parts, strict=True) if parts else [[np.zeros(0, np.int64)]] * 4
-    names = MEMBER_COACTIVATION.names
+    names = MEMBER_COACTIVATION.schema.names
     return table_of(
         MEMBER_COACTIVATION,
         {name: _joined(list(column)) for name, column in zip(names, columns, strict=True)},
     )
 
 
-def components_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
-    """Return the components whose firings the states' buckets count."""
+def features_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
+    """Return the features whose active tokens the states' buckets count."""
     none = np.zeros(0, np.int64)
     owned = [np.arange(*plan.owned_first[s.bucket : s.bucket + 2]) for s in states]
     numbers = _joined([none, *owned])
@@ -247,14 +233,15 @@ def components_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
     source = source_of(plan, numbers)
     dropped = dropped_components(plan)[numbers]
     columns = {
-        "component": numbers,
+        "feature": numbers,
         "source": pa.array([s.name for s in plan.run.sources], pa.string()).take(source),
         "index": numbers - plan.component_first[source],
         "firing_tokens": fired,
+        "activation_density": fired / max(states[0].tokens, 1),
         "dead": (fired == 0) & ~dropped,
         "dropped": dropped,
     }
-    return table_of(COMPONENTS, columns)
+    return table_of(FEATURES, columns)
 
 
 def _owned_counts(plan: Plan, state: BucketState) -> I64:

@@ -96,7 +96,7 @@ def cluster_page(
 
 def _numbers(snapshot: Snapshot, cluster: int, bins: tuple[Bin, ...]) -> tuple[Number, ...]:
     tokens, rows = int(snapshot.firing_tokens[cluster]), int(snapshot.firing_rows[cluster])
-    density, share = tokens / max(snapshot.tokens, 1), rows / max(snapshot.rows, 1)
+    density, share = float(snapshot.densities[cluster]), rows / max(snapshot.rows, 1)
     mean, high = float(snapshot.means[cluster]), float(snapshot.high[cluster])
     low = float(snapshot.low[cluster])
     rounding = f"each token rounded to 2⁻{snapshot.about['sum_bits']} before it was added"

@@ -74,7 +74,7 @@ def _summary(snapshot: Snapshot, source: Mapping[str, object]) -> SourceSummary:
 
 
 def _of_source(snapshot: Snapshot, name: str) -> pa.Table:
-    table = snapshot.components
+    table = snapshot.features
     return table.filter(pc.equal(table["source"], pa.scalar(name)))
 
 

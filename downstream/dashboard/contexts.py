@@ -72,7 +72,7 @@ def top_contexts(
     snapshot: Snapshot, cluster: int, criterion: str, most: int
 ) -> tuple[Context, ...]:
     """Return the best contexts of a cluster, best first."""
-    filters = [("cluster", "==", cluster), ("criterion", "==", criterion), ("rank", "<", most)]
+    filters = [("cluster", "==", cluster), ("ranking", "==", criterion), ("rank", "<", most)]
     hits = read_table(snapshot.manifest, "hits", filters=filters).to_pylist()
     samples = _samples(snapshot, hits)
     names = snapshot.members(cluster)
@@ -86,7 +86,7 @@ def best_contexts(snapshot: Snapshot, clusters: Sequence[int]) -> dict[int, Cont
     """Return the best context of each cluster that has one, by the run's first criterion."""
     filters = [
         ("cluster", "in", list(clusters)),
-        ("criterion", "==", snapshot.criteria[0]),
+        ("ranking", "==", snapshot.criteria[0]),
         ("rank", "==", 0),
     ]
     if not clusters:
@@ -121,7 +121,7 @@ def _context(
 ) -> Context:
     high = float(snapshot.high[hit["cluster"]])
     ids, peak = sample["ids"], hit["peak"]
-    activity = dict(zip(hit["positions"], hit["activity"], strict=True))
+    activity = dict(zip(hit["positions"], hit["activations"], strict=True))
     shown = readable([snapshot.vocabulary.get(i, f"⟨id {i}⟩".encode()) for i in ids])
     tokens = tuple(
         Token(at, id_, pieces, activity.get(at, 0.0), _level(activity.get(at, 0.0), high))
@@ -145,7 +145,9 @@ def _context(
 def _member_rows(hit: dict[str, Any], names: Sequence[str], high: float) -> tuple[MemberRow, ...]:
     """Return a row per member that is not zero everywhere, the strongest first."""
     marks: dict[int, list[Mark]] = {}
-    entries = zip(hit["member"], hit["member_position"], hit["member_value"], strict=True)
+    entries = zip(
+        hit["member_indices"], hit["member_positions"], hit["member_activations"], strict=True
+    )
     for member, position, value in entries if names else ():
         marks.setdefault(member, []).append(Mark(position, value, _level(value, high)))
     rows = [

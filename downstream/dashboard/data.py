@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streams.arrays import F32, I64, AnyArray, Bool
+from streams.arrays import F32, F64, I64, Bool
 from streams.snapshot import RunManifest
 
 
@@ -41,7 +41,8 @@ class Snapshot:
     dropped: "pa.ListArray[Any]"
     firing_tokens: I64
     firing_rows: I64
-    sums: I64
+    densities: F64
+    means: F64
     low: F32
     high: F32
     histogram: I64
@@ -50,7 +51,7 @@ class Snapshot:
     member_first: I64
     member: I64
     member_names: list[str]
-    components: pa.Table
+    features: pa.Table
     tokens: int
     rows: int
     refused: int
@@ -70,17 +71,6 @@ class Snapshot:
     def criteria(self) -> list[str]:
         """What the top tables are ranked by."""
         return [str(name) for name in self.about["criteria"]]
-
-    @cached_property
-    def densities(self) -> AnyArray:
-        """Share of the valid tokens at which each cluster fires."""
-        return self.firing_tokens / max(self.tokens, 1)
-
-    @cached_property
-    def means(self) -> AnyArray:
-        """Mean activity of each cluster where it fires; 0 where it never does."""
-        units = self.sums / float(2 ** int(self.about["sum_bits"]))
-        return units / np.maximum(self.firing_tokens, 1)
 
     @cached_property
     def sizes(self) -> I64:

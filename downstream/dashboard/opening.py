@@ -9,11 +9,22 @@ import pyarrow.compute as pc
 
 from downstream.dashboard.data import Clustering, Snapshot
 from streams.errors import SnapshotError
-from streams.snapshot import TABLES, RunManifest
+from streams.snapshot import RunManifest
+from streams.snapshot_tables import TABLES
 from streams.store import read_table
 
 _ABOUT = ("model", "corpus", "context", "criteria", "k", "edges", "sum_bits", "clusterings")
-_KEPT = ("clusters", "components", "totals", "vocabulary")
+_NUMBERS = (
+    "firing_tokens",
+    "firing_rows",
+    "activation_density",
+    "mean_activation",
+    "min_activation",
+    "max_activation",
+    "member_coactivation_counted",
+    "coactivation_counted",
+)
+_KEPT = ("clusters", "features", "totals", "vocabulary")
 
 
 def open_snapshot(manifest: RunManifest) -> Snapshot:
@@ -26,7 +37,7 @@ def open_snapshot(manifest: RunManifest) -> Snapshot:
         raise SnapshotError(f"the manifest of {manifest.snapshot!r} lacks about.{missing[0]}")
     tables = {name: _read(manifest, name) for name in _KEPT}
     for name in TABLES.keys() - tables.keys():
-        read_table(manifest, name, columns=[TABLES[name].names[0]], check=True)
+        read_table(manifest, name, columns=[TABLES[name].schema.names[0]], check=True)
     try:
         return _build(manifest, tables)
     except (ValueError, TypeError, pa.ArrowException) as error:
@@ -35,7 +46,7 @@ def open_snapshot(manifest: RunManifest) -> Snapshot:
 
 def _read(manifest: RunManifest, name: str) -> pa.Table:
     table = read_table(manifest, name, check=True)
-    if not table.schema.equals(TABLES[name]):
+    if not table.schema.equals(TABLES[name].schema):
         raise SnapshotError(f"the table {name!r} of {manifest.snapshot!r} has other columns")
     return table.combine_chunks()
 
@@ -51,32 +62,30 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
     members = column["members"]
     names = members.flatten().dictionary_encode()
     totals = tables["totals"].to_pylist()[0]
-    numbers = {
-        key: column[key].to_numpy(zero_copy_only=False)
-        for key in ("firing_tokens", "firing_rows", "low", "high")
-    }
-    flags = {
-        key: column[key].to_numpy(zero_copy_only=False)
-        for key in ("pairs_counted", "coactivation_counted")
-    }
+    numbers = {n: column[n].to_numpy(zero_copy_only=False) for n in _NUMBERS}
     bins = len(manifest.about["edges"]) + 1
     return Snapshot(
         manifest=manifest,
         clusterings=tuple(_clusterings(clusters)),
         labels=column["label"],
-        dropped=column["dropped"],
-        sums=column["sum"].to_numpy(),
-        histogram=column["histogram"].flatten().to_numpy().reshape(count, bins),
+        dropped=column["dropped_members"],
+        histogram=column["activation_histogram"].flatten().to_numpy().reshape(count, bins),
         member_first=np.r_[0, np.cumsum(pc.list_value_length(members).to_numpy())],
         member=names.indices.to_numpy().astype(np.int64),
         member_names=names.dictionary.to_pylist(),
-        components=tables["components"],
+        features=tables["features"],
         tokens=totals["tokens"],
         rows=totals["rows"],
         refused=totals["refused"],
         vocabulary=dict(_vocabulary(tables["vocabulary"])),
-        **numbers,
-        **flags,
+        firing_tokens=numbers["firing_tokens"],
+        firing_rows=numbers["firing_rows"],
+        densities=numbers["activation_density"],
+        means=numbers["mean_activation"],
+        low=numbers["min_activation"],
+        high=numbers["max_activation"],
+        pairs_counted=numbers["member_coactivation_counted"],
+        coactivation_counted=numbers["coactivation_counted"],
     )
 
 

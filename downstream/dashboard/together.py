@@ -57,9 +57,11 @@ def neighbours(
     if not snapshot.coactivation_counted[cluster]:
         return None
     pairs = read_table(
-        snapshot.manifest, "coactivation", filters=[[("a", "==", cluster)], [("b", "==", cluster)]]
+        snapshot.manifest,
+        "coactivation",
+        filters=[[("cluster_a", "==", cluster)], [("cluster_b", "==", cluster)]],
     )
-    a, b, both = (pairs[name].to_numpy() for name in ("a", "b", "tokens"))
+    a, b, both = (pairs[name].to_numpy() for name in ("cluster_a", "cluster_b", "tokens"))
     other = np.where(a == cluster, b, a)
     firing = snapshot.firing_tokens
     jaccard = np.minimum(both / np.maximum(firing[other] + firing[cluster] - both, 1), 1.0)
@@ -79,7 +81,7 @@ def member_matrix(snapshot: Snapshot, cluster: int, members: list[str]) -> Matri
         snapshot.manifest, "member_coactivation", filters=[("cluster", "==", cluster)]
     )
     both = np.zeros((len(members), len(members)), np.int64)
-    a, b, tokens = (pairs[name].to_numpy() for name in ("a", "b", "tokens"))
+    a, b, tokens = (pairs[name].to_numpy() for name in ("member_a", "member_b", "tokens"))
     both[a, b] = both[b, a] = tokens
     shown = np.argsort(-both.diagonal(), kind="stable")[:MATRIX]
     part = both[np.ix_(shown, shown)]

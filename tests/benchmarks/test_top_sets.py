@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.top_sets import agreement
-from streams.snapshot import HITS, RunManifest
+from streams.snapshot_tables import HITS
 from streams.store import open_store, write_part
+from tests import factories
 
 samples = st.integers(0, 6)
 hits = st.sets(st.tuples(st.integers(0, 4), samples), max_size=20)
@@ -18,15 +19,15 @@ def snapshot(store, name, found):
     """Return the manifest of a snapshot with hits (cluster, sample number)."""
     rows = [
         {
-            **{field.name: None for field in HITS},
+            **{field.name: None for field in HITS.schema},
             "cluster": cluster,
             "sample": number.to_bytes(16, "big"),
         }
         for cluster, number in sorted(found)
     ]
-    table = pa.Table.from_pylist(rows, HITS)
+    table = pa.Table.from_pylist(rows, HITS.schema)
     part = write_part(open_store(store), name, "hits", 0, table)
-    return RunManifest(1, name, "", "final", True, "", "", store, (), (part,), {})
+    return factories.run_manifest(run=name, store=store, files=(part,))
 
 
 @given(first=hits, second=hits)

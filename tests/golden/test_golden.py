@@ -76,9 +76,16 @@ def test_stored_manifests_read_as_what_they_meant(name):
 
 
 def test_a_future_manifest_is_refused_by_name():
-    body = (V1 / "run-manifest.json").read_bytes().replace(b'"version": 1', b'"version": 2')
-    with pytest.raises(SnapshotError, match="version 2, this program reads up to 1"):
-        snapshot.run_manifest(body)
+    body = (V1 / "run-manifest.json").read_bytes()
+    with pytest.raises(SnapshotError, match="version 3, this program reads version 2; take a new"):
+        snapshot.run_manifest(body.replace(b'"version": 2', b'"version": 3'))
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=list(READERS))
+def test_a_manifest_of_an_earlier_form_is_refused_with_what_to_do(read):
+    line = r"earlier form of Millrace \(version 1\); make the run again"
+    with pytest.raises(SnapshotError, match=line):
+        read(b'{"version": 1, "run": "prose", "files": []}')
 
 
 def test_the_stored_dump_reads_as_what_it_meant():

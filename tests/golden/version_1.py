@@ -17,7 +17,8 @@ from streams.partials import (
     Statistics,
 )
 from streams.runs import Clustering, Model, RunRecord, Source
-from streams.snapshot import PartFile, RunManifest, ShardManifest
+from streams.snapshot import RunManifest, ShardManifest
+from streams.table_entry import ColumnEntry, PartFile, TableEntry
 from streams.tallies import BucketTally
 
 RUN_ID = "0c9e0f0e1b2a39485766778899aabbcc"
@@ -173,12 +174,14 @@ def bucket_state() -> BucketState:
 def manifests() -> dict[str, Any]:
     """Return the manifests, which are JSON, by the name of their files."""
     file = PartFile("hits", "parts/hits-0000-00.parquet", 10, 2048, "ab" * 32)
+    column = ColumnEntry("score", "float32", "activation at the peak", "activation")
+    table = TableEntry("hits", "Examples.", ("score",), 20, "ef" * 32, True, (column,))
     return {
         "shard-manifest": ShardManifest(
-            "prose", RUN_ID, "final", 1, True, (12, 12), 9000, 80, 1, (file,)
+            2, "prose", RUN_ID, "final", 1, True, (12, 12), 9000, 80, 1, (file,)
         ),
         "run-manifest": RunManifest(
-            version=1,
+            version=2,
             run="prose",
             run_id=RUN_ID,
             snapshot="final",
@@ -187,6 +190,7 @@ def manifests() -> dict[str, Any]:
             created="2026-01-02T03:04:05+00:00",
             store="/data/store",
             chains=((12, 12), (12, 12)),
+            tables=(table,),
             files=(file, file),
             about={"k": 50, "edges": [0.5, 1.0], "model": "gpt2"},
         ),

@@ -12,7 +12,6 @@ from consumers.health.limits import Limits
 from consumers.health.run_status import run_status, status_lines
 from consumers.health.watching import readings
 from consumers.oracle.oracle_run import oracle_tables, topic_batches
-from consumers.snapshots.snapshots import content_of
 from streams import topics
 from streams.content import content_hash
 from streams.corpus import TokenBatch
@@ -20,6 +19,7 @@ from streams.deadletters import read_dead_letters
 from streams.errors import BrokerError, TooManyDeadLettersError
 from streams.plan import Plan
 from streams.snapshot import RefusedRecord
+from streams.table_hashes import verify
 from streams.transport.client import StoredRecord
 from streams.transport.memory_broker import Faults, broker, forget
 from tests import factories, published
@@ -72,7 +72,7 @@ def test_refused_batches_are_named_in_the_final_snapshot_and_counted_as_the_orac
     service.serve(2, 2)
     manifest = service.manifest()
     assert manifest is not None
-    assert manifest.content == oracle_content(service) == content_of(manifest, check=True)
+    assert manifest.content == oracle_content(service) == verify(manifest)
     why = "token id {} lies outside the vocabulary of 50 ids"
     corpus = corpus_of(service)
     named = [(d.topic, d.partition, d.offset, d.error) for d in manifest.dead_letters]
@@ -169,7 +169,7 @@ def until_done(service: Service, activations: int, aggregates: int, most: int) -
 def assert_exact(service: Service) -> None:
     manifest = service.manifest()
     assert manifest is not None
-    assert manifest.content == oracle_content(service) == content_of(manifest, check=True)
+    assert manifest.content == oracle_content(service) == verify(manifest)
 
 
 def assert_refused_once_each(service: Service, count: int) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from consumers.activations.engine import Activations, Engine
-from consumers.snapshots.snapshots import content_of, published, request_snapshot
+from consumers.snapshots.snapshots import published, request_snapshot
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
 from streams.run_catalog import delete_run, list_runs, put_run
 from streams.store import read_table
+from streams.table_hashes import verify
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
 from tests import factories
@@ -39,7 +40,7 @@ def assert_exact(service: Service) -> None:
     assert manifest is not None
     assert manifest.final
     assert manifest.content == service.expected()
-    assert content_of(manifest, check=True) == manifest.content
+    assert verify(manifest) == manifest.content
 
 
 @pytest.mark.parametrize("workers", [1, 3])

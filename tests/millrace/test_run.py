@@ -122,7 +122,7 @@ def check(manifest: RunManifest, source: str, want: Expected, clusters: Clusters
     check_together(manifest, numbers, activity)
     hits = defaultdict(list)
     for hit in read_table(manifest, "hits").to_pylist():
-        hits[hit["cluster"], hit["criterion"]].append(hit)
+        hits[hit["cluster"], hit["ranking"]].append(hit)
     samples = {
         (s["partition"], s["sequence"], s["row"]): s
         for s in read_table(manifest, "samples").to_pylist()
@@ -144,7 +144,7 @@ def check_totals(manifest: RunManifest, want: Expected) -> None:
 
 def check_components(manifest: RunManifest, source: str, want: Expected) -> None:
     fired = (want.activity > 0).sum(axis=(0, 1))
-    found = [c for c in read_table(manifest, "components").to_pylist() if c["source"] == source]
+    found = [c for c in read_table(manifest, "features").to_pylist() if c["source"] == source]
     assert [(c["index"], c["firing_tokens"], c["dead"]) for c in found] == [
         (index, count, count == 0) for index, count in enumerate(fired.tolist())
     ]
@@ -154,20 +154,20 @@ def check_counts(found: dict[str, Any], activity: np.ndarray) -> None:
     firing = activity[activity > 0]
     assert found["firing_tokens"] == len(firing)
     assert found["firing_rows"] == (activity > 0).any(axis=1).sum()
-    assert sum(found["histogram"]) == len(firing)
-    assert found["sum"] / 2**20 == pytest.approx(firing.sum(), abs=1e-3)
+    assert sum(found["activation_histogram"]) == len(firing)
+    assert found["activation_sum"] / 2**20 == pytest.approx(firing.sum(), abs=1e-3)
     if len(firing):
-        assert found["high"] == pytest.approx(firing.max(), **NEAR)
-        assert found["low"] == pytest.approx(firing.min(), **NEAR)
+        assert found["max_activation"] == pytest.approx(firing.max(), **NEAR)
+        assert found["min_activation"] == pytest.approx(firing.min(), **NEAR)
 
 
 def check_together(
     manifest: RunManifest, numbers: dict[int, tuple[str, str]], activity: dict[int, np.ndarray]
 ) -> None:
     found = {
-        (pair["a"], pair["b"]): pair["tokens"]
+        (pair["cluster_a"], pair["cluster_b"]): pair["tokens"]
         for pair in read_table(manifest, "coactivation").to_pylist()
-        if pair["a"] in numbers
+        if pair["cluster_a"] in numbers
     }
     counts = {
         (a, b): int(((activity[a] > 0) & (activity[b] > 0)).sum())
@@ -208,10 +208,10 @@ def check_rows(
             same = [one for one in want.rows if one.ids == tuple(sample["ids"])]
             assert (sample["document"], sample["domain"]) in [(s.document, s.domain) for s in same]
         dense = np.zeros(CONTEXT)
-        dense[hit["positions"]] = hit["activity"]
+        dense[hit["positions"]] = hit["activations"]
         np.testing.assert_allclose(dense, activity[row], atol=1e-5, rtol=1e-5)
         for member, position, value in zip(
-            hit["member"], hit["member_position"], hit["member_value"], strict=True
+            hit["member_indices"], hit["member_positions"], hit["member_activations"], strict=True
         ):
             assert value == pytest.approx(want.values[row, position, members[member]], **NEAR)
 

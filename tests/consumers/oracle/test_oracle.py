@@ -93,8 +93,8 @@ def test_totals(tables):
 
 
 def test_clusters(tables):
-    names = "firing_tokens", "firing_rows", "sum", "low", "high", "histogram"
-    assert columns(tables["clusters"], *names) == [
+    names = "firing_tokens", "firing_rows", "activation_sum", "min_activation", "max_activation"
+    assert columns(tables["clusters"], *names, "activation_histogram") == [
         (7, 4, 10, 0.25, 1.0, [2, 5, 0]),
         (6, 3, 26, 1.0, 3.0, [0, 1, 5]),
         (0, 0, 0, 0.0, 0.0, [0, 0, 0]),
@@ -106,8 +106,18 @@ def test_clusters(tables):
     ]
 
 
-def test_components(tables):
-    assert columns(tables["components"], "index", "firing_tokens", "dead", "dropped") == [
+def test_density_is_the_share_of_valid_tokens_and_the_mean_is_where_a_cluster_is_active(tables):
+    assert columns(tables["clusters"], "activation_density", "mean_activation") == [
+        (0.7, 5 / 7),
+        (0.6, 13 / 6),
+        (0.0, 0.0),
+        (1.0, 1.7),
+    ]
+    assert columns(tables["features"], "activation_density") == [(0.7,), (0.6,), (0.0,)]
+
+
+def test_features(tables):
+    assert columns(tables["features"], "index", "firing_tokens", "dead", "dropped") == [
         (0, 7, False, False),
         (1, 6, False, False),
         (2, 0, True, False),
@@ -116,8 +126,8 @@ def test_components(tables):
 
 def test_coactivation(tables):
     # Clusters 0 and 1 are the two members alone; cluster 3 is of another clustering.
-    assert columns(tables["coactivation"], "a", "b", "tokens") == [(0, 1, 3)]
-    assert columns(tables["member_coactivation"], "cluster", "a", "b", "tokens") == [
+    assert columns(tables["coactivation"], "cluster_a", "cluster_b", "tokens") == [(0, 1, 3)]
+    assert columns(tables["member_coactivation"], "cluster", "member_a", "member_b", "tokens") == [
         (3, 0, 0, 7),
         (3, 0, 1, 3),
         (3, 1, 1, 6),
@@ -133,7 +143,7 @@ PLACES = {REPEATED: (0, 0, 0), SHORT: (0, 0, 1), OTHER: (1, 0, 1)}
 def hits(tables, cluster, criterion):
     names = "rank", "score", "sample", "peak", "partition", "sequence", "row"
     table = tables["hits"].to_pylist()
-    rows = [r for r in table if (r["cluster"], r["criterion"]) == (cluster, criterion)]
+    rows = [r for r in table if (r["cluster"], r["ranking"]) == (cluster, criterion)]
     return [tuple(row[name] for name in names) for row in rows]
 
 
@@ -170,9 +180,9 @@ def test_what_never_fires_has_no_hit(tables):
 def test_rows_show_the_cluster_and_each_member(tables):
     best = next(r for r in tables["hits"].to_pylist() if r["cluster"] == 3)
     assert best["positions"] == [0, 1, 2]
-    assert best["activity"] == [1.0, 2.0, 3.0]
-    assert (best["member"], best["member_position"]) == ([0, 0, 1, 1], [0, 2, 1, 2])
-    assert best["member_value"] == [1.0, 0.25, 2.0, 3.0]
+    assert best["activations"] == [1.0, 2.0, 3.0]
+    assert (best["member_indices"], best["member_positions"]) == ([0, 0, 1, 1], [0, 2, 1, 2])
+    assert best["member_activations"] == [1.0, 0.25, 2.0, 3.0]
 
 
 def test_samples_are_the_places_that_hits_name(tables):

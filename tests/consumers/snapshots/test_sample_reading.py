@@ -11,7 +11,7 @@ from consumers.snapshots.sample_reading import batch_table, batches_at, sample_t
 from consumers.snapshots.samples import sample_of, samples_table
 from streams import codec, topics
 from streams.errors import SnapshotError
-from streams.snapshot import SAMPLES
+from streams.snapshot_tables import SAMPLES
 from streams.transport.client import StoredRecord
 from tests import factories
 from tests.published import kind_and_sequence
@@ -63,7 +63,9 @@ def test_samples_are_the_rows_at_the_places_as_the_oracle_takes_them(wanted, str
         patch.setattr("consumers.snapshots.sample_reading._STRETCH", stretch)
         patch.setattr("consumers.snapshots.sample_reading._ROWS_PER_PIECE", size)
         found = list(sample_tables(log(), "text", *columns(wanted)))
-    assert pa.concat_tables([SAMPLES.empty_table(), *found]).to_pylist() == expected.to_pylist()
+    assert (
+        pa.concat_tables([SAMPLES.schema.empty_table(), *found]).to_pylist() == expected.to_pylist()
+    )
     assert all(len(piece) < size + 4 for piece in found)
 
 

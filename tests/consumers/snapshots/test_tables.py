@@ -7,11 +7,10 @@ import pytest
 
 from consumers.aggregation.shards import new_bucket
 from consumers.snapshots import tables
-from streams.errors import SnapshotError
 from streams.hits import Hits, best, join, take
 from streams.partials import BucketState
 from streams.plan import Plan, make_plan
-from streams.snapshot import HITS
+from streams.snapshot_tables import HITS
 from tests import factories
 
 PLAN = factories.plan(k=100)
@@ -106,25 +105,7 @@ def test_hits_that_a_state_holds_in_another_order_are_ranked() -> None:
 
 def test_no_hits_make_an_empty_table() -> None:
     empty = tables.hits_table(PLAN, tables.shard_hits(PLAN, states(PLAN, 0)))
-    assert empty.equals(HITS.empty_table())
-
-
-def test_places_are_those_of_all_hits_each_once_in_order() -> None:
-    given = states(PLAN, 9)
-    expected = {
-        (int(h.partition[at]), int(h.sequence[at]), int(h.row[at]))
-        for h in (state.hits for state in given)
-        for at in range(len(h))
-    }
-    assert list(zip(*(c.tolist() for c in tables.places(given)), strict=True)) == sorted(expected)
-    assert [len(column) for column in tables.places(states(PLAN, 0))] == [0, 0, 0]
-
-
-def test_places_that_no_log_could_hold_are_an_error() -> None:
-    state = states(PLAN, 2)[0]
-    far = replace(state.hits, sequence=np.full(len(state.hits), 2**62))
-    with pytest.raises(SnapshotError, match="batches far in a partition"):
-        tables.places([replace(state, hits=far)])
+    assert empty.equals(HITS.schema.empty_table())
 
 
 def calls(plan: Plan, given: list[BucketState]) -> int:
@@ -138,9 +119,8 @@ def calls(plan: Plan, given: list[BucketState]) -> int:
     sys.setprofile(counted)
     try:
         tables.hits_table(plan, tables.shard_hits(plan, given))
-        tables.places(given)
         tables.clusters_table(plan, given)
-        tables.components_table(plan, given)
+        tables.features_table(plan, given)
     finally:
         sys.setprofile(None)
     return count

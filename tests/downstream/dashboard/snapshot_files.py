@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from streams.content import content_hash
+from streams.content import content_of, table_hash
 from streams.runs import default_edges
-from streams.snapshot import TABLES, VERSION, PartFile, RunManifest
+from streams.snapshot import VERSION, RunManifest
+from streams.snapshot_tables import TABLES
 from streams.store import open_store, write_manifest, write_part
+from streams.table_entry import PartFile, table_entry
 
 SUM_BITS = 20
 _WORDS = re.compile(rb" ?[A-Za-z]{1,6}|[A-Za-z]+| ?[0-9]|\n+| {2,}|[\x80-\xff]{2}| ?.|.", re.DOTALL)
@@ -69,6 +71,7 @@ def write_snapshot(
     """Write all tables of a snapshot and its manifest."""
     edges = default_edges()
     tables = {name: _table(name, rows) for name, rows in _rows(given, edges, k).items()}
+    hashed = {name: table_hash(TABLES[name].schema, [table]) for name, table in tables.items()}
     store = open_store(folder)
     files: list[PartFile] = []
     for name, table in tables.items():
@@ -84,10 +87,11 @@ def write_snapshot(
         run_id="ab" * 16,
         snapshot=snapshot,
         final=final,
-        content=content_hash(tables),
+        content=content_of({name: each.hash for name, each in hashed.items()}),
         created=created,
         store=folder,
         chains=((3, 2),) * shards,
+        tables=tuple(table_entry(TABLES[n], each, content=True) for n, each in hashed.items()),
         files=tuple(files),
         about=_about(given, edges, k),
     )
@@ -96,7 +100,7 @@ def write_snapshot(
 
 
 def _table(name: str, rows: Iterable[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=TABLES[name])
+    return pa.Table.from_pylist(list(rows), schema=TABLES[name].schema)
 
 
 def _rows(given: Given, edges: Any, k: int) -> dict[str, Iterable[dict[str, Any]]]:
@@ -108,7 +112,7 @@ def _rows(given: Given, edges: Any, k: int) -> dict[str, Iterable[dict[str, Any]
         "samples": _samples(given),
         "coactivation": _pairs(given, fires),
         "member_coactivation": _member_pairs(given),
-        "components": _components(given),
+        "features": _features(given),
         "totals": [_totals(given)],
         "vocabulary": ({"id": i, "token": token} for i, token in enumerate(given.vocabulary)),
     }
@@ -129,21 +133,24 @@ def _clusters(given: Given, activity: Dense, edges: Any) -> Iterator[dict[str, A
         firing = activity[number][activity[number] > 0]
         bins = np.searchsorted(edges, firing, side="right")
         live = _live(given, members)
+        total = int(np.rint(firing.astype(float) * 2**SUM_BITS).sum())
         yield {
             "cluster": number,
             "clustering": clustering,
             "iteration": 0,
             "label": label,
             "members": [f"sae:{member}" for member in live],
-            "dropped": [f"sae:{member}" for member in members if member in given.dropped],
+            "dropped_members": [f"sae:{member}" for member in members if member in given.dropped],
             "firing_tokens": len(firing),
             "firing_rows": int((activity[number] > 0).any(axis=1).sum()),
-            "sum": int(np.rint(firing.astype(float) * 2**SUM_BITS).sum()),
-            "low": float(firing.min(initial=np.inf)) if len(firing) else 0.0,
-            "high": float(firing.max(initial=0.0)),
-            "histogram": np.bincount(bins, minlength=len(edges) + 1).tolist(),
+            "activation_density": len(firing) / _totals(given)["tokens"],
+            "activation_sum": total,
+            "mean_activation": total / 2**SUM_BITS / max(len(firing), 1),
+            "min_activation": float(firing.min(initial=np.inf)) if len(firing) else 0.0,
+            "max_activation": float(firing.max(initial=0.0)),
+            "activation_histogram": np.bincount(bins, minlength=len(edges) + 1).tolist(),
             "coactivation_counted": True,
-            "pairs_counted": len(live) > 1,
+            "member_coactivation_counted": len(live) > 1,
         }
 
 
@@ -158,16 +165,16 @@ def _hits(given: Given, activity: Dense, k: int) -> Iterator[dict[str, Any]]:
             member, position = np.nonzero(values)
             yield {
                 "cluster": number,
-                "criterion": "maximum",
+                "ranking": "maximum",
                 "rank": rank,
                 "score": scores[row],
                 "peak": int(activity[number, row].argmax()),
                 **_place(given, row),
                 "positions": positions,
-                "activity": activity[number, row, positions],
-                "member": member,
-                "member_position": position,
-                "member_value": values[member, position],
+                "activations": activity[number, row, positions],
+                "member_indices": member,
+                "member_positions": position,
+                "member_activations": values[member, position],
             }
 
 
@@ -186,7 +193,7 @@ def _pairs(given: Given, fires: Any) -> Iterator[dict[str, Any]]:
     both = fires.astype(np.float32) @ fires.T.astype(np.float32)
     for a, b in zip(*np.nonzero(np.triu(both, 1)), strict=True):
         if given.clusters[a][0] == given.clusters[b][0]:
-            yield {"a": a, "b": b, "tokens": int(both[a, b])}
+            yield {"cluster_a": a, "cluster_b": b, "tokens": int(both[a, b])}
 
 
 def _member_pairs(given: Given) -> Iterator[dict[str, Any]]:
@@ -196,17 +203,23 @@ def _member_pairs(given: Given) -> Iterator[dict[str, Any]]:
         both = fires.astype(np.float32) @ fires.T.astype(np.float32)
         if len(live) > 1:
             for a, b in zip(*np.nonzero(np.triu(both)), strict=True):
-                yield {"cluster": number, "a": a, "b": b, "tokens": int(both[a, b])}
+                yield {
+                    "cluster": number,
+                    "member_a": a,
+                    "member_b": b,
+                    "tokens": int(both[a, b]),
+                }
 
 
-def _components(given: Given) -> Iterator[dict[str, Any]]:
+def _features(given: Given) -> Iterator[dict[str, Any]]:
     for number, values in enumerate(given.values):
         fired, dropped = int(np.count_nonzero(values)), number in given.dropped
         yield {
-            "component": number,
+            "feature": number,
             "source": "sae",
             "index": number,
             "firing_tokens": 0 if dropped else fired,
+            "activation_density": (0 if dropped else fired) / _totals(given)["tokens"],
             "dead": not fired and not dropped,
             "dropped": dropped,
         }

@@ -1,0 +1,75 @@
+"""The functional core over batches, without Faust: from token batches to the states of buckets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from consumers.aggregation.shards import (
+    Gap,
+    check_hits,
+    check_statistics,
+    is_complete,
+    new_bucket,
+    with_end,
+    with_hits,
+    with_statistics,
+)
+from consumers.selection.messages import batch_records, end_records
+from consumers.selection.selection import select, valid_tokens, with_rows
+from consumers.selection.standing import Standing
+from streams import codec, topics
+from streams.corpus import PartitionEnd, TokenBatch
+from streams.partials import BucketState, HitsPart, SourceEnd, Statistics
+from streams.plan import Plan
+
+
+def folded_states(
+    plan: Plan, engine: Any, given: Sequence[TokenBatch], shuffle: int = 0
+) -> list[BucketState]:
+    """Return all buckets' states: chained records in order, hits wherever ``shuffle`` says."""
+    standing = Standing(plan.clusters * plan.criteria, plan.run.k)
+    chained, free = [], []
+    for batch in given:
+        valid = valid_tokens(plan, batch)
+        selection = select(plan, batch, valid, engine.compute(batch, valid))
+        standing.see(selection.candidates)
+        hits = with_rows(selection, np.flatnonzero(standing.unbeaten(selection.candidates)))
+        for record in batch_records(plan, batch.partition, batch.sequence, selection.tally, hits):
+            (free if record.kind == topics.HITS else chained).append(record)
+    for partition in range(plan.run.partitions):
+        count = sum(b.partition == partition for b in given)
+        chained += end_records(plan, PartitionEnd("text", partition, count, 0, 0))
+    random = np.random.default_rng(shuffle)
+    free = [free[i] for i in random.integers(0, len(free), 2 * len(free))] + free
+    return fold(plan, [*free, *chained] if shuffle % 2 else [*chained, *free])
+
+
+def fold(plan: Plan, records: Sequence[Any]) -> list[BucketState]:
+    states: list[Any] = [
+        new_bucket(plan, shard, b)
+        for shard in range(plan.run.shards)
+        for b in plan.buckets_of(shard)
+    ]
+    for offset, record in enumerate(records):
+        for bucket in plan.buckets_of(record.shard):
+            states[bucket] = apply(plan, states[bucket], record, offset)
+            assert not isinstance(states[bucket], Gap)
+            states[bucket] = codec.decode(BucketState, codec.encode(states[bucket]))
+    assert all(is_complete(state) for state in states)
+    return states
+
+
+def apply(plan: Plan, state: BucketState, record: Any, offset: int) -> Any:
+    if record.kind == topics.HITS:
+        part = codec.decode(HitsPart, record.value)
+        check_hits(plan, part)
+        return with_hits(plan, state, part.hits, offset)
+    if record.kind == topics.SOURCE_END:
+        return with_end(state, codec.decode(SourceEnd, record.value), offset)
+    statistics = codec.decode(Statistics, record.value)
+    check_statistics(plan, statistics)
+    if state.bucket not in range(statistics.first, statistics.stop):
+        return state
+    tally = {t.bucket: t for t in statistics.tallies}.get(state.bucket)
+    return with_statistics(state, statistics, tally, offset)
