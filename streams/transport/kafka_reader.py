@@ -116,10 +116,15 @@ def _offsets(
         raise errors.UnknownTopicOrPartitionError(str(error)) from error
 
 
-def _until(consumer: Any, place: TopicPartition, end: int) -> Iterator[Any]:
+def _until(
+    consumer: Any, place: TopicPartition, end: int, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Any]:
     """Yield records below ``end``. The position tells when it is reached, because the last
-    offsets may have been compacted away."""
-    heard = time.monotonic()
+    offsets may have been compacted away.
+
+    A broker may be as slow as it likes; KafkaTimeoutError once nothing came for a while.
+    """
+    heard = clock()
     while consumer.position(place) < end:
         before = consumer.position(place)
         for record in consumer.poll(timeout_ms=POLL_MILLISECONDS).get(place, ()):
@@ -127,8 +132,8 @@ def _until(consumer: Any, place: TopicPartition, end: int) -> Iterator[Any]:
                 return
             yield record
         if consumer.position(place) != before:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > SILENCE_SECONDS:
+            heard = clock()
+        elif clock() - heard > SILENCE_SECONDS:
             raise errors.KafkaTimeoutError(f"nothing came for {SILENCE_SECONDS:.0f} s at {before}")
 
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.aggregation.merging import last_of, merged, unbeaten
+from consumers.aggregation.merging import _holds, last_of, merged, unbeaten
 from streams.hits import best, join, no_hits, rank, take
 from tests.streams.same import bits
 from tests.streams.strategies import columns, plain_hits, quick
@@ -68,3 +68,13 @@ def test_some_hits_are_beaten():
     hits = columns([(0, float(n), 0, n, 0, 0, 0, n, ()) for n in range(5)])
     last = last_of(best(hits, 2), 1, 2)
     assert unbeaten(last, hits).tolist() == [False, False, False, True, True]
+
+
+def test_numbers_beyond_the_hits_are_no_hits_of_a_sample():
+    """Compiled code would read whatever lies behind the columns; plain Python says so."""
+    column = np.array([7, 8, 9], np.uint64)
+    hits = (column, column, column)
+    for at, found in (([0], True), ([2], False), ([3], False), ([4, 0], True), ([], False)):
+        assert _holds.py_func(hits, np.array(at, np.int64), 7, 7) == found
+    assert not _holds.py_func(hits, np.array([1]), 7, 8)
+    assert not _holds.py_func(hits, np.array([1]), 8, 7)

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -226,3 +228,29 @@ def test_a_record_refused_again_takes_no_bucket_back():
     overlay.pass_over(0, 3)
     assert overlay.start(0) == 6
     assert written(overlay) == []
+
+
+def test_what_a_worker_has_lost_is_let_go_of():
+    overlay = loaded()
+    overlay.apply(0, 0, chained(0))
+    overlay.apply(0, 1, hits(hit()))
+    held = [weakref.ref(state.chain) for state in overlay.outlines(0)]
+    held += [weakref.ref(part.score) for part in overlay._pending[0].parts]
+    assert len(held) > len(BUCKETS)
+    overlay.drop()
+    gc.collect()
+    assert [one() for one in held if one() is not None] == []
+    assert overlay.shards == ()
+    assert written(overlay) == []
+
+
+def test_hits_that_were_merged_or_written_do_not_wait_any_longer():
+    overlay = Overlay(PLAN, waiting=2)
+    overlay.load(0, ())
+    for offset in range(100):
+        overlay.apply(0, offset, hits(hit(sample=offset, score=float(offset))))
+        assert overlay._pending[0].count <= overlay._pending[0].limit
+    overlay.apply(0, 100, hits(hit(sample=100, score=100.0)))
+    written(overlay)
+    assert (overlay._pending[0].count, overlay._pending[0].parts) == (0, ())
+    assert overlay._dirty == set()

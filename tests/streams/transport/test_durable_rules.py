@@ -1,6 +1,7 @@
 """What a table holds after it was read, above an embedded broker and sends of our own."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
@@ -183,6 +184,58 @@ def test_a_changelog_that_cannot_be_read_to_its_end_is_an_error(
     async def work() -> None:
         with pytest.raises(BrokerError, match="offset 1 only, its end is 2"):
             await Table().table.read({0})
+
+    run(work())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_every_read_of_a_changelog_lets_go_of_its_broker(
+    client: Client, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    write(client, 0, a=b"1")
+    opened, closed = [], []
+
+    def opening(url: str) -> Client:
+        made = connect(url)
+        opened.append(made)
+        monkeypatch.setattr(made, "close", lambda: closed.append(made))
+        if fails:
+            monkeypatch.setattr(made, "read", lambda *_: iter(()))
+        return made
+
+    monkeypatch.setattr(durable, "connect", opening)
+
+    async def work() -> None:
+        held = Table()
+        for _ in range(3):
+            with pytest.raises(BrokerError) if fails else contextlib.nullcontext():
+                await held.table.read({0})
+
+    run(work())
+    assert len(opened) == len(closed) == 3
+
+
+def test_a_table_keeps_no_value_of_another_changelog(client: Client) -> None:
+    async def work() -> None:
+        held = Table()
+        for turn in range(5):
+            write(client, 0, **{f"{turn}-{number}": b"1" for number in range(4)})
+            await held.table.read({0})
+            assert len(held.table.data) == len(held.owned()) == 4
+            client.delete_topics([CHANGELOG.name])
+            client.create_topics([CHANGELOG])
+
+    run(work())
+
+
+def test_writes_that_were_confirmed_are_not_read_again(client: Client) -> None:
+    """Nor does their number grow: what is counted are those under way."""
+
+    async def work() -> None:
+        held = Table()
+        for number in range(10):
+            await put(held, b"%d" % number, b"1", "stored")
+        assert held.table._unconfirmed == {0: 0}
 
     run(work())
 

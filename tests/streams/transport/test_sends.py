@@ -104,3 +104,39 @@ def test_sends_to_a_stopped_producer_are_cancelled() -> None:
         assert not failures
 
     run(work)
+
+
+def test_a_wait_for_a_record_whose_delivery_is_cancelled_ends_too() -> None:
+    """So a client does with what it has not sent when it stops."""
+
+    async def work(producer: StubProducer, sends: Sends, failures: list[BaseException]) -> None:
+        sent = sends.send("t", 0, b"a")
+        await asyncio.sleep(0.01)
+        producer.confirmations[0].cancel()
+        await asyncio.wait({sent}, timeout=5)
+        assert sent.cancelled()
+        assert not failures
+
+    run(work)
+
+
+@pytest.mark.parametrize("outcome", ["stored", "failed", "cancelled"])
+def test_a_confirmation_that_nobody_waits_for_any_more_disturbs_nobody(outcome: str) -> None:
+    async def work(producer: StubProducer, sends: Sends, failures: list[BaseException]) -> None:
+        unforeseen: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unforeseen.append(what))
+        sent = sends.send("t", 0, b"a")
+        await asyncio.sleep(0.01)
+        sent.cancel()
+        delivery = producer.confirmations[0]
+        if outcome == "stored":
+            delivery.set_result("metadata")
+        elif outcome == "failed":
+            delivery.set_exception(OSError("gone"))
+        else:
+            delivery.cancel()
+        await asyncio.sleep(0.01)
+        assert sent.cancelled()
+        assert (unforeseen, failures) == ([], [])
+
+    run(work)
