@@ -130,6 +130,7 @@ class LimitsSettings(Section):
     dead_letter_run: Positive = 20
     stall: Seconds = 300.0
     incomplete: Seconds = 60.0
+    refused_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.05
     session: Annotated[float, Field(ge=LEAST_SESSION, le=86_400, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")

@@ -1,13 +1,15 @@
 """Small runs, batches and activations for tests; change what matters, keep the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from consumers.activations.engine import Activations
+from consumers.aggregation.shards import new_bucket
 from streams.content import Hashed
 from streams.corpus import TokenBatch, sample_key
+from streams.partials import BucketState
 from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Model, RunRecord, Source
 from streams.snapshot import VERSION, RunManifest
@@ -116,6 +118,14 @@ def batch(ids: Any, lengths: Any, partition: int = 0, sequence: int = 0) -> Toke
         documents=tuple(f"doc-{partition}-{sequence}-{row}" for row in range(len(ids))),
         domains=("",) * len(ids),
     )
+
+
+def complete_states(plan: Plan, shard: int, **changes: Any) -> list[BucketState]:
+    """Return states of a shard in which nothing has fired, of one batch per partition."""
+    ends = np.ones(plan.run.partitions, np.int64)
+    given = {"chain": ends - 1, "batches": ends, "tokens": 8, "rows": 4, **changes}
+    empty = (new_bucket(plan, shard, bucket) for bucket in plan.buckets_of(shard))
+    return [replace(state, **given) for state in empty]
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,9 @@ class _Shards:
         for tp in self._app.consumer.assignment():
             if tp.topic == self._input:
                 self.overlay.load(tp.partition, self._table.owned(tp.partition))
-                self.check(tp.partition)
         self._writer.owned(self.overlay.shards)
+        for shard in self.overlay.shards:
+            self.check(shard)
 
     def start(self, tp: TP) -> int | None:
         """Return the first record that some bucket of the shard has not seen."""
@@ -119,7 +120,7 @@ def aggregates_app(
     """
     app = create_app(topics.aggregates_app(plan.run.name), broker, options=options)
     table = durable_table(app, "buckets", plan.run.shards)
-    writer = ShardWriter(plan, broker, app.fatal, progress)
+    writer = ShardWriter(plan, broker, app.fatal, progress, limits)
     # Records that wait for a flush are work to the watchdog, so they may not wait for long.
     usual, patience = Pace(), limits.stall / 4 or math.inf
     pace = Pace(least=min(usual.least, patience), most=min(usual.most, patience))

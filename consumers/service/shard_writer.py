@@ -4,18 +4,35 @@ import asyncio
 import logging
 import os
 import queue
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from mode import Service
 
+from consumers.health.limits import Limits
 from consumers.health.progress import Progress
-from consumers.snapshots.snapshots import assemble_ready, manifests_of, write_shard
+from consumers.snapshots.assembly import (
+    Assembler,
+    Assembly,
+    patiently,
+    shard_manifests,
+)
+from consumers.snapshots.giving_up import give_up
+from consumers.snapshots.snapshots import is_settled, manifests_of, published, write_shard
+from streams.drafts import remove_drafts
+from streams.errors import (
+    CorpusError,
+    SnapshotError,
+    StoreError,
+)
 from streams.partials import BucketState
 from streams.plan import Plan
 from streams.snapshot import FINAL
+from streams.store import open_store
 from streams.transport.client import Client
 from streams.transport.connect import connect
 
@@ -25,54 +42,118 @@ _MOST_THREADS = 4
 _SHORTEST_POLL, _LONGEST_POLL = 0.05, 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at the topic found: complete shards of ours that have no manifest there, and
+    whether it is worth while to look again soon."""
+
+    lacking: frozenset[int] = frozenset()
+    waiting: bool = False
+
+
 class ShardWriter(Service):
-    """Writes parts in threads; the owner of shard 0 also writes the run manifests.
+    """Writes parts in threads; the owner of shard 0 also puts the snapshots together.
+
+    A part of the final snapshot is written again when its manifest was withdrawn, and a store that
+    cannot be written to for a while ends the worker. A part of any other snapshot that cannot be
+    written is the end of that snapshot only.
 
     Of every part that is being written, some buckets' rows at a time are in memory. A stop waits
     for the parts that were asked for, and once one has failed for those that were begun, so that
-    no draft is left behind.
+    no draft is left behind. What a killed owner of a shard left is removed before its next owner
+    writes.
     """
 
     def __init__(
-        self, plan: Plan, broker: str, failed: Callable[[BaseException], None], progress: Progress
+        self,
+        plan: Plan,
+        broker: str,
+        failed: Callable[[BaseException], None],
+        progress: Progress,
+        limits: Limits = Limits(),
+        pause: float = 0.5,
     ) -> None:
+        """Prepare a writer. pause: seconds until a store that failed is tried again."""
         super().__init__()
         self._plan = plan
         self._broker = broker
         self._failed = failed
         self._progress = progress
+        self._limits = limits
+        self._pause = pause
         threads = min(_MOST_THREADS, plan.run.shards, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="snapshot")
         self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
-        self._finals: set[int] = set()
-        self._owns_first = False
+        self._complete: dict[int, Sequence[BucketState]] = {}
+        self._writing: set[int] = set()
+        self._owned: frozenset[int] = frozenset()
+        self._cleaned: set[int] = set()
+        self._cleaning = threading.Lock()
         self._broken = False
         self._manifests = manifests_of(plan.run.name)
         self._changed = asyncio.Event()
 
     def owned(self, shards: Sequence[int]) -> None:
-        """Note which shards this worker owns from now on."""
-        self._owns_first = 0 in shards
+        """Note which shards this worker owns from now on; call it before ``write_final``."""
+        gained, self._owned = frozenset(shards) - self._owned, frozenset(shards)
+        self._complete = {s: states for s, states in self._complete.items() if s in self._owned}
+        with self._cleaning:
+            self._cleaned -= gained
+        for shard in () if self.should_stop else sorted(gained):
+            self._threads.submit(self._clean, shard)
         self._changed.set()
 
     def write_final(self, shard: int, states: Sequence[BucketState]) -> None:
-        """Write the part of a shard that is complete, once."""
-        if shard not in self._finals:
-            self._finals.add(shard)
-            self.write(FINAL, shard, states)
+        """Write the part of a shard that is complete, once, and again if it is withdrawn."""
+        if shard not in self._complete:
+            self._complete[shard] = states
+            self._write_final(shard)
 
-    def write(self, snapshot: str, shard: int, states: Sequence[BucketState]) -> None:
+    def _write_final(self, shard: int) -> None:
+        self._writing.add(shard)
+        writing = self.write(FINAL, shard, self._complete[shard])
+        writing.add_done_callback(lambda _: self._writing.discard(shard))
+
+    def write(
+        self, snapshot: str, shard: int, states: Sequence[BucketState]
+    ) -> "asyncio.Future[None]":
         """Write a part of a snapshot in the background; a failure ends the worker."""
         loop = asyncio.get_running_loop()
         writing = loop.run_in_executor(self._threads, self._write, snapshot, shard, list(states))
         writing.add_done_callback(self._wrote)
+        return writing
 
     def _write(self, snapshot: str, shard: int, states: Sequence[BucketState]) -> None:
         begun = time.perf_counter()
+        self._clean(shard)
         with self._connected() as client:
-            write_shard(self._plan, snapshot, shard, states, client)
+            try:
+                patiently(
+                    lambda: write_shard(self._plan, snapshot, shard, states, client), self._pause
+                )
+            except (SnapshotError, CorpusError) as error:
+                if snapshot == FINAL and isinstance(error, StoreError):
+                    raise
+                log.warning("Snapshot %s is given up, shard %d: %s", snapshot, shard, error)
+                give_up(self._plan, client, snapshot, f"shard {shard}: {error}")
+                return
         self._progress.wrote_part(time.perf_counter() - begun)
         log.info("Part written: snapshot %s, shard %d", snapshot, shard)
+
+    def _clean(self, shard: int) -> None:
+        """Remove the drafts that were left of a shard, once after it has come to us."""
+        with self._cleaning:
+            if shard in self._cleaned:
+                return
+            self._cleaned.add(shard)
+            try:
+                store = open_store(self._plan.run.store)
+                found = remove_drafts(store.files, store.path(self._plan.run.name), shard)
+            except (SnapshotError, OSError) as error:
+                log.warning("Drafts of shard %d cannot be looked for: %s", shard, error)
+                return
+        if found:
+            log.info("Removed what a killed worker left of shard %d: %s", shard, ", ".join(found))
 
     def _wrote(self, writing: "asyncio.Future[None]") -> None:
         if not writing.cancelled() and (error := writing.exception()) is not None:
@@ -81,22 +162,30 @@ class ShardWriter(Service):
         self._changed.set()
 
     @Service.task
-    async def _assemble_forever(self) -> None:
-        """Write run manifests as their shards' parts come in, while shard 0 is ours.
+    async def _follow_forever(self) -> None:
+        """Put snapshots together, while shard 0 is ours, and write withdrawn parts again.
 
         Our own parts are taken up at once; for those of other workers the topic is looked at again
         and again while some are missing, the less often the longer they take.
         """
         poll: float | None = None
+        loop = asyncio.get_running_loop()
         try:
-            while True:
+            while not self._broken:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(poll):
                         await self._changed.wait()
                     poll = _SHORTEST_POLL
                 self._changed.clear()
-                waiting = self._owns_first and await self._try_to_assemble()
-                poll = min(_LONGEST_POLL, 1.5 * (poll or _SHORTEST_POLL)) if waiting else None
+                # What is being written now may be published after the look.
+                complete = frozenset(self._complete) - self._writing
+                look = await loop.run_in_executor(
+                    self._threads, self._look, complete, 0 in self._owned
+                )
+                again = look.lacking & self._complete.keys() - self._writing
+                for shard in () if self._broken else sorted(again):
+                    self._write_final(shard)
+                poll = min(_LONGEST_POLL, 1.5 * (poll or _SHORTEST_POLL)) if look.waiting else None
         except Exception as error:
             self._failed(error)
 
@@ -106,18 +195,37 @@ class ShardWriter(Service):
         while not self._idle.empty():
             self._idle.get().close()
 
-    async def _try_to_assemble(self) -> bool:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._assemble)
-
-    def _assemble(self) -> bool:
-        """Write what can be written; return whether some snapshot still lacks shards."""
+    def _look(self, complete: frozenset[int], owns_first: bool) -> _Look:
+        """Look at the topic once, and write the run manifests that can be written."""
+        if not complete and not owns_first:
+            return _Look()
         begun = time.perf_counter()
         with self._connected() as client:
-            made, waiting = assemble_ready(self._plan, client, self._manifests)
-        for manifest in made:
+            snapshots = published(client, self._plan.run.name, self._manifests)
+            lacking = self._lacking(complete, snapshots.get(FINAL, {}))
+            assembly = Assembly()
+            if owns_first:
+                share = self._limits.refused_share
+                assembler = Assembler(self._plan, client, share, self._pause)
+                assembly = assembler.assemble_ready(snapshots)
+        self._report(assembly, time.perf_counter() - begun)
+        return _Look(lacking or frozenset(), lacking is not None or assembly.waiting)
+
+    def _lacking(
+        self, complete: frozenset[int], entries: Mapping[str, bytes]
+    ) -> frozenset[int] | None:
+        """Return which of our complete shards have no manifest; None once nobody needs any."""
+        if not complete or is_settled(self._plan, FINAL, entries):
+            return None
+        return complete - shard_manifests(self._plan, FINAL, entries).keys()
+
+    def _report(self, assembly: Assembly, seconds: float) -> None:
+        for manifest in assembly.made:
             log.info("Snapshot %s written: content %s", manifest.snapshot, manifest.content)
-            self._progress.wrote_part(time.perf_counter() - begun)
-        return waiting
+            self._progress.wrote_part(seconds)
+        for failed in assembly.failed:
+            log.error("%s", failed.error)
+            self._progress.wrote_part(seconds)
 
     @contextmanager
     def _connected(self) -> Iterator[Client]:

@@ -1,11 +1,11 @@
-"""Declaring a run failed: its final snapshot will never be there, and nobody waits for it."""
+"""Declaring a snapshot failed: it will never be there, and nobody waits for it."""
 
 import logging
 from datetime import UTC, datetime
 
-from consumers.snapshots.snapshots import final_manifest, publish
-from streams.errors import SnapshotError, SnapshotFailedError
-from streams.failed_manifest import failed_manifest
+from consumers.snapshots.snapshots import is_settled, publish, published
+from streams.errors import SnapshotError
+from streams.failed_manifest import FailedManifest, failed_manifest
 from streams.plan import Plan
 from streams.snapshot import FINAL, to_json
 from streams.store import open_store, write_manifest
@@ -14,17 +14,20 @@ from streams.transport.client import Client
 log = logging.getLogger(__name__)
 
 
-def fail_run(client: Client, plan: Plan, why: str) -> None:
-    """Publish the failed manifest of a run, unless it has ended already, one way or the other."""
-    try:
-        if final_manifest(client, plan) is not None:
-            return
-    except SnapshotFailedError:
-        return
+def give_up(plan: Plan, client: Client, snapshot: str, why: str) -> FailedManifest | None:
+    """Publish the failed manifest of a snapshot, unless that is there or was given up already."""
     run, now = plan.run, datetime.now(UTC).isoformat(timespec="seconds")
-    failed = failed_manifest(run.name, plan.id, FINAL, why, now)
+    if is_settled(plan, snapshot, published(client, run.name).get(snapshot, {})):
+        return None
+    failed = failed_manifest(run.name, plan.id, snapshot, why, now)
     try:
         write_manifest(open_store(run.store), failed)
     except SnapshotError as error:
-        log.warning("That run %s failed is not in its store: %s", run.name, error)
-    publish(client, f"{run.name}/{FINAL}", to_json(failed))
+        log.warning("That snapshot %s failed is not in the store: %s", snapshot, error)
+    publish(client, f"{run.name}/{snapshot}", to_json(failed))
+    return failed
+
+
+def fail_run(client: Client, plan: Plan, why: str) -> None:
+    """Do so for the final snapshot, which is to declare that the run has failed."""
+    give_up(plan, client, FINAL, why)

@@ -2,24 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from consumers.aggregation.shards import is_complete
 from consumers.snapshots import tables
-from consumers.snapshots.places import PLACE, distinct_places
-from consumers.snapshots.sample_reading import sample_tables
 from streams import codec, topics
 from streams.catalog import get_vocabulary
-from streams.content import Hashed, content_of, table_hash
-from streams.deadletters import distinct, read_dead_letters
+from streams.content import content_of, table_hash
 from streams.errors import (
-    LostBatchError,
-    LostInputError,
     SettingsError,
     SnapshotError,
     SnapshotFailedError,
@@ -33,17 +26,14 @@ from streams.runs import RunRecord, run_id
 from streams.snapshot import (
     FINAL,
     VERSION,
-    RefusedRecord,
     RunManifest,
     ShardManifest,
     run_manifest,
-    shard_manifest,
     to_json,
 )
-from streams.snapshot_tables import HITS, SAMPLES, TABLES
-from streams.store import open_store, read_pieces, write_manifest, write_part
-from streams.table_entry import PartFile, table_entry
-from streams.table_hashes import hashed_tables
+from streams.snapshot_tables import TABLES
+from streams.store import open_store, write_manifest, write_part
+from streams.table_entry import table_entry
 from streams.transport.client import Client
 
 
@@ -165,111 +155,12 @@ def assembled(plan: Plan, snapshot: str, entries: Mapping[str, bytes]) -> RunMan
     return None
 
 
-def assemble_ready(
-    plan: Plan, client: Client, followed: Followed | None = None
-) -> tuple[list[RunManifest], bool]:
-    """Write the run manifest of every snapshot whose shards are all there and that has none.
-
-    Returns the manifests written, and whether some snapshot still waits for shards.
-    """
-    made, waiting = [], False
-    for snapshot, entries in published(client, plan.run.name, followed).items():
-        ours = _shards_of(entries, plan, snapshot)
-        if _is_settled(plan, snapshot, entries) or not ours:
-            continue
-        if len(ours) == plan.run.shards:
-            made.append(assemble(plan, [ours[s] for s in range(plan.run.shards)], client))
-        else:
-            waiting = True
-    return made, waiting
-
-
-def _shards_of(entries: Mapping[str, bytes], plan: Plan, snapshot: str) -> dict[int, ShardManifest]:
-    """Return a snapshot's shard manifests by shard; junk on the topic is passed over."""
-    found = {}
-    for name, value in entries.items():
-        with suppress(SnapshotError):
-            manifest = shard_manifest(value)
-            named = (manifest.run_id, manifest.snapshot) == (plan.id, snapshot)
-            final = manifest.complete or snapshot != FINAL
-            if named and name == str(manifest.shard) and final:
-                found[manifest.shard] = manifest
-    return {shard: m for shard, m in found.items() if 0 <= shard < plan.run.shards}
-
-
-def _is_settled(plan: Plan, snapshot: str, entries: Mapping[str, bytes]) -> bool:
-    """Return whether a snapshot is there or was given up."""
+def is_settled(plan: Plan, snapshot: str, entries: Mapping[str, bytes]) -> bool:
+    """Return whether a snapshot is there or was given up, from what is published for it."""
     try:
         return assembled(plan, snapshot, entries) is not None
     except SnapshotFailedError:
         return True
-
-
-def assemble(plan: Plan, shards: Sequence[ShardManifest], client: Client) -> RunManifest:
-    """Write the samples, then write and publish the run manifest over all shards' parts.
-
-    What the samples are follows from the parts that the manifest lists, so that they fit each other
-    whoever wrote these, and when, and however often. Raises LostBatchError if the corpus no longer
-    holds one, or, where the whole run is at an end with that, LostInputError.
-    """
-    parts = RunManifest(
-        version=VERSION,
-        run=plan.run.name,
-        run_id=plan.id,
-        snapshot=shards[0].snapshot,
-        final=all(shard.complete for shard in shards),
-        content="",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        store=plan.run.store,
-        chains=tuple(shard.chain for shard in shards),
-        tables=_UNREAD,
-        files=tuple(file for shard in shards for file in shard.files),
-        about=about(plan.run),
-        dead_letters=refused_records(plan, client),
-        warnings=plan.run.warnings,
-    )
-    try:
-        samples = write_samples(plan, parts, client)
-    except LostBatchError as error:
-        if parts.snapshot != FINAL:
-            raise
-        raise LostInputError(str(error), for_good=True) from error
-    return _finish(with_hashes(replace(parts, files=(*parts.files, samples))), client)
-
-
-_UNREAD = tuple(table_entry(form, Hashed(0, ""), content=True) for form in TABLES.values())
-"""The tables of a run, before it is known what is in them."""
-
-
-def write_samples(plan: Plan, parts: RunManifest, client: Client) -> PartFile:
-    """Write the samples at the places that the hits of all parts name, each once."""
-    hits = chain.from_iterable(read_pieces(parts, HITS.name, columns=PLACE))
-    samples = sample_tables(client, plan.run.corpus, *distinct_places(hits))
-    return write_part(open_store(plan.run.store), plan.run.name, SAMPLES.name, 0, samples)
-
-
-def refused_records(plan: Plan, client: Client) -> tuple[RefusedRecord, ...]:
-    """Return what a run has refused so far, each original position once, in order."""
-    letters = read_dead_letters(client, run=plan.run.name)
-    ours = (entry.refusal for entry in distinct(r for r in letters if r.refusal.run_id == plan.id))
-    found = (
-        RefusedRecord(r.origin.topic, r.origin.partition, r.origin.offset, r.error, r.message)
-        for r in ours
-    )
-    return tuple(sorted(found, key=lambda r: (r.topic, r.partition, r.offset)))
-
-
-def _finish(manifest: RunManifest, client: Client) -> RunManifest:
-    write_manifest(open_store(manifest.store), manifest)
-    publish(client, f"{manifest.run}/{manifest.snapshot}", to_json(manifest))
-    return manifest
-
-
-def with_hashes(manifest: RunManifest) -> RunManifest:
-    """Return a manifest with what its files hold: rows and hash of each table, and the content."""
-    tables = hashed_tables(manifest)
-    content = content_of({t.name: t.hash for t in tables if t.content})
-    return replace(manifest, tables=tables, content=content)
 
 
 def write_plain(

@@ -17,6 +17,7 @@ from streams.native import NativeKafka, cache_folder, jars, java
 from streams.native.broker import free_port
 from streams.transport.client import Client
 from streams.transport.connect import connect
+from streams.transport.memory_broker import forget
 
 IMAGE = "apache/kafka:4.3.1"
 INSIDE_PORT = 19092
@@ -76,6 +77,20 @@ def kafka(kafka_url: str, prefix: str) -> Iterator[Client]:
     client = connect(kafka_url)
     yield client
     client.delete_topics([name for name in client.topics() if name.startswith(prefix)])
+    client.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest, prefix: str) -> Iterator[str]:
+    """An address of each kind of broker; this test's topics are gone at the end."""
+    if request.param == "memory":
+        yield f"memory://{prefix}"
+        forget(prefix)
+        return
+    url = request.getfixturevalue("kafka_url")
+    yield url
+    client = connect(url)
+    client.delete_topics([name for name in client.topics() if prefix in name])
     client.close()
 
 

@@ -97,7 +97,7 @@ def test_dead_letters_of_another_run_of_the_same_name_are_not_named(
     manifest = service.manifest()
     assert manifest is not None
     assert [replace(d, message="") for d in manifest.dead_letters] == [found]
-    from consumers.snapshots.snapshots import refused_records
+    from consumers.snapshots.refused_share import refused_records
 
     assert refused_records(replace(service.plan, id="0" * 32), service.client) == ()
 

@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,24 +14,8 @@ from streams.corpus import TokenBatch
 from streams.run_catalog import delete_run, list_runs, put_run
 from streams.store import read_table
 from streams.table_hashes import verify
-from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
 from tests import factories
 from tests.service import Service, make_service
-
-
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-def broker(request: pytest.FixtureRequest, prefix: str) -> Iterator[str]:
-    """An address of each kind of broker; this test's topics are gone at the end."""
-    if request.param == "memory":
-        yield f"memory://{prefix}"
-        forget(prefix)
-        return
-    url = request.getfixturevalue("kafka_url")
-    yield url
-    client = connect(url)
-    client.delete_topics([name for name in client.topics() if prefix in name])
-    client.close()
 
 
 def assert_exact(service: Service) -> None:

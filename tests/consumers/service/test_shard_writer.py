@@ -1,29 +1,30 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import fsspec
 import pytest
 
-from consumers.aggregation.shards import new_bucket
 from consumers.health.progress import Progress
 from consumers.service import shard_writer
 from consumers.service.shard_writer import ShardWriter
-from consumers.snapshots.snapshots import (
-    assemble_ready,
-    final_manifest,
-    published,
-    write_shard,
-)
-from streams.errors import SnapshotError
+from consumers.snapshots.assembly import Assembly, assemble_ready
+from consumers.snapshots.snapshots import final_manifest, published, write_shard
+from consumers.snapshots.withdrawals import withdraw
+from streams import store
+from streams.drafts import remove_drafts
+from streams.errors import SnapshotError, SnapshotFailedError, StoreError
+from streams.failed_manifest import find_failed
 from streams.partials import BucketState
 from streams.plan import Plan, make_plan
 from streams.snapshot import FINAL, ShardManifest
 from streams.store import read_table
+from streams.table_hashes import verify
 from streams.transport.connect import connect
 from tests import factories
 from tests.published import publish
@@ -43,10 +44,8 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def states(plan: Plan, shard: int) -> list[BucketState]:
-    """Complete states of a shard in which nothing has fired: of one batch per partition."""
-    ends = np.ones(plan.run.partitions, np.int64)
-    empty = (new_bucket(plan, shard, bucket) for bucket in plan.buckets_of(shard))
-    return [replace(state, chain=ends - 1, batches=ends) for state in empty]
+    """Complete states of a shard in which nothing has fired."""
+    return factories.complete_states(plan, shard)
 
 
 def watched(
@@ -56,7 +55,7 @@ def watched(
     failures: list[BaseException] = []
 
     async def work() -> None:
-        writer = ShardWriter(plan, BROKER, failures.append, Progress())
+        writer = ShardWriter(plan, BROKER, failures.append, Progress(), pause=0.01)
         async with writer:
             act(writer)
             while not until() and not failures:
@@ -132,11 +131,15 @@ def test_parts_of_different_shards_are_written_side_by_side(
 def test_a_part_that_cannot_be_written_ends_the_worker(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tries = list[int]()
+
     def full(*arguments: Any) -> None:
-        raise SnapshotError("no room")
+        tries.append(1)
+        raise StoreError("no room")
 
     monkeypatch.setattr(shard_writer, "write_shard", full)
     failures = watched(plan, lambda w: w.write_final(0, states(plan, 0)), lambda: False)
+    assert len(tries) == 5
     assert [str(failure) for failure in failures] == ["no room"]
 
 
@@ -165,17 +168,17 @@ def test_once_a_part_has_failed_no_other_is_begun(
     def full(_: Plan, __: str, shard: int, *rest: Any) -> None:
         begun.append(shard)
         time.sleep(0.05)
-        raise SnapshotError("no room")
+        raise StoreError("no room")
 
     monkeypatch.setattr(shard_writer, "write_shard", full)
 
     def act(writer: ShardWriter) -> None:
-        for snapshot in ("a", "b", "c", "d", "e", "f", "g", "h"):
-            writer.write(snapshot, 0, states(plan, 0))
+        for shard in range(3):
+            writer.write_final(shard, states(plan, shard))
 
     failures = watched(plan, act, lambda: False)
     assert str(failures[0]) == "no room"
-    assert len(begun) < 8
+    assert 2 not in begun
 
 
 def test_parts_of_an_unfinished_run_are_never_its_final_snapshot(plan: Plan) -> None:
@@ -184,11 +187,11 @@ def test_parts_of_an_unfinished_run_are_never_its_final_snapshot(plan: Plan) -> 
     for shard in range(3):
         begun = [replace(state, batches=state.batches + 1) for state in states(plan, shard)]
         write_shard(plan, FINAL, shard, begun, client)
-    assert assemble_ready(plan, client) == ([], False)
+    assert assemble_ready(plan, client, 0.05) == Assembly(waiting=True)
     for shard in range(3):
         write_shard(plan, "noon", shard, states(plan, shard), client)
-    ((made,), waiting) = assemble_ready(plan, client)
-    assert (made.snapshot, waiting, final_manifest(client, plan)) == ("noon", False, None)
+    (made,) = assemble_ready(plan, client, 0.05).made
+    assert (made.snapshot, final_manifest(client, plan)) == ("noon", None)
 
 
 def test_a_final_part_is_written_once(plan: Plan) -> None:
@@ -203,3 +206,166 @@ def test_a_final_part_is_written_once(plan: Plan) -> None:
     manifest = final_manifest(client, plan)
     assert manifest is not None
     assert len(read_table(manifest, "clusters")) == plan.clusters
+
+
+def test_a_mid_run_part_that_cannot_be_written_is_the_end_of_that_snapshot_only(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shard_writer.write_shard
+
+    def full(plan: Plan, snapshot: str, *rest: Any) -> ShardManifest:
+        if snapshot == "noon":
+            raise StoreError("no room")
+        return real(plan, snapshot, *rest)
+
+    monkeypatch.setattr(shard_writer, "write_shard", full)
+
+    def act(writer: ShardWriter) -> None:
+        writer.owned(range(3))
+        writer.write("noon", 1, states(plan, 1))
+        for shard in range(3):
+            writer.write_final(shard, states(plan, shard))
+
+    assert watched(plan, act, is_final(plan)) == []
+    failed = find_failed(published(connect(BROKER), plan.run.name)["noon"][""])
+    assert failed is not None
+    assert failed.failed == "shard 1: no room"
+
+
+def test_a_final_part_that_can_never_be_written_is_the_end_of_the_run(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is started again would find the same."""
+
+    def lost(*arguments: Any) -> None:
+        raise SnapshotError("corpus text no longer holds batch 0 of partition 1")
+
+    monkeypatch.setattr(shard_writer, "write_shard", lost)
+    client = connect(BROKER)
+
+    def has_failed() -> bool:
+        with suppress(SnapshotFailedError):
+            return final_manifest(client, plan) is not None
+        return True
+
+    assert watched(plan, lambda w: w.write_final(1, states(plan, 1)), has_failed) == []
+    with pytest.raises(SnapshotFailedError, match="shard 1: corpus text no longer holds"):
+        final_manifest(client, plan)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"junk")])
+def test_the_owner_writes_a_part_again_whose_files_are_missing_or_damaged(
+    plan: Plan, damage: Callable[[Path], Any]
+) -> None:
+    """Two workers: one has shard 0 and puts together, the other has the damaged part."""
+    client, failures = connect(BROKER), list[BaseException]()
+    for shard in (1, 2):
+        part = write_shard(plan, FINAL, shard, states(plan, shard), client)
+    damage(Path(plan.run.store) / plan.run.name / part.files[1].path)
+
+    async def work() -> None:
+        first = ShardWriter(plan, BROKER, failures.append, Progress(), pause=0.01)
+        second = ShardWriter(plan, BROKER, failures.append, Progress(), pause=0.01)
+        async with first, second:
+            first.owned([0])
+            second.owned([1, 2])
+            first.write_final(0, states(plan, 0))
+            while "2/withdrawn" not in published(client, plan.run.name).get(FINAL, {}):
+                await asyncio.sleep(0.01)
+            assert not is_final(plan)()
+            second.write_final(1, states(plan, 1))
+            second.write_final(2, states(plan, 2))
+            while not is_final(plan)() and not failures:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
+    assert failures == []
+    manifest = final_manifest(client, plan)
+    assert manifest is not None
+    assert verify(manifest) == manifest.content
+
+
+def test_a_part_that_is_withdrawn_while_its_owner_is_there_is_written_again(plan: Plan) -> None:
+    client = connect(BROKER)
+    withdrawn = threading.Event()
+
+    def act(writer: ShardWriter) -> None:
+        writer.owned([1])
+        writer.write_final(1, states(plan, 1))
+
+    def written_again() -> bool:
+        entries = published(client, plan.run.name).get(FINAL, {})
+        if "1" in entries and not withdrawn.is_set():
+            withdrawn.set()
+            withdraw(client, plan, 1, 1, "gone")
+            return False
+        return withdrawn.is_set() and "1" in entries
+
+    assert watched(plan, act, written_again) == []
+
+
+def test_a_part_is_no_longer_written_again_by_who_has_lost_its_shard(plan: Plan) -> None:
+    client = connect(BROKER)
+    begun = time.monotonic()
+
+    def act(writer: ShardWriter) -> None:
+        writer.owned([1, 2])
+        writer.write_final(1, states(plan, 1))
+        writer.owned([2])
+        writer.write_final(2, states(plan, 2))
+
+    def a_second_later() -> bool:
+        if "1" in published(client, plan.run.name).get(FINAL, {}):
+            withdraw(client, plan, 1, 1, "gone")
+        return time.monotonic() > begun + 1.0
+
+    assert watched(plan, act, a_second_later) == []
+    assert "1" not in published(client, plan.run.name)[FINAL]
+
+
+def test_the_next_owner_of_a_shard_removes_what_a_killed_one_left(plan: Plan) -> None:
+    parts = Path(plan.run.store) / plan.run.name / "parts"
+    parts.mkdir(parents=True)
+    ours, others = (parts / f"hits-{shard:04d}.{'0f' * 16}.tmp" for shard in (1, 2))
+    ours.write_bytes(b"half")
+    others.write_bytes(b"half")
+    assert watched(plan, lambda w: w.owned([1]), lambda: not ours.exists()) == []
+    assert others.exists()
+
+
+def test_whose_draft_the_next_owner_removes_writes_again(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a shard goes to another worker while a part of it is being written."""
+    parts = Path(plan.run.store) / plan.run.name / "parts"
+    removed = list[str]()
+    real = shard_writer.write_shard
+
+    def robbed(*arguments: Any) -> ShardManifest:
+        def watched_draft(files: Any, path: str) -> Any:
+            made = original(files, path)
+            if not removed:
+                made = opened(made)
+            return made
+
+        original = store.draft
+        monkeypatch.setattr(store, "draft", watched_draft)
+        try:
+            return real(*arguments)
+        finally:
+            monkeypatch.setattr(store, "draft", original)
+
+    @contextmanager
+    def opened(made: Any) -> Iterator[Any]:
+        with made as draft:
+            yield draft
+            removed.extend(remove_drafts(fsspec.filesystem("file"), str(parts.parent), 1))
+
+    monkeypatch.setattr(shard_writer, "write_shard", robbed)
+
+    def is_written() -> bool:
+        return "1" in published(connect(BROKER), plan.run.name).get(FINAL, {})
+
+    assert watched(plan, lambda w: w.write_final(1, states(plan, 1)), is_written) == []
+    assert len(removed) == 1
+    assert not list(parts.glob("*.tmp"))

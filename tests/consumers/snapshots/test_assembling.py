@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from consumers.snapshots.snapshots import assemble_ready, final_manifest, write_shard
+from consumers.snapshots.assembly import Assembly, assemble_ready
+from consumers.snapshots.snapshots import final_manifest, write_shard
 from streams.content import content_hash
 from streams.partials import BucketState
 from streams.plan import Plan, make_plan
@@ -49,8 +50,9 @@ def assembled(plan: Plan, client: Client, snapshot: str, states: dict[int, list[
     """Write the parts of all shards and return the manifest."""
     for shard, given in states.items():
         write_shard(plan, snapshot, shard, given, client)
-    ((made,), waiting) = assemble_ready(plan, client)
-    assert not waiting
+    found = assemble_ready(plan, client, 1.0)
+    (made,) = found.made
+    assert not found.waiting
     return made
 
 
@@ -94,7 +96,7 @@ def test_a_part_that_is_written_again_changes_nothing(plan: Plan, client: Client
     first = assembled(plan, client, FINAL, states)
     for shard in (2, 0, 2):
         write_shard(plan, FINAL, shard, states[shard], client)
-    assert assemble_ready(plan, client) == ([], False)
+    assert assemble_ready(plan, client, 1.0) == Assembly()
     assert final_manifest(client, plan) == first
 
 
