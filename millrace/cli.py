@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from millrace.suggesting import SuggestingGroup
+from streams.credentials import without_credentials
 from streams.errors import StreamError, UserError
 from streams.no_installs import no_installs
 
@@ -135,7 +136,8 @@ def run_program(arguments: Sequence[str]) -> int:
 
 
 def _failed(what: str, status: int) -> int:
-    click.echo(f"millrace: error: {' '.join(what.split())}", err=True)
+    said = without_credentials(" ".join(what.split()))
+    click.echo(f"millrace: error: {said}", err=True)
     return status
 
 

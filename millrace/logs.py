@@ -4,6 +4,8 @@ import logging
 import sys
 from typing import TextIO
 
+from streams.credentials import without_credentials
+
 _OURS = ("streams", "producers", "consumers", "downstream", "millrace")
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -12,7 +14,11 @@ _LAST_WORDS = "streams.transport.worker"
 
 
 class _Errors(logging.StreamHandler[TextIO]):
-    """Writes to what is the error output at that moment."""
+    """Writes to what is the error output at that moment, and passwords of addresses nowhere."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return what is written of a record; libraries name proxies and addresses whole."""
+        return without_credentials(super().format(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""

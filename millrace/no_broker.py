@@ -5,6 +5,7 @@ empty, which is not the same as a broker that holds nothing.
 """
 
 from streams.errors import BrokerError
+from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
 from streams.transport.connect import connect
 
@@ -14,14 +15,14 @@ ADVICE = (
 )
 
 
-def is_absent(url: str, client: Client) -> bool:
+def is_absent(broker: BrokerAccess, client: Client) -> bool:
     """Return whether there is nothing but an embedded broker that nobody has used."""
-    return url.startswith("memory:") and not client.topics()
+    return broker.is_embedded and not client.topics()
 
 
-def connect_to_existing(url: str) -> Client:
+def connect_to_existing(broker: BrokerAccess) -> Client:
     """Return a client of a broker; raise BrokerError where there is none to list anything of."""
-    client = connect(url)
-    if is_absent(url, client):
-        raise BrokerError(ADVICE.format(url=url))
+    client = connect(broker)
+    if is_absent(broker, client):
+        raise BrokerError(ADVICE.format(url=broker.address))
     return client

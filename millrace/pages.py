@@ -5,6 +5,7 @@ import socket
 from millrace.bars import say
 from streams.errors import SettingsError, UserError
 from streams.store import read_manifest
+from streams.transport.access import BrokerAccess
 
 
 def expect_port(host: str, port: int) -> None:
@@ -19,11 +20,11 @@ def expect_port(host: str, port: int) -> None:
             raise UserError(f"cannot listen on {host}:{port}: {reason}; try another port") from None
 
 
-def serve_pages(manifest: str | None, broker: str, host: str, port: int) -> None:
+def serve_pages(manifest: str | None, broker: BrokerAccess, host: str, port: int) -> None:
     """Serve one snapshot, or all that a broker announces, until interrupted."""
     from downstream.dashboard.app import serve
 
-    if manifest is None and broker.startswith("memory:"):
+    if manifest is None and broker.is_embedded:
         raise SettingsError(
             "name the MANIFEST of a snapshot, or a --broker other processes can reach"
         )

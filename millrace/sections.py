@@ -1,13 +1,24 @@
 """The tables of the settings file, with their defaults and what they allow."""
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from consumers.runs.specs import Coactivation
 from streams.runs import Forward, Sign
 from streams.timeouts import LEAST_SESSION, check_session
+from streams.transport.access import check_prefix
+from streams.transport.security import Mechanism, Sasl, Security, Tls
 
+T = TypeVar("T")
+
+
+def _unless_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+Given = Annotated[T | None, BeforeValidator(_unless_empty)]
 Positive = Annotated[int, Field(ge=1)]
 Counter = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -16,7 +27,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Section(BaseModel):
     """A table of the settings file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class CorpusSettings(Section):
@@ -117,6 +128,61 @@ class ClusteringSettings(Section):
 
     path: str
     coactivation: Coactivation = "auto"
+
+
+class KafkaSettings(Section):
+    """How to reach a Kafka broker; see ``streams.transport.access``.
+
+    Empty strings count as not given, as variables of containers often are. tls: None for as soon as
+    a certificate is named.
+    """
+
+    prefix: str = ""
+    tls: bool | None = None
+    ca: Given[str] = None
+    certificate: Given[str] = None
+    key: Given[str] = None
+    key_password: Given[SecretStr] = None
+    check_hostname: bool = True
+    user: Given[str] = None
+    password: Given[SecretStr] = None
+    mechanism: Mechanism = "SCRAM-SHA-512"
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        check_prefix(self.prefix)
+        if self.user is not None and self.password is None:
+            raise ValueError("user needs a password, best in a file: password_file")
+        if self.password is not None and self.user is None:
+            raise ValueError("password needs a user")
+        if self.key is not None and self.certificate is None:
+            raise ValueError("key needs a certificate")
+        if self.key_password is not None and self.certificate is None:
+            raise ValueError("key_password needs a certificate and its key")
+        if self.tls is False and (self.ca or self.certificate or not self.check_hostname):
+            raise ValueError("tls = false leaves ca, certificate and check_hostname no meaning")
+        return self
+
+    def security(self) -> Security:
+        """Return who we are to the broker, and whom we believe."""
+        return Security(self._tls(), self._sasl())
+
+    def _tls(self) -> Tls | None:
+        named = self.ca or self.certificate or not self.check_hostname
+        if not (named if self.tls is None else self.tls):
+            return None
+        return Tls(
+            authority=Path(self.ca) if self.ca else None,
+            certificate=Path(self.certificate) if self.certificate else None,
+            key=Path(self.key) if self.key else None,
+            key_password=self.key_password.get_secret_value() if self.key_password else None,
+            check_hostname=self.check_hostname,
+        )
+
+    def _sasl(self) -> Sasl | None:
+        if self.user is None or self.password is None:
+            return None
+        return Sasl(self.user, self.password.get_secret_value(), self.mechanism)
 
 
 class LimitsSettings(Section):

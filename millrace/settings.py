@@ -1,12 +1,14 @@
 """Settings of a whole run: a TOML file, the environment, options of the command line, rising.
 
-``MILLRACE_RUN__K=20`` in the environment overrides ``k`` in ``[run]``; lists are JSON there.
+``MILLRACE_RUN__K=20`` in the environment overrides ``k`` in ``[run]``; lists are JSON there. Every
+variable may also name a file that holds its value: ``MILLRACE_KAFKA__PASSWORD_FILE``.
 Unknown keys are errors everywhere. Importing this module imports pydantic: do it inside a command.
 """
 
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ from pydantic_settings.exceptions import SettingsError as VariableError
 
 from consumers.health.limits import Limits
 from consumers.runs import specs
+from millrace.secret_files import with_secret_files, with_secrets
 from millrace.sections import (
     ClusteringSettings,
     CorpusSettings,
     DictionarySettings,
+    KafkaSettings,
     LimitsSettings,
     ModelSettings,
     NeuronsSettings,
@@ -32,10 +36,20 @@ from millrace.sections import (
     SourceSettings,
     WeightsSettings,
 )
-from millrace.settings_errors import explain, name_of, unknown_variables, where_of
+from millrace.settings_errors import (
+    SECRETS,
+    explain,
+    name_of,
+    shown_value,
+    unknown_variables,
+    where_of,
+)
 from millrace.settings_paths import with_absolute_paths
+from streams.credentials import expect_no_credentials
 from streams.errors import SettingsError
+from streams.store import IN_THE_ENVIRONMENT
 from streams.timeouts import usual_session
+from streams.transport.access import BrokerAccess
 
 PREFIX = "MILLRACE_"
 # Variables of ours that are no settings: of the command line, of the broker's cache.
@@ -47,11 +61,16 @@ class Settings(BaseSettings):
     """Everything; made by ``load_settings``."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     broker: str = "memory://local"
     store: str = ".millrace/snapshots"
+    kafka: KafkaSettings = KafkaSettings()
     corpus: CorpusSettings = CorpusSettings()
     run: RunSettings = RunSettings()
     model: ModelSettings = ModelSettings()
@@ -72,6 +91,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return only the ready-made values: ``load_settings`` has merged them."""
         return (init_settings,)
+
+    @cached_property
+    def access(self) -> BrokerAccess:
+        """The broker and how to reach it, for every client; SettingsError for a wrong address."""
+        return BrokerAccess(self.broker, self.kafka.prefix, self.kafka.security())
 
     def run_spec(self) -> specs.RunSpec:
         """Return the run that these settings ask for; SettingsError without a model."""
@@ -125,7 +149,10 @@ def load_settings(
         made = Settings(**merged)
     except ValidationError as error:
         raise SettingsError(explain(error, layers, Settings)) from error
-    return made.model_copy(update=with_absolute_paths({"store": made.store}, Path()))
+    expect_no_credentials(made.store, "store", IN_THE_ENVIRONMENT)
+    settled = made.model_copy(update=with_absolute_paths({"store": made.store}, Path()))
+    _ = settled.access  # whether the address will do is said now, wherever it is used
+    return settled
 
 
 def origins(
@@ -139,7 +166,7 @@ def origins(
     """
     layers = _layers(file, environment, options)
     return [
-        f"{name_of(path)} = {value!r} ({where_of(path, layers)})"
+        f"{name_of(path)} = {shown_value(path, value)} ({where_of(path, layers)})"
         for path, value in _leaves(_merged(layers), ())
     ]
 
@@ -150,13 +177,21 @@ def _layers(
     options: Mapping[str, Any] | None,
 ) -> Layers:
     """Return what each place says, the strongest last."""
-    environment = os.environ if environment is None else environment
-    unknown_variables(environment, PREFIX, Settings, OTHERS)
+    given = with_secret_files(os.environ if environment is None else environment, PREFIX, Settings)
+    unknown_variables(given, PREFIX, Settings, OTHERS)
     return [
-        (str(file), with_absolute_paths(_read(file), file.parent) if file else {}),
-        ("the environment", with_absolute_paths(_variables(environment), Path())),
+        (str(file), _with_files(_read(file), file.parent, str(file)) if file else {}),
+        ("the environment", with_absolute_paths(_variables(given), Path())),
         ("the options", with_absolute_paths(options or {}, Path())),
     ]
+
+
+def _with_files(values: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Return a file's settings with absolute paths, and secrets from the files that it names."""
+    made = with_absolute_paths(values, folder)
+    if isinstance(kafka := made.get("kafka"), Mapping):
+        made["kafka"] = with_secrets(kafka, SECRETS, f"{where}: kafka.")
+    return made
 
 
 def _merged(layers: Layers) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from streams.credentials import hidden, without_credentials
 from streams.errors import SettingsError
 
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
+SECRETS = ("password", "key_password")
+"""Keys whose values are shown nowhere; each may be given as a file, by ``<key>_file``."""
 
 
 def explain(error: ValidationError, layers: Layers, settings: type[BaseModel]) -> str:
@@ -31,7 +34,8 @@ def explain(error: ValidationError, layers: Layers, settings: type[BaseModel]) -
         return f"{where_of(path, layers)}: {name_of(path)}: {first['ctx']['error']}"
     same = [e for e in error.errors() if _known(list(e["loc"]), settings) == path]
     reason = ", or ".join(_reason(one["type"], one["msg"]) for one in same)
-    return f"{where_of(path, layers)}: {name_of(path)} = {first['input']!r}: {reason}"
+    value = shown_value(path, first["input"])
+    return f"{where_of(path, layers)}: {name_of(path)} = {value}: {reason}"
 
 
 def unknown_variables(
@@ -56,6 +60,15 @@ def unknown_variables(
             raise SettingsError(
                 f"the environment: unknown variable {variable}{_hint(section, known)}"
             )
+
+
+def shown_value(path: Sequence[str | int], value: Any) -> str:
+    """Return a value as it may be shown: no secret, no credentials of an address."""
+    if path and (path[-1] in SECRETS or path == ["kafka"]):
+        return "***"
+    if isinstance(value, str):
+        return repr(hidden(value))
+    return without_credentials(repr(value))
 
 
 def _reason(kind: str, message: str) -> str:

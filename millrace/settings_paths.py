@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_TABLES = {"model": ("path",), "corpus": ("tokenizer", "text")}
+_KAFKA = ("ca", "certificate", "key", "password_file", "key_password_file")
+_TABLES = {"model": ("path",), "corpus": ("tokenizer", "text"), "kafka": _KAFKA}
 _LISTS = {"dictionaries": ("path",), "weights": ("path",), "clusterings": ("path",)}
 # What cannot also be a name: these are paths even when nothing is there.
-_ALWAYS = {("dictionaries", "path"), ("weights", "path"), ("clusterings", "path")}
+_ALWAYS = {
+    *(("dictionaries", "path"), ("weights", "path"), ("clusterings", "path")),
+    *(("kafka", key) for key in _KAFKA),
+}
 _MARKS = ("/", "./", "../", "~")
 
 

@@ -41,7 +41,7 @@ def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
     dtypes: empty for those worth measuring on the device. Raises what creating the run would, and
     ModelError if nothing could be measured.
     """
-    spec, client = settings.run_spec(), connect(settings.broker)
+    spec, client = settings.run_spec(), connect(settings.access)
     corpus = find_corpus(client, settings.corpus.name)
     if corpus is None:
         made = corpus_settings(settings, client)

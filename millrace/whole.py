@@ -39,7 +39,7 @@ def run_whole(settings: "Settings", workers: int) -> RunManifest:
     Raises SnapshotFailedError if the run has failed.
     """
     check_store(settings.store)
-    client = connect(settings.broker)
+    client = connect(settings.access)
     expect_session(client, settings.session())
     begun = time.perf_counter()
     engine = _prepared(client, settings)
@@ -55,7 +55,7 @@ def run_whole(settings: "Settings", workers: int) -> RunManifest:
         with _drawn(shown, plan, corpus, engine, progress):
             manifest = serve_run(
                 plan,
-                settings.broker,
+                settings.access,
                 Crew(workers, workers),
                 lambda: engine,
                 progress,

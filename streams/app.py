@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from faust import Stream, StreamT
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.transport.drivers import TRANSPORTS
 from faust.types import EventT, TopicT
 from mode.supervisors import CrashingSupervisor
 
-from streams.errors import SettingsError
+from streams.transport.access import BrokerAccess, access_to
 from streams.transport.durable import DurableTable, ExactTables
 from streams.transport.exact import StartPositions
+from streams.transport.security import Security
 from streams.transport.worker import ExactApp, leave
 
 _TRANSPORTS = {
@@ -54,24 +56,26 @@ class AppOptions:
 
 def create_app(
     app_id: str,
-    broker: str,
+    broker: BrokerAccess | str,
     *,
     positions: StartPositions | None = None,
     options: AppOptions = AppOptions(),
 ) -> ExactApp:
-    """Return an app, which is also its consumer group, on ``kafka://...`` or ``memory://name``.
+    """Return an app, which is also its consumer group, on a broker.
 
     Its topics, changelogs included, must exist when it starts. It starts nothing yet.
     """
     for scheme, target in _TRANSPORTS.items():
         # Also done by the entry points in pyproject.toml, which a bare checkout lacks.
         TRANSPORTS.aliases.setdefault(scheme, target)
+    access = access_to(broker)
     return ExactApp(
         app_id,
-        address=broker,
+        access=access,
         positions=positions,
         leave=options.leave,
-        broker=_internal_url(broker),
+        broker=_internal_url(access),
+        broker_credentials=_credentials(access.security),
         autodiscover=False,
         store="memory://",
         Table=DurableTable,
@@ -83,7 +87,7 @@ def create_app(
         stream_wait_empty=True,
         stream_buffer_maxsize=options.buffer,
         consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=options.instance or None,
+        consumer_group_instance_id=access.full(options.instance) if options.instance else None,
         # Per partition. A larger record still comes, alone; what is fetched ahead fills memory.
         consumer_max_fetch_size=_FETCH_BYTES,
         producer_acks=-1,
@@ -156,20 +160,30 @@ def _terminated(ended: asyncio.Event) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-def _internal_url(broker: str) -> str:
-    scheme, separator, rest = broker.partition("://")
-    if scheme == "memory" and separator:
-        return broker
-    if scheme == "kafka" and rest:
-        # A scheme of our own, else Faust takes its own driver.
-        return ";".join(f"exact://{server}" for server in rest.split(","))
-    raise SettingsError(f"broker {broker!r} is no address: take kafka://host:port or memory://name")
+def _internal_url(access: BrokerAccess) -> str:
+    if access.is_embedded:
+        return access.address
+    # A scheme of our own, else Faust takes its own driver.
+    return ";".join(f"exact://{server}" for server in access.place.split(","))
+
+
+def _credentials(security: Security) -> Credentials | None:
+    """Return what Faust hands to aiokafka's clients."""
+    context = security.context()
+    if security.sasl is not None:
+        return SASLCredentials(
+            username=security.sasl.user,
+            password=security.sasl.password,
+            mechanism=security.sasl.mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context else None
 
 
 def raw_topic(app: ExactApp, name: str) -> TopicT:
     """Return a topic whose records reach the agent as the bytes they are."""
     return app.topic(
-        name,
+        app.access.full(name),
         key_type=bytes,
         value_type=bytes,
         key_serializer="raw",

@@ -17,6 +17,11 @@ class BrokerError(UserError):
     """The broker cannot be reached or refuses what was asked."""
 
 
+class AccessError(BrokerError):
+    """The broker does not let us in, we do not trust it, or a right is missing: asking again
+    does not help."""
+
+
 class CorpusError(UserError):
     """A corpus or one of its input files cannot be used."""
 

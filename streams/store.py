@@ -12,6 +12,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streams.credentials import expect_no_credentials
 from streams.drafts import draft
 from streams.errors import DamagedPartError, SnapshotError, StoreError
 from streams.failed_manifest import FailedManifest
@@ -20,6 +21,10 @@ from streams.snapshot import RunManifest, run_manifest, to_json
 from streams.snapshot_tables import TABLES
 from streams.table_entry import PartFile, TableEntry, find_entry
 
+IN_THE_ENVIRONMENT = (
+    "give them to its file system in the environment, such as AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, or FSSPEC_FTP_USERNAME and FSSPEC_FTP_PASSWORD"
+)
 _CHECKED_BYTES = 64 * 1024
 _BLOCK_BYTES = 2**20
 
@@ -40,8 +45,10 @@ class Store:
 def open_store(address: str) -> Store:
     """Return the store at a folder or address such as ``s3://bucket/folder``.
 
-    Raises SnapshotError if the address is of no known kind.
+    Raises SnapshotError if the address is of no known kind, SettingsError if it holds a password:
+    records and manifests name their store to whoever can read them.
     """
+    expect_no_credentials(address, "store", IN_THE_ENVIRONMENT)
     try:
         files, root = fsspec.core.url_to_fs(address)
     except (ValueError, ImportError) as error:

@@ -20,6 +20,7 @@ from streams.content import content_hash
 from streams.corpus import TokenBatch
 from streams.plan import Plan, make_plan
 from streams.snapshot import RunManifest
+from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from tests import factories, published
@@ -31,7 +32,7 @@ PATIENCE = 120.0
 class Service:
     """A published corpus and run, and the engine that computes it."""
 
-    broker: str
+    broker: BrokerAccess | str
     client: Client
     plan: Plan
     batches: tuple[TokenBatch, ...]
@@ -97,7 +98,7 @@ def _options() -> AppOptions:
 
 
 def make_service(
-    broker: str,
+    broker: BrokerAccess | str,
     store: Path,
     prefix: str = "test",
     *,

@@ -83,10 +83,19 @@ def test_every_variable_of_ours_means_something(services):
             if section is None or len(keys) == 1:
                 assert keys[0] in {*OTHERS, "broker", "store"}, variable
             else:
-                assert keys[1] in section.annotation.model_fields, variable
-        defaults = {k: v.split(":-")[-1].rstrip("}") for k, v in told.items() if v is not None}
+                assert keys[1].removesuffix("_file") in section.annotation.model_fields, variable
+        given = {k: v for k, v in told.items() if v is not None and ":+" not in v}
+        defaults = {k: v.split(":-")[-1].rstrip("}") for k, v in given.items()}
         defaults |= {k: None for k in ("MILLRACE_SETTINGS",) if k in defaults}
         load_settings(None, {k: v for k, v in defaults.items() if v is not None})
+
+
+def test_the_password_of_a_broker_is_a_secret_and_no_variable(services):
+    for name in OURS:
+        assert services[name]["secrets"] == ["kafka-password"]
+        told = services[name]["environment"]
+        assert told["MILLRACE_KAFKA__PASSWORD_FILE"].endswith(":+/run/secrets/kafka-password}")
+        assert "MILLRACE_KAFKA__PASSWORD" not in told
 
 
 def test_the_settings_of_the_example_are_where_the_services_look(services):
@@ -113,7 +122,7 @@ def test_every_variable_has_a_default():
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     variables = re.findall(r"\$\{[^}]*\}", code)
     assert len(variables) > 10
-    assert all(":-" in variable for variable in variables)
+    assert all(":-" in variable or ":+" in variable for variable in variables)
 
 
 def test_volumes_are_declared_and_used(services):

@@ -32,6 +32,7 @@ from streams.failed_manifest import FailedManifest
 from streams.snapshot import RunManifest
 from streams.snapshot_tables import TABLES
 from streams.table_entry import ColumnEntry, TableEntry
+from streams.transport.security import Sasl
 from tests import factories
 
 ROOT = Path(__file__).parent.parent
@@ -178,7 +179,7 @@ def test_variables_are_settings_or_known_elsewhere(variable: str) -> None:
     section, _, key = variable.removeprefix("MILLRACE_").lower().partition("__")
     if section in Settings.model_fields:
         inner = model_of(Settings.model_fields[section].annotation)
-        assert not key or (inner is not None and key in inner.model_fields)
+        assert not key or (inner is not None and key.removesuffix("_file") in inner.model_fields)
         return
     elsewhere = [ROOT / "docker-compose.yml", *(ROOT / "millrace").rglob("*.py")]
     elsewhere += [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
@@ -189,7 +190,7 @@ def test_variables_are_settings_or_known_elsewhere(variable: str) -> None:
 
 
 def test_the_settings_file_of_the_readme_is_one(tmp_path: Path) -> None:
-    (text,) = blocks(README, "toml")
+    _, text = blocks(README, "toml")
     (tmp_path / "model").mkdir()
     file = tmp_path / "my.toml"
     file.write_text(text)
@@ -198,6 +199,16 @@ def test_the_settings_file_of_the_readme_is_one(tmp_path: Path) -> None:
     assert spec.model.path == str(tmp_path / "model")
     assert [source.name for source in spec.sources] == ["sae"]
     assert tomllib.loads(text)["run"]["name"] == spec.name
+
+
+def test_the_settings_of_a_shared_broker_in_the_readme_are_some(tmp_path: Path) -> None:
+    text, _ = blocks(README, "toml")
+    (tmp_path / "kafka").write_text("secret\n")
+    file = tmp_path / "my.toml"
+    file.write_text(text.replace("/run/secrets/", ""))
+    access = load_settings(file, environment={}).access
+    assert (access.prefix, access.security.protocol) == ("team-a.", "SASL_SSL")
+    assert access.security.sasl == Sasl("team-a", "secret")
 
 
 @every_page

@@ -42,14 +42,14 @@ class Refusals:
             self._app.end(verdict)
 
     def _refusal(self, event: EventT[Any], error: RecordError) -> Refusal:
-        message = event.message
+        message, own = event.message, self._app.access.own
         timestamp = int((message.timestamp or 0) * 1000)
         return Refusal(
-            origin=Origin(message.topic, message.partition, message.offset, timestamp),
+            origin=Origin(own(message.topic), message.partition, message.offset, timestamp),
             error=type(error).__name__,
             message=str(error),
             stage=self._stage,
-            app=self._app.conf.id,
+            app=own(self._app.conf.id),
             run=self._plan.run.name,
             run_id=self._plan.id,
         )

@@ -19,7 +19,7 @@ from consumers.health.progress import Progress, Standing
 from consumers.health.stall import Gap, Stall, gaps, reached, unreachable
 from consumers.health.watching import Reading, readings
 from streams import topics
-from streams.errors import BrokerError, LostInputError, StallError
+from streams.errors import AccessError, BrokerError, LostInputError, StallError
 from streams.lost_input import deleted
 from streams.partials import BucketState
 from streams.plan import Plan
@@ -98,6 +98,10 @@ class Watchdog(Service):
             self._asked = True
             try:
                 seen = await loop.run_in_executor(self._thread, self._read)
+            except AccessError as error:
+                # The client would try again for ever, and lock out a user whose password changed.
+                self._app.fatal(error)
+                return
             except BrokerError as error:
                 log.warning("The watchdog cannot see how far the groups are: %s", error)
             if seen is not None:
@@ -112,9 +116,10 @@ class Watchdog(Service):
     def _read(self) -> _Seen:
         """Return how far our group has come in its input, and the activation side in the corpus."""
         if self._client is None:
-            self._client = connect(self._app.address)
+            self._client = connect(self._app.access)
         app = topics.activations_app(self._plan.run.name)
-        ours = readings(self._client, self._app.conf.id, self._watched.topic)
+        group = self._app.access.own(self._app.conf.id)
+        ours = readings(self._client, group, self._watched.topic)
         activations = readings(self._client, app, self._corpus)
         first = {}
         for partition, reading in activations.items():
@@ -129,7 +134,8 @@ class Watchdog(Service):
 
     async def _look(self, now: float, seen: _Seen) -> None:
         ours, activations = seen.ours, seen.activations
-        topic, shards = self._watched.topic, self._watched.shards()
+        topic = self._app.access.full(self._watched.topic)
+        shards = self._watched.shards()
         tps = [tp for tp in self._app.consumer.assignment() if tp.topic == topic]
         assigned = {tp.partition for tp in tps}
         for tp in tps:
@@ -157,8 +163,9 @@ class Watchdog(Service):
             self._app.fatal(
                 StallError(
                     f"no progress for {self._stall.limit:g} s although {lag:,} records of "
-                    f"{self._watched.topic} wait for group {self._app.conf.id}; look at its device "
-                    "and its broker, or raise limits.stall if one batch takes that long"
+                    f"{self._app.access.full(self._watched.topic)} wait for group "
+                    f"{self._app.conf.id}; look at its device and its broker, or "
+                    "raise limits.stall if one batch takes that long"
                 )
             )
 

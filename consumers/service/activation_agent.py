@@ -19,6 +19,7 @@ from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from streams import topics
 from streams.app import AppOptions, create_app, events, raw_topic
 from streams.plan import Plan
+from streams.transport.access import BrokerAccess
 from streams.transport.commits import Commits
 from streams.transport.worker import ExactApp
 
@@ -106,7 +107,7 @@ class _Batches:
 def activations_app(
     plan: Plan,
     make_worker: Callable[[], ActivationWorker],
-    broker: str,
+    broker: BrokerAccess | str,
     options: AppOptions,
     progress: Progress,
     limits: Limits = Limits(),

@@ -22,6 +22,7 @@ from streams.app import AppOptions, create_app, events, raw_topic
 from streams.errors import RecordError
 from streams.partials import BucketState
 from streams.plan import Plan
+from streams.transport.access import BrokerAccess
 from streams.transport.commits import Caused, Commits
 from streams.transport.durable import DurableTable, durable_table
 from streams.transport.pace import Pace
@@ -50,7 +51,7 @@ class _Shards:
         self._table = table
         self._writer = writer
         self._progress = progress
-        self._input = topics.partials(plan.run.name, 0, 0).name
+        self._input = app.access.full(topics.partials(plan.run.name, 0, 0).name)
         self.overlay = Overlay(plan)
         self.commits = Commits(app, self._write, records=_UNACKNOWLEDGED, pace=pace)
 
@@ -107,7 +108,7 @@ class _Taken:
 
 def aggregates_app(
     plan: Plan,
-    broker: str,
+    broker: BrokerAccess | str,
     options: AppOptions,
     progress: Progress,
     limits: Limits = Limits(),

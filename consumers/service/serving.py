@@ -22,6 +22,7 @@ from streams.errors import BrokerError, LostInputError, SnapshotFailedError
 from streams.plan import Plan
 from streams.snapshot import RunManifest
 from streams.timeouts import timeouts
+from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.worker import ExactApp, leave
@@ -42,7 +43,7 @@ class Crew:
 
 def serve_run(
     plan: Plan,
-    broker: str,
+    broker: BrokerAccess | str,
     crew: Crew,
     make_engine: Callable[[], Engine],
     progress: Progress,
@@ -92,7 +93,7 @@ def serve_run(
     return watch.final
 
 
-def _declare_failed(plan: Plan, broker: str, error: LostInputError) -> None:
+def _declare_failed(plan: Plan, broker: BrokerAccess | str, error: LostInputError) -> None:
     """Let everybody know who waits for the run; one that cannot be told will see it by itself."""
     try:
         with closing(connect(broker)) as client:
@@ -167,7 +168,13 @@ class Watch:
     """
 
     def __init__(
-        self, plan: Plan, broker: str, progress: Progress, *, active: bool, seconds: float = 0.5
+        self,
+        plan: Plan,
+        broker: BrokerAccess | str,
+        progress: Progress,
+        *,
+        active: bool,
+        seconds: float = 0.5,
     ) -> None:
         self.final: RunManifest | None = None
         self.failed: SnapshotFailedError | None = None

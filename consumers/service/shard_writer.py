@@ -33,6 +33,7 @@ from streams.partials import BucketState
 from streams.plan import Plan
 from streams.snapshot import FINAL
 from streams.store import open_store
+from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
 from streams.transport.connect import connect
 
@@ -67,7 +68,7 @@ class ShardWriter(Service):
     def __init__(
         self,
         plan: Plan,
-        broker: str,
+        broker: BrokerAccess | str,
         failed: Callable[[BaseException], None],
         progress: Progress,
         limits: Limits = Limits(),

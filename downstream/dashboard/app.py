@@ -15,6 +15,7 @@ from downstream.dashboard import addresses, figures, formats, pages
 from downstream.dashboard.pages import Moved, Page
 from downstream.dashboard.watch import PathSource, Shelf, TopicSource, Watch
 from streams.errors import SettingsError, SnapshotError, UserError
+from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     *,
-    broker: str | None = None,
+    broker: BrokerAccess | str | None = None,
     snapshot: str | None = None,
     interval: float = 3.0,
     report: Callable[[str], None] = print,

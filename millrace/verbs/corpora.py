@@ -17,7 +17,7 @@ def corpora() -> None:
 
 
 def _client(settings_file: Path | None, broker: str | None) -> Client:
-    return connect(settings(settings_file, broker=broker).broker)
+    return connect(settings(settings_file, broker=broker).access)
 
 
 @corpora.command("list")
@@ -30,7 +30,7 @@ def list_(settings_file: Path | None, broker: str | None, as_json: bool) -> None
     from millrace.no_broker import connect_to_existing
     from streams.catalog import list_corpora
 
-    client = connect_to_existing(settings(settings_file, broker=broker).broker)
+    client = connect_to_existing(settings(settings_file, broker=broker).access)
     found = list_corpora(client)
     if as_json:
         click.echo(to_json(listed_corpus(record) for record in found))

@@ -20,4 +20,4 @@ def dashboard(
     from millrace.pages import serve_pages
 
     chosen = settings(settings_file, broker=broker)
-    serve_pages(manifest, chosen.broker, host, port)
+    serve_pages(manifest, chosen.access, host, port)

@@ -26,4 +26,4 @@ def demo(serve: bool, port: int, limit_tokens: int | None) -> None:
         expect_port("127.0.0.1", port)
     manifest = run_whole(chosen, workers=1)
     if serve:
-        serve_pages(manifest_path(manifest), chosen.broker, "127.0.0.1", port)
+        serve_pages(manifest_path(manifest), chosen.access, "127.0.0.1", port)

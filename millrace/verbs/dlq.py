@@ -23,7 +23,7 @@ def dlq() -> None:
 
 
 def _client(settings_file: Path | None, broker: str | None) -> Client:
-    return connect_to_existing(settings(settings_file, broker=broker).broker)
+    return connect_to_existing(settings(settings_file, broker=broker).access)
 
 
 @dlq.command("list")

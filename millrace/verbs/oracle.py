@@ -54,7 +54,7 @@ def oracle(
         run=given({"name": run_name}),
         model=given({"device": device}),
     )
-    client = connect(chosen.broker)
+    client = connect(chosen.access)
     record = get_run(client, chosen.run.name)
     plan, tables = run_oracle(client, record, chosen.model.device, dump)
     if out:

@@ -30,7 +30,7 @@ def produce(settings_file: Path | None, broker: str | None, **values: Any) -> No
     from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, corpus=given(corpus_values(**values)))
-    client = connect(chosen.broker)
+    client = connect(chosen.access)
     record = produce_corpus(client, chosen)
     click.echo(
         f"corpus {record.name}: {record.documents:,} documents, {record.rows:,} rows, "

@@ -23,7 +23,7 @@ def repair(settings_file: Path | None, broker: str | None, run_name: str | None)
     from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
-    client = connect(chosen.broker)
+    client = connect(chosen.access)
     plan = make_plan(get_run(client, chosen.run.name))
     for line in repairing.lines(repairing.repair(client, plan), plan, client):
         click.echo(line)

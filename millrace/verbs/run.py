@@ -95,5 +95,5 @@ def run(
         expect_port("127.0.0.1", port)
     manifest = run_whole(chosen, workers)
     if serve:
-        serve_pages(manifest_path(manifest), chosen.broker, "127.0.0.1", port)
+        serve_pages(manifest_path(manifest), chosen.access, "127.0.0.1", port)
     expect_few_refused(manifest)

@@ -70,7 +70,7 @@ def create(
     }
     chosen = settings(settings_file, **options)
     open_store(chosen.store)
-    client = connect(chosen.broker)
+    client = connect(chosen.access)
     record = get_corpus(client, chosen.corpus.name)
     expect_whole(client, record.name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -97,8 +97,8 @@ def list_(settings_file: Path | None, broker: str | None, store: str | None, as_
     from streams.stored_snapshots import find_snapshots
 
     chosen = settings(settings_file, broker=broker, store=store)
-    client = connect(chosen.broker)
-    absent = is_absent(chosen.broker, client)
+    client = connect(chosen.access)
+    absent = is_absent(chosen.access, client)
     found = RunList(
         tuple(listed_run(record) for record in list_runs(client)),
         tuple(find_snapshots(chosen.store)) if absent else (),
@@ -148,7 +148,7 @@ def show(
     from streams.plan import make_plan
     from streams.run_catalog import get_run
 
-    client = connect(settings(settings_file, broker=broker).broker)
+    client = connect(settings(settings_file, broker=broker).access)
     record = get_run(client, name)
     status = run_status(client, record, rate_seconds)
     for line in [to_json(status)] if as_json else status_lines(status):
@@ -172,7 +172,7 @@ def delete(
     from consumers.runs.deletion import plan_run_removal, remove_run
     from streams.run_catalog import get_run
 
-    client = connect(settings(settings_file, broker=broker).broker)
+    client = connect(settings(settings_file, broker=broker).access)
     removal = plan_run_removal(client, get_run(client, name), keep_files=keep_snapshots)
     for line in removal.lines():
         click.echo(line)

@@ -30,7 +30,7 @@ def snapshot(
     from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
-    client = connect(chosen.broker)
+    client = connect(chosen.access)
     record = get_run(client, chosen.run.name)
     expect_corpus(client, record)
     wanted = name or datetime.now(UTC).strftime("at-%Y%m%d-%H%M%S")

@@ -113,7 +113,7 @@ def activations(
     with _measured(metrics_port, metrics_host) as progress:
         final = serve_run(
             plan,
-            chosen.broker,
+            chosen.access,
             Crew(activations=1),
             lambda: engine,
             progress,
@@ -154,7 +154,7 @@ def aggregates(
     with _measured(metrics_port, metrics_host) as progress:
         final = serve_run(
             plan,
-            chosen.broker,
+            chosen.access,
             Crew(aggregates=1),
             no_engine,  # type: ignore[arg-type]
             progress,
@@ -210,7 +210,7 @@ def _plan(chosen: "Settings", wait: float, until_done: bool) -> "Plan":
     from streams.timeouts import expect_session
     from streams.transport.connect import connect
 
-    client = connect(chosen.broker)
+    client = connect(chosen.access)
     expect_session(client, chosen.session())
     attempts = Retrying(
         retry=retry_if_exception_type(RunError),
@@ -234,7 +234,7 @@ def _has_work(chosen: "Settings", plan: "Plan") -> bool:
     from streams.run_catalog import expect_corpus
     from streams.transport.connect import connect
 
-    client, run = connect(chosen.broker), plan.run
+    client, run = connect(chosen.access), plan.run
     if topics.tokens(run.corpus, run.partitions).name in client.topics():
         return True
     if not is_finished(client, run):

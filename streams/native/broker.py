@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from streams.errors import BrokerError
@@ -36,7 +37,8 @@ class NativeKafka:
 
     ``kill`` and ``start`` again serve the same records at the same address. Without ``data`` the
     records live in a temporary folder. Start it from a thread that outlives it: on Linux the
-    broker ends with the thread that started it.
+    broker ends with the thread that started it. settings: further lines of server.properties, which
+    override ours and may hold ``$port``. formatted: further arguments when its folder is formatted.
     """
 
     def __init__(
@@ -45,11 +47,15 @@ class NativeKafka:
         data: Path | None = None,
         port: int | None = None,
         heap_megabytes: int = 384,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        formatted: Sequence[str] = (),
     ) -> None:
         self._cache = cache
         self._data = self._home = data and data.resolve()  # the JVM runs in a folder of its own
         self._port = port
         self._heap = heap_megabytes
+        self._settings = settings
+        self._formatted = formatted
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -74,7 +80,7 @@ class NativeKafka:
         program, libraries = java(), jars(self._cache)
         home = self._prepared()
         if not (home / "logs" / "meta.properties").exists():
-            _format(program, libraries, home)
+            _format(program, libraries, home, self._formatted)
         atexit.register(self._end)
         with (home / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -129,7 +135,7 @@ class NativeKafka:
         controller = self._home / "controller-port"
         if not controller.exists():
             controller.write_text(str(free_port()))
-        _write_settings(self._home, self._port, int(controller.read_text()))
+        _write_settings(self._home, self._port, int(controller.read_text()), self._settings)
         return self._home
 
     def _await_answer(self, home: Path) -> None:
@@ -174,9 +180,13 @@ class NativeKafka:
         ]
 
 
-def _write_settings(home: Path, port: int, controller_port: int) -> None:
+def _write_settings(
+    home: Path, port: int, controller_port: int, further: Mapping[str, str]
+) -> None:
     packaged = resources.files(__package__)
-    template = Template(packaged.joinpath("server.properties").read_text())
+    lines = [packaged.joinpath("server.properties").read_text()]
+    lines += [f"{name}={value}" for name, value in further.items()]
+    template = Template("\n".join(lines))
     settings = template.substitute(
         port=port, controller_port=controller_port, logs=(home / "logs").resolve()
     )
@@ -184,7 +194,7 @@ def _write_settings(home: Path, port: int, controller_port: int) -> None:
     (home / "log4j2.properties").write_text(packaged.joinpath("log4j2.properties").read_text())
 
 
-def _format(program: str, libraries: Path, home: Path) -> None:
+def _format(program: str, libraries: Path, home: Path, further: Sequence[str]) -> None:
     """Prepare the folder of a new cluster. A format cut short leaves no ``meta.properties``."""
     shutil.rmtree(home / "logs", ignore_errors=True)
     done = subprocess.run(
@@ -192,6 +202,7 @@ def _format(program: str, libraries: Path, home: Path) -> None:
             *_machine(program, libraries, home, 128),
             *("kafka.tools.StorageTool", "format", "-t", _cluster_id()),
             *("--standalone", "-c", str(home / "server.properties")),
+            *further,
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

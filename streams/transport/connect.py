@@ -1,21 +1,26 @@
-"""From a broker's address to a client of it."""
+"""From how to reach a broker to a client of it."""
 
-from streams.errors import SettingsError
+from streams.transport.access import BrokerAccess, access_to
 from streams.transport.client import Client
+from streams.transport.prefixed import PrefixedClient
 
 
-def connect(url: str) -> Client:
-    """Return a client of the broker at ``kafka://host:port[,host:port]`` or ``memory://name``.
+def connect(broker: BrokerAccess | str) -> Client:
+    """Return a client of a broker; an address alone stands for one without security and prefix.
 
-    Raises SettingsError for another address and BrokerError if nobody answers there.
+    Raises SettingsError for a wrong address or certificate, BrokerError if nobody answers there,
+    and AccessError, which is one, if we are not let in.
     """
-    scheme, separator, rest = url.partition("://")
-    if scheme == "memory" and separator:
+    access = access_to(broker)
+    client = _client(access)
+    return PrefixedClient(client, access.prefix) if access.prefix else client
+
+
+def _client(access: BrokerAccess) -> Client:
+    if access.is_embedded:
         from streams.transport.memory_client import MemoryClient
 
-        return MemoryClient(rest)
-    if scheme == "kafka" and rest:
-        from streams.transport.kafka_client import KafkaClient
+        return MemoryClient(access.place)
+    from streams.transport.kafka_client import KafkaClient
 
-        return KafkaClient(rest)
-    raise SettingsError(f"broker {url!r} is no address: take kafka://host:port or memory://name")
+    return KafkaClient(access.place, access.security)

@@ -12,6 +12,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.errors import BrokerError
+from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect
 from streams.transport.sends import Confirmation
 from streams.transport.worker import ExactApp
@@ -44,7 +45,7 @@ class DurableTable(faust.Table[bytes, bytes]):
     def put(self, key: bytes, value: bytes, partition: int) -> Confirmation:
         """Set a value; the future is done when the changelog has it. Works outside events."""
         self._set(partition, key, value)
-        sent = self.app.send_record(self.changelog_topic_name, partition, value, key)
+        sent = self.app.send_record(self._changelog, partition, value, key)
         self._unconfirmed[partition] = self._unconfirmed.get(partition, 0) + 1
         sent.add_done_callback(lambda sent: self._confirmed(partition, sent))
         return sent
@@ -65,9 +66,7 @@ class DurableTable(faust.Table[bytes, bytes]):
         """Read the changelogs of these partitions to the end they have now."""
         # A value that is not confirmed may never reach the changelog: then nothing held is good.
         starts = {p: 0 if self._unconfirmed.get(p) else self._read_to.get(p, 0) for p in partitions}
-        portions = await asyncio.to_thread(
-            _read, self.app.address, self.changelog_topic_name, starts
-        )
+        portions = await asyncio.to_thread(_read, self.app.access, self._changelog, starts)
         for partition, portion in portions.items():
             if portion.whole:
                 for key in self._keys.pop(partition, set()):
@@ -75,6 +74,11 @@ class DurableTable(faust.Table[bytes, bytes]):
             for key, value in portion.values.items():
                 self._set(partition, key, value)
             self._read_to[partition] = portion.next
+
+    @property
+    def _changelog(self) -> str:
+        """Our own name of the changelog; Faust's begins with the app's id on the broker."""
+        return self.app.access.own(self.changelog_topic_name)
 
     def _set(self, partition: int, key: bytes, value: bytes | None) -> None:
         keys = self._keys.setdefault(partition, set())
@@ -96,8 +100,8 @@ def durable_table(app: ExactApp, name: str, partitions: int) -> DurableTable:
     return cast(DurableTable, app.tables.add(table))
 
 
-def _read(address: str, topic: str, starts: Mapping[int, int]) -> dict[int, _Portion]:
-    client = connect(address)
+def _read(access: BrokerAccess, topic: str, starts: Mapping[int, int]) -> dict[int, _Portion]:
+    client = connect(access)
     try:
         kept, ends = client.starts(topic), client.ends(topic)
         portions = {}

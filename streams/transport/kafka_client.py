@@ -8,7 +8,7 @@ from kafka import KafkaAdminClient, TopicPartition, errors
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import OffsetAndMetadata
 
-from streams.errors import BrokerError
+from streams.errors import AccessError, BrokerError
 from streams.transport.client import StoredRecord, TopicSpec
 from streams.transport.kafka_connection import (
     BOOTSTRAP_MILLISECONDS,
@@ -17,12 +17,14 @@ from streams.transport.kafka_connection import (
     RETRY_SECONDS,
     addresses,
     expect_broker,
+    missing_right,
     patiently,
     plain_errors,
     quiet,
 )
 from streams.transport.kafka_reader import KafkaReader
 from streams.transport.kafka_sender import KafkaSender, kept_producers
+from streams.transport.security import OPEN, Security
 
 REPLICAS = 3
 ROLL_MILLISECONDS = 60_000
@@ -40,21 +42,23 @@ T = TypeVar("T")
 class KafkaClient:
     """Implements ``Client`` for the brokers at ``host:port[,host:port]``."""
 
-    def __init__(self, bootstrap: str) -> None:
-        """Connect; raises BrokerError within about ten seconds if nobody answers."""
+    def __init__(self, bootstrap: str, security: Security = OPEN) -> None:
+        """Connect; raises BrokerError within about ten seconds if nobody answers or lets us in."""
         quiet()
         self._bootstrap = bootstrap
-        expect_broker(bootstrap)
-        with plain_errors(bootstrap, "be reached"):
+        self._security = security
+        expect_broker(bootstrap, security)
+        with plain_errors(bootstrap, "be reached", security):
             self._admin = KafkaAdminClient(
                 bootstrap_servers=addresses(bootstrap),
                 bootstrap_timeout_ms=BOOTSTRAP_MILLISECONDS,
                 request_timeout_ms=REQUEST_MILLISECONDS,
                 reconnect_backoff_max_ms=1_000,
                 receive_message_max_bytes=FRAME_BYTES,
+                **security.client_options(),
             )
-        self._reader = KafkaReader(bootstrap)
-        self._producers = kept_producers(bootstrap)
+        self._reader = KafkaReader(bootstrap, security)
+        self._producers = kept_producers(bootstrap, security)
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> None:
         """Create the topics that do not exist; raise if one exists with other partitions."""
@@ -175,7 +179,9 @@ class KafkaClient:
 
     def sender(self, max_in_flight_bytes: int = 16 * 2**20) -> KafkaSender:
         """Return a sender."""
-        return KafkaSender(self._bootstrap, max_in_flight_bytes, kept=self._producers)
+        return KafkaSender(
+            self._bootstrap, max_in_flight_bytes, kept=self._producers, security=self._security
+        )
 
     def close(self) -> None:
         """Let go of connections."""
@@ -184,7 +190,7 @@ class KafkaClient:
         self._admin.close()
 
     def _ask(self, action: str, call: Callable[[], T]) -> T:
-        with plain_errors(self._bootstrap, action):
+        with plain_errors(self._bootstrap, action, self._security):
             return patiently(call)
 
     def _brokers(self) -> int:
@@ -206,7 +212,8 @@ class KafkaClient:
     def _records(self, place: TopicPartition, first: int, end: int) -> Iterator[StoredRecord]:
         if first >= end:
             return
-        with plain_errors(self._bootstrap, f"read {place.topic}/{place.partition}"):
+        action = f"read {place.topic}/{place.partition}"
+        with plain_errors(self._bootstrap, action, self._security):
             yield from self._reader.records(place, first, end)
 
 
@@ -249,5 +256,11 @@ def _refuse(
     for answer in answers:
         code = answer["error_code"]
         if code not in (NO_ERROR, *fine):
-            why = answer.get("error_message") or errors.for_code(code).__name__
+            kind = errors.for_code(code)
+            if issubclass(kind, errors.AuthorizationError):
+                raise AccessError(
+                    f"Kafka at {bootstrap} does not let us {action} {answer['name']!r}: "
+                    f"{missing_right(kind)}"
+                )
+            why = answer.get("error_message") or kind.__name__
             raise BrokerError(f"Kafka at {bootstrap} cannot {action} {answer['name']!r}: {why}")

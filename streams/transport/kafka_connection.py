@@ -7,9 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from kafka.errors import KafkaError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    SaslAuthenticationFailedError,
+)
 
-from streams.errors import BrokerError, SettingsError
+from streams.errors import AccessError, BrokerError, SettingsError
+from streams.transport.kafka_access import refusal
+from streams.transport.security import OPEN, Security
 
 CONNECT_SECONDS = 4.0
 BOOTSTRAP_MILLISECONDS = 6_000
@@ -17,6 +26,14 @@ REQUEST_MILLISECONDS = 15_000
 RETRY_SECONDS = 10.0
 FRAME_BYTES = 2**30
 METADATA_MILLISECONDS = 10
+
+_OF_CONNECTIONS = (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    SaslAuthenticationFailedError,
+    OSError,
+)
 
 T = TypeVar("T")
 
@@ -41,17 +58,27 @@ def hurried(metadata: Any) -> None:
     metadata.config["retry_backoff_ms"] = METADATA_MILLISECONDS
 
 
-def expect_broker(bootstrap: str) -> None:
+def expect_broker(bootstrap: str, security: Security = OPEN) -> None:
     """Return once one of the brokers takes a connection; raise BrokerError if none does.
 
     The client library retries behind the scenes and reports through its log; a plain connection
-    tells at once what is wrong.
+    tells at once what is wrong. Raises AccessError if a broker that is there does not let us in:
+    tried once, since many brokers lock out who fails again and again.
     """
     deadline = time.monotonic() + CONNECT_SECONDS
     while not _any_answers(bootstrap):
         if time.monotonic() > deadline:
             raise BrokerError(_nobody(bootstrap))
         time.sleep(0.2)
+    if security != OPEN:
+        _expect_access(bootstrap, security)
+
+
+def _expect_access(bootstrap: str, security: Security) -> None:
+    """Raise AccessError if the first broker that answers does not let us in."""
+    address = next(filter(_answers, addresses(bootstrap)), None)
+    if address is not None and (why := refusal(address, security)):
+        raise AccessError(f"Kafka at {address}: {why}")
 
 
 def _any_answers(bootstrap: str) -> bool:
@@ -85,14 +112,29 @@ def quiet() -> None:
 
 
 @contextmanager
-def plain_errors(bootstrap: str, action: str) -> Iterator[None]:
-    """Turn the library's errors into a BrokerError that names the broker and the action."""
+def plain_errors(bootstrap: str, action: str, security: Security = OPEN) -> Iterator[None]:
+    """Turn the library's errors into a BrokerError that names the broker and the action.
+
+    Into an AccessError where a right is missing, or where we are not let in any more.
+    """
     try:
         yield
     except (KafkaError, OSError) as error:
+        if isinstance(error, AuthorizationError):
+            raise AccessError(
+                f"Kafka at {bootstrap} does not let us {action}: {missing_right(type(error))}"
+            ) from error
         if not _any_answers(bootstrap):
             raise BrokerError(_nobody(bootstrap)) from error
+        if isinstance(error, _OF_CONNECTIONS):
+            _expect_access(bootstrap, security)
         raise BrokerError(f"Kafka at {bootstrap} cannot {action}: {reason(error)}") from error
+
+
+def missing_right(kind: type[BaseException]) -> str:
+    """Return which right is missing, as far as an AuthorizationError of a library says it."""
+    resource = kind.__name__.removesuffix("Error").removesuffix("AuthorizationFailed").lower()
+    return f"a right to the {resource} is missing; docs/kafka-rights.md lists those of each verb"
 
 
 def reason(error: BaseException) -> str:

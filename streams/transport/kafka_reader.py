@@ -15,6 +15,7 @@ from streams.transport.kafka_connection import (
     hurried,
 )
 from streams.transport.kept import Kept
+from streams.transport.security import OPEN, Security
 
 # A reader has several times as many in memory, and a worker may have several readers.
 FETCH_BYTES = 256 * 2**10
@@ -31,8 +32,10 @@ class KafkaReader:
     Raises KafkaError of kafka-python.
     """
 
-    def __init__(self, bootstrap: str) -> None:
-        self._kept: Kept[Any] = Kept(lambda: _consumer(bootstrap), lambda one: one.close())
+    def __init__(self, bootstrap: str, security: Security = OPEN) -> None:
+        self._kept: Kept[Any] = Kept(
+            lambda: _consumer(bootstrap, security), lambda one: one.close()
+        )
 
     def starts(self, topic: str, partitions: int) -> Mapping[int, int]:
         """Return the first offset still kept, per partition of a topic that exists."""
@@ -74,7 +77,7 @@ class KafkaReader:
         self._kept.close()
 
 
-def _consumer(bootstrap: str) -> Any:
+def _consumer(bootstrap: str, security: Security) -> Any:
     made = KafkaConsumer(
         bootstrap_servers=addresses(bootstrap),
         bootstrap_timeout_ms=BOOTSTRAP_MILLISECONDS,
@@ -91,6 +94,7 @@ def _consumer(bootstrap: str) -> Any:
         retry_backoff_ms=20,
         reconnect_backoff_max_ms=1_000,
         metrics_enabled=False,
+        **security.client_options(),
     )
     hurried(made._cluster)
     return made

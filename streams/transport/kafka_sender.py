@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError
 
-from streams.errors import BrokerError
+from streams.errors import AccessError, BrokerError
 from streams.transport.client import Headers
 from streams.transport.kafka_connection import (
     BOOTSTRAP_MILLISECONDS,
@@ -16,10 +16,12 @@ from streams.transport.kafka_connection import (
     addresses,
     expect_broker,
     hurried,
+    missing_right,
     plain_errors,
     reason,
 )
 from streams.transport.kept import Kept
+from streams.transport.security import OPEN, Security
 
 MAX_REQUEST_BYTES = 64 * 2**20
 BATCH_BYTES = 256 * 2**10
@@ -37,19 +39,21 @@ class KafkaSender:
         max_in_flight_bytes: int,
         delivery_milliseconds: int = DELIVERY_MILLISECONDS,
         kept: Kept[Any] | None = None,
+        security: Security = OPEN,
     ) -> None:
         """Connect; with ``kept`` the producer comes from there, and goes back when all is well."""
         self._bootstrap = bootstrap
+        self._security = security
         self._max_bytes = max_in_flight_bytes
         self._bytes = 0
         self._records = 0
         self._failure: BrokerError | None = None
         self._changed = threading.Condition()
-        expect_broker(bootstrap)
+        expect_broker(bootstrap, security)
         self._kept = kept
         self._is_own = kept is None
-        with plain_errors(bootstrap, "be reached"):
-            made = kept.take() if kept is not None else _producer(bootstrap, delivery_milliseconds)
+        with plain_errors(bootstrap, "be reached", security):
+            made = kept.take() if kept is not None else self._made(delivery_milliseconds)
             self._producer = made
 
     def send(
@@ -88,8 +92,11 @@ class KafkaSender:
         with self._changed:
             self._changed.wait_for(lambda: self._records == 1)
         _stop(self._producer)
-        self._producer, self._is_own = _producer(self._bootstrap, DELIVERY_MILLISECONDS), True
+        self._producer, self._is_own = self._made(DELIVERY_MILLISECONDS), True
         return self._producer.send(topic, **arguments)
+
+    def _made(self, delivery_milliseconds: int) -> Any:
+        return _producer(self._bootstrap, delivery_milliseconds, self._security)
 
     def flush(self) -> None:
         """Wait until all is confirmed; raise BrokerError if any send failed."""
@@ -144,14 +151,14 @@ class KafkaSender:
         _settle(confirmed, self._leave(size, self._fail(topic, partition, error)), -1)
 
     def _fail(self, topic: str, partition: int, error: BaseException) -> BrokerError:
-        return BrokerError(
-            f"Kafka at {self._bootstrap} did not take a record for "
-            f"{topic}/{partition}: {reason(error)}"
-        )
+        where = f"Kafka at {self._bootstrap} did not take a record for {topic}/{partition}"
+        if isinstance(error, AuthorizationError):
+            return AccessError(f"{where}: {missing_right(type(error))}")
+        return BrokerError(f"{where}: {reason(error)}")
 
     def _raised(self) -> BrokerError:
         """Return the first failure as a new error, since one that was raised keeps its trace."""
-        return BrokerError(str(self._failure))
+        return type(self._failure or BrokerError())(str(self._failure))
 
     def __enter__(self) -> Self:
         return self
@@ -174,9 +181,9 @@ class KafkaSender:
                 _stop(self._producer)
 
 
-def kept_producers(bootstrap: str) -> Kept[Any]:
+def kept_producers(bootstrap: str, security: Security = OPEN) -> Kept[Any]:
     """Return a keeper of producers, for senders that come one after the other."""
-    return Kept(lambda: _producer(bootstrap, DELIVERY_MILLISECONDS), _stop)
+    return Kept(lambda: _producer(bootstrap, DELIVERY_MILLISECONDS, security), _stop)
 
 
 def _stop(producer: Any) -> None:
@@ -187,7 +194,7 @@ def _stop(producer: Any) -> None:
         producer._sender.force_close()
 
 
-def _producer(bootstrap: str, delivery_milliseconds: int) -> Any:
+def _producer(bootstrap: str, delivery_milliseconds: int, security: Security) -> Any:
     made = KafkaProducer(
         bootstrap_servers=addresses(bootstrap),
         bootstrap_timeout_ms=BOOTSTRAP_MILLISECONDS,
@@ -203,6 +210,7 @@ def _producer(bootstrap: str, delivery_milliseconds: int) -> Any:
         allow_auto_create_topics=False,
         reconnect_backoff_max_ms=2_000,
         metrics_enabled=False,
+        **security.client_options(),
     )
     hurried(made._metadata)
     return made

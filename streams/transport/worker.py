@@ -11,6 +11,7 @@ import faust
 from faust.types import TP
 from faust.types.transports import ProducerT
 
+from streams.transport.access import BrokerAccess
 from streams.transport.client import Headers
 from streams.transport.exact import ExactConsumer, StartPositions
 from streams.transport.sends import Confirmation, Sends
@@ -30,12 +31,13 @@ def leave(status: int) -> None:
 class ExactApp(faust.App):
     """A Faust app whose sends are ordered and final and whose start positions are its state's.
 
-    address: the broker's URL as the user wrote it. positions: where source partitions start; set
+    app_id: without the broker's prefix, as every name that comes in here. access: the broker, and
+    how to reach it. positions: where source partitions start; set
     it before the app starts. failure: the error that ended the app, None while all is well.
     ending: why it ends in good order, None while it goes on.
     """
 
-    address: str
+    access: BrokerAccess
     positions: StartPositions | None
     failure: BaseException | None
     ending: BaseException | None
@@ -44,19 +46,19 @@ class ExactApp(faust.App):
         self,
         app_id: str,
         *,
-        address: str,
+        access: BrokerAccess,
         positions: StartPositions | None = None,
         leave: Callable[[int], None] = leave,
         **settings: Any,
     ) -> None:
-        self.address = address
+        self.access = access
         self.positions = positions
         self.failure = None
         self.ending = None
         self._leave = leave
         self._let_go = asyncio.Event()
         self._sends = Sends(self._started_producer, self.fatal)
-        super().__init__(app_id, **settings)
+        super().__init__(access.full(app_id), **settings)
 
     def FlowControlQueue(
         self, maxsize: int | None = None, *, clear_on_resume: bool = False
@@ -78,7 +80,7 @@ class ExactApp(faust.App):
         headers: Headers = (),
     ) -> Confirmation:
         """Send to an explicit partition, in order; the future is done when the record is stored."""
-        return self._sends.send(topic, partition, value, key, headers)
+        return self._sends.send(self.access.full(topic), partition, value, key, headers)
 
     def fatal(self, error: BaseException) -> None:
         """End the process with status 1 after one line that says why."""

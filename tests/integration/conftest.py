@@ -18,6 +18,7 @@ from streams.native.broker import free_port
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
+from tests.integration.secured_kafka import SecuredKafka, secured_kafka
 
 IMAGE = "apache/kafka:4.3.1"
 INSIDE_PORT = 19092
@@ -30,6 +31,8 @@ KAFKA_PYTHON_WARNINGS = (
     "ignore:(read|open)_text is deprecated:DeprecationWarning",
     # It forgets sockets that were refused; they are closed when they are collected.
     "ignore:unclosed <socket.*proto=6:ResourceWarning",
+    "ignore:unclosed <ssl.SSLSocket.*proto=6:ResourceWarning",
+    "ignore:Exception ignored in. <ssl.SSLSocket.*proto=6:pytest.PytestUnraisableExceptionWarning",
 )
 
 
@@ -56,6 +59,14 @@ def kafka_url() -> Iterator[str]:
 def native_cache() -> Path:
     """The cache that holds Kafka's jars, for tests that start a broker themselves."""
     return _native_cache("this test kills its broker")
+
+
+@pytest.fixture(scope="session")
+def secured(native_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """A broker that asks for passwords and certificates and looks at rights, shared like Kafka."""
+    folder = tmp_path_factory.mktemp("certificates")
+    with secured_kafka(native_cache, folder, HEAP_MEGABYTES) as own:
+        yield own
 
 
 @pytest.fixture

@@ -1,0 +1,107 @@
+"""A native Kafka that lets nobody in without a password or a certificate, for tests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from streams.native import NativeKafka
+from streams.native.broker import free_port
+from streams.transport.access import BrokerAccess
+from streams.transport.security import Mechanism, Sasl, Security, Tls
+from tests.integration.certificates import Certificates, make_certificates
+
+TEAM, TEAM_PASSWORD = "team", "pw-of-the-team"
+GUEST, GUEST_PASSWORD = "guest", "pw-of-the-guest"
+CLIENT = "millrace-client"
+
+
+@dataclass(frozen=True)
+class SecuredKafka:
+    """A running broker. ``team`` and the client certificate may do everything, ``guest`` nothing
+    that was not granted; who comes to ``admin`` without a name may do everything, too.
+    """
+
+    admin: str
+    sasl_ssl: int
+    sasl_plaintext: int
+    ssl: int
+    certificates: Certificates
+
+    def team(self, prefix: str = "", mechanism: Mechanism = "SCRAM-SHA-512") -> BrokerAccess:
+        """Return how the team comes in over SASL_SSL."""
+        sasl = Sasl(TEAM, TEAM_PASSWORD, mechanism)
+        return BrokerAccess(self.at(self.sasl_ssl), prefix, Security(self.tls(), sasl))
+
+    def guest(self, prefix: str = "") -> BrokerAccess:
+        """Return how the guest comes in over SASL_SSL."""
+        sasl = Sasl(GUEST, GUEST_PASSWORD)
+        return replace(self.team(prefix), security=Security(self.tls(), sasl))
+
+    def tls(self) -> Tls:
+        """Return TLS as the broker's certificate wants it."""
+        return Tls(self.certificates.authority)
+
+    def at(self, port: int, host: str = "localhost") -> str:
+        """Return the address of a listener."""
+        return f"kafka://{host}:{port}"
+
+
+@contextmanager
+def secured_kafka(cache: Path, folder: Path, heap_megabytes: int) -> Iterator[SecuredKafka]:
+    """Yield a running broker; its certificates are written to ``folder``."""
+    certificates = make_certificates(folder, CLIENT)
+    ports = {"SASLSSL": free_port(), "SASLPLAIN": free_port(), "MTLS": free_port()}
+    with NativeKafka(
+        cache,
+        heap_megabytes=heap_megabytes,
+        settings=_settings(ports, certificates),
+        formatted=_scram_credentials(),
+    ) as broker:
+        yield SecuredKafka(
+            broker.url, ports["SASLSSL"], ports["SASLPLAIN"], ports["MTLS"], certificates
+        )
+
+
+def _settings(ports: dict[str, int], certificates: Certificates) -> dict[str, str]:
+    inner = "PLAINTEXT://127.0.0.1:$port"
+    listeners = [f"{name}://127.0.0.1:{port}" for name, port in ports.items()]
+    advertised = [f"{name}://localhost:{port}" for name, port in ports.items()]
+    plain = (
+        "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f'user_{TEAM}="{TEAM_PASSWORD}" user_{GUEST}="{GUEST_PASSWORD}";'
+    )
+    scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    settings = {
+        "listeners": ",".join([inner, "CONTROLLER://127.0.0.1:$controller_port", *listeners]),
+        "advertised.listeners": ",".join([inner, *advertised]),
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
+            "SASLSSL:SASL_SSL,SASLPLAIN:SASL_PLAINTEXT,MTLS:SSL"
+        ),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(certificates.broker),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(certificates.authority),
+        "listener.name.mtls.ssl.client.auth": "required",
+        "ssl.principal.mapping.rules": r"RULE:^.*CN=([^,]+).*$$/$$1/",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:ANONYMOUS;User:{TEAM};User:{CLIENT}",
+    }
+    for listener in ("saslssl", "saslplain"):
+        of = f"listener.name.{listener}"
+        settings[f"{of}.sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
+        settings[f"{of}.plain.sasl.jaas.config"] = plain
+        settings[f"{of}.scram-sha-256.sasl.jaas.config"] = scram
+        settings[f"{of}.scram-sha-512.sasl.jaas.config"] = scram
+    return settings
+
+
+def _scram_credentials() -> list[str]:
+    users = ((TEAM, TEAM_PASSWORD), (GUEST, GUEST_PASSWORD))
+    return [
+        part
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+        for user, password in users
+        for part in ("--add-scram", f"{mechanism}=[name={user},password={password}]")
+    ]
