@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 import msgpack
 import numpy as np
 
-from streams import frames
+from streams import bounds, frames
 from streams.arrays import AnyArray
 from streams.errors import UndecodableError, VersionError
 
@@ -155,8 +155,12 @@ def _raiser(kind: Any, ordered: _Order) -> _Raiser:
     """Return the function that turns a lowered value back into a ``kind``, or refuses it."""
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
-        dtype = np.dtype(typing.get_args(kind)[1])
-        return lambda value, where: _raise_array(value, dtype, where, ordered)
+        base, *rules = typing.get_args(kind)
+        if isinstance(rules[0], str):
+            dtype = np.dtype(rules[0])
+            return lambda value, where: _raise_array(value, dtype, where, ordered)
+        raised = _raiser(base, ordered)
+        return lambda value, where: _raise_bounded(raised(value, where), tuple(rules), where)
     if origin is tuple:
         item = _raiser(typing.get_args(kind)[0], ordered)
         return lambda value, where: _raise_tuple(value, item, where)
@@ -191,6 +195,12 @@ def _dataclass_raiser(kind: type, ordered: _Order) -> _Raiser:
         return kind(**known)
 
     return raise_record
+
+
+def _raise_bounded(value: Any, rules: tuple[Any, ...], where: str) -> Any:
+    if (wrong := bounds.fault(value, rules)) is not None:
+        raise UndecodableError(f"{where} {wrong}")
+    return value
 
 
 def _raise_array(value: Any, dtype: np.dtype[Any], where: str, ordered: _Order) -> Any:

@@ -2,11 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import MaxLen
 
+from streams import bounds
 from streams.arrays import U8, U32, AnyArray, Bool
 from streams.errors import ShapeError, VocabularyError
+from streams.names import Name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,31 +67,31 @@ class CorpusRecord:
     per row. batches, rows, tokens and documents are totals of a sealed corpus.
     """
 
-    name: str
-    partitions: int
-    tokenizer: str
-    tokenizer_id: str
-    vocabulary: int
-    context: int
-    batch_rows: int
+    name: Name
+    partitions: bounds.Partitions
+    tokenizer: bounds.Text
+    tokenizer_id: bounds.Text
+    vocabulary: bounds.Vocabulary
+    context: bounds.Context
+    batch_rows: bounds.BatchRows
     pack: bool
-    bos_id: int | None
-    pad_id: int
-    special_ids: tuple[int, ...]
-    fingerprint: str = ""
+    bos_id: bounds.TokenId | None
+    pad_id: bounds.TokenId
+    special_ids: Annotated[tuple[bounds.TokenId, ...], MaxLen(bounds.MAX_VOCABULARY)]
+    fingerprint: bounds.Text = ""
     sealed: bool = False
-    batches: int = 0
-    rows: int = 0
-    tokens: int = 0
-    documents: int = 0
+    batches: bounds.Count = 0
+    rows: bounds.Count = 0
+    tokens: bounds.Count = 0
+    documents: bounds.Count = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """The bytes that each token id stands for, so that readers need no tokenizer."""
 
-    corpus: str
-    tokens: tuple[bytes, ...]
+    corpus: Name
+    tokens: Annotated[tuple[bytes, ...], MaxLen(bounds.MAX_VOCABULARY)]
 
 
 def sample_key(tokenizer_id: str, ids: AnyArray, mask: AnyArray) -> bytes:

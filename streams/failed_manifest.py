@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Annotated
 
+from annotated_types import Interval
 from pydantic import TypeAdapter, ValidationError
 
+from streams.bounds import Label
 from streams.errors import SnapshotFailedError
+from streams.names import Name
 
 VERSION = 2
 _MOST_CHARACTERS = 1000
@@ -18,12 +22,12 @@ class FailedManifest:
     That of the snapshot ``final`` says that the run has failed.
     """
 
-    version: int
-    run: str
-    run_id: str
-    snapshot: str
-    failed: str
-    created: str
+    version: Annotated[int, Interval(ge=1, lt=2**31)]
+    run: Name
+    run_id: Label
+    snapshot: Name
+    failed: Label
+    created: Label
 
     @property
     def error(self) -> SnapshotFailedError:

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from streams.arrays import F32, I64
 from streams.hits import Hits
+from streams.names import Name
 from streams.packed_hits import PackedHits, pack_hits, unpack_hits
 from streams.tallies import BucketTally, PackedTallies, pack_tallies, unpack_tallies
 
@@ -136,7 +137,7 @@ class SnapshotRequest:
 
     run: str
     shard: int
-    snapshot: str
+    snapshot: Name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

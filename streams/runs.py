@@ -1,13 +1,16 @@
 """The run record: the immutable description of one corpus through one model."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Interval, MaxLen
 
-from streams import codec
+from streams import bounds, codec
 from streams.arrays import F32, I32, I64
+from streams.names import Name
 
 Sign = Literal["value", "absolute", "positive", "negative"]
 Kind = Literal["dictionary", "neurons", "weights"]
@@ -24,12 +27,12 @@ class Model:
     code computes it, see ``consumers.inference.forwards``.
     """
 
-    location: str
-    content: str
-    vocabulary: int
-    dtype: str = "float32"
-    micro_batch: int = 8
-    threads: int = 1
+    location: bounds.Text
+    content: bounds.Text
+    vocabulary: bounds.Vocabulary
+    dtype: bounds.Label = "float32"
+    micro_batch: bounds.MicroBatch = 8
+    threads: bounds.Threads = 1
     forward: Forward = codec.later("transformer-lens")
 
 
@@ -43,15 +46,15 @@ class Source:
     together.
     """
 
-    name: str
+    name: Name
     kind: Kind
-    location: str
-    content: str
-    hook: str
-    components: int
+    location: bounds.Text
+    content: bounds.Text
+    hook: bounds.Text
+    components: bounds.Components
     sign: Sign = "value"
-    threshold: float = 0.0
-    dropped: tuple[int, ...] = ()
+    threshold: Annotated[float, Interval(ge=0, lt=math.inf)] = 0.0
+    dropped: Annotated[tuple[bounds.Component, ...], MaxLen(bounds.MAX_CLUSTERS)] = ()
     singles: bool = True
     coactivation: bool = False
 
@@ -64,10 +67,10 @@ class Clustering:
     in the run's sources. coactivation: count the tokens at which two clusters fire together.
     """
 
-    name: str
-    iteration: int
-    content: str
-    labels: tuple[str, ...]
+    name: Name
+    iteration: bounds.Iteration
+    content: bounds.Text
+    labels: Annotated[tuple[bounds.Label, ...], MaxLen(bounds.MAX_CLUSTERS)]
     sizes: I32
     source: I32
     index: I32
@@ -85,25 +88,25 @@ class RunRecord:
     dictionaries were trained, say.
     """
 
-    name: str
-    corpus: str
-    partitions: int
-    context: int
+    name: Name
+    corpus: Name
+    partitions: bounds.Partitions
+    context: bounds.Context
     model: Model
-    sources: tuple[Source, ...]
-    clusterings: tuple[Clustering, ...]
-    shards: int
-    store: str
-    criteria: tuple[str, ...] = ("maximum",)
-    k: int = 100
+    sources: Annotated[tuple[Source, ...], MaxLen(256)]
+    clusterings: Annotated[tuple[Clustering, ...], MaxLen(1024)]
+    shards: bounds.Shards
+    store: bounds.Text
+    criteria: Annotated[tuple[bounds.Label, ...], MaxLen(16)] = ("maximum",)
+    k: bounds.K = 100
     edges: F32 = field(default_factory=lambda: default_edges())
     masked_ids: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     masked_positions: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    sum_bits: int = 20
-    bucket_bytes: int = 8 * 2**20
-    record_bytes: int = 32 * 2**20
-    created: str = ""
-    warnings: tuple[str, ...] = codec.later(())
+    sum_bits: bounds.SumBits = 20
+    bucket_bytes: bounds.BucketBytes = 8 * 2**20
+    record_bytes: bounds.RecordBytes = 32 * 2**20
+    created: bounds.Label = ""
+    warnings: Annotated[tuple[bounds.Text, ...], MaxLen(1024)] = codec.later(())
 
 
 def default_edges() -> F32:

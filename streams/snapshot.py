@@ -6,35 +6,50 @@ tables (``snapshot_tables``) and files. Readers only ever follow a run manifest.
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+from annotated_types import Interval, MaxLen
 from pydantic import TypeAdapter, ValidationError
 
+from streams import bounds
+from streams.about import is_about
+from streams.bounds import Rule
 from streams.errors import SnapshotError
 from streams.failed_manifest import FailedManifest, failed_json, find_failed
-from streams.table_entry import PartFile, TableEntry, find_entry
+from streams.names import Name
+from streams.strict_json import JsonError, parse_json
+from streams.table_entry import Hash, PartFile, TableEntry, find_entry
+
+T = TypeVar("T")
 
 FINAL = "final"
 """The name of a run's last snapshot, which no other may have."""
 
 VERSION = 2
 
+MAX_MANIFEST_BYTES = 32 * 2**20
+"""The largest manifest that is read; no record of the snapshots topic is larger either."""
+
+_Version = Annotated[int, Interval(ge=1, lt=2**31)]
+_Chain = Annotated[tuple[Annotated[int, Interval(ge=-1, lt=2**63)], ...], MaxLen(4096)]
+_Files = Annotated[tuple[PartFile, ...], MaxLen(2**16)]
+
 
 @dataclass(frozen=True, slots=True)
 class ShardManifest:
     """One shard's part: its files, and the last sequence per source partition that it stands at."""
 
-    version: int
-    run: str
-    run_id: str
-    snapshot: str
-    shard: int
+    version: _Version
+    run: Name
+    run_id: bounds.Label
+    snapshot: Name
+    shard: Annotated[int, Interval(ge=0, lt=4096)]
     complete: bool
-    chain: tuple[int, ...]
-    tokens: int
-    rows: int
-    refused: int
-    files: tuple[PartFile, ...]
+    chain: _Chain
+    tokens: bounds.Count
+    rows: bounds.Count
+    refused: bounds.Count
+    files: _Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +76,21 @@ class RunManifest:
     the run record.
     """
 
-    version: int
-    run: str
-    run_id: str
-    snapshot: str
+    version: _Version
+    run: Name
+    run_id: bounds.Label
+    snapshot: Name
     final: bool
-    content: str
-    created: str
-    store: str
-    chains: tuple[tuple[int, ...], ...]
-    tables: tuple[TableEntry, ...]
-    files: tuple[PartFile, ...]
-    about: dict[str, Any]
+    content: Hash
+    created: bounds.Label
+    store: bounds.Text
+    chains: Annotated[tuple[_Chain, ...], MaxLen(4096)]
+    tables: Annotated[tuple[TableEntry, ...], MaxLen(256)]
+    files: _Files
+    about: Annotated[dict[str, Any], Rule(is_about, "no description of a run")]
     dead_letters: tuple[RefusedRecord, ...] = ()
-    excess_refusals: str = ""
-    warnings: tuple[str, ...] = ()
+    excess_refusals: bounds.Text = ""
+    warnings: Annotated[tuple[bounds.Text, ...], MaxLen(1024)] = ()
 
     def table(self, name: str) -> TableEntry | None:
         """Return how a table is listed, None for one that the snapshot does not have."""
@@ -105,10 +120,7 @@ def to_json(manifest: ShardManifest | RunManifest | FailedManifest) -> bytes:
 def shard_manifest(data: bytes) -> ShardManifest:
     """Return the shard manifest that ``data`` holds, or raise SnapshotError."""
     _expect_version(data)
-    try:
-        return _shard_adapter().validate_json(data)
-    except ValidationError as error:
-        raise SnapshotError(f"unreadable shard manifest: {error.errors()[0]['msg']}") from error
+    return _read(data, "shard", _shard_adapter())
 
 
 def run_manifest(data: bytes) -> RunManifest:
@@ -118,11 +130,24 @@ def run_manifest(data: bytes) -> RunManifest:
     """
     _expect_version(data)
     try:
-        return _run_adapter().validate_json(data)
-    except ValidationError as error:
+        return _read(data, "run", _run_adapter())
+    except SnapshotError:
         if failed := find_failed(data):
             raise failed.error from None
-        raise SnapshotError(f"unreadable run manifest: {error.errors()[0]['msg']}") from error
+        raise
+
+
+def _read(data: bytes, kind: str, adapter: TypeAdapter[T]) -> T:
+    try:
+        parse_json(data, MAX_MANIFEST_BYTES)
+        return adapter.validate_json(data, strict=True)
+    except JsonError as error:
+        raise SnapshotError(f"unreadable {kind} manifest: it {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        said = f"{where[:100]}: {first['msg']}" if where else first["msg"]
+        raise SnapshotError(f"unreadable {kind} manifest: {said}") from error
 
 
 def _expect_version(data: bytes) -> None:

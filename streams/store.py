@@ -1,23 +1,31 @@
 """Where the files of snapshots are kept: a folder or an object store, through fsspec."""
 
 import hashlib
+import io
 import posixpath
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
+from streams import regular_files
+from streams.bounds import shown
 from streams.credentials import expect_no_credentials
-from streams.drafts import draft
+from streams.drafts import Draft, draft
 from streams.errors import DamagedPartError, SnapshotError, StoreError
 from streams.failed_manifest import FailedManifest
+from streams.names import is_inner_path
 from streams.parquet import ParquetEncoder
-from streams.snapshot import RunManifest, run_manifest, to_json
+from streams.parquet_pages import PageError
+from streams.parquet_reading import BudgetedParquet, OtherColumnsError, decoded_limit
+from streams.regular_files import NotRegularError
+from streams.row_filters import Filters
+from streams.snapshot import MAX_MANIFEST_BYTES, RunManifest, run_manifest, to_json
 from streams.snapshot_tables import TABLES
 from streams.table_entry import PartFile, TableEntry, find_entry
 
@@ -25,6 +33,10 @@ IN_THE_ENVIRONMENT = (
     "give them to its file system in the environment, such as AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, or FSSPEC_FTP_USERNAME and FSSPEC_FTP_PASSWORD"
 )
+_KINDS = tuple("file local memory s3 s3a gs gcs az abfs abfss adl hdfs ftp sftp".split())
+_LONGEST_ADDRESS = 4096
+_BIN_BYTES = 12  # of a histogram: a count, and what goes beside it while it is decoded
+_LEAST_ROW = 8  # bytes of a row of ``clusters``, which has a label and members of its own
 _CHECKED_BYTES = 64 * 1024
 _BLOCK_BYTES = 2**20
 
@@ -38,21 +50,40 @@ class Store:
     root: str
 
     def path(self, *parts: str) -> str:
-        """Return the path of something in the store."""
-        return posixpath.join(self.root, *parts)
+        """Return the path of something in the store.
+
+        Raises SnapshotError for what would lie outside it, wherever the parts come from.
+        """
+        inner = "/".join(parts)
+        if not is_inner_path(inner):
+            raise SnapshotError(f"{shown(inner)} is no path inside the store {self.address}")
+        return posixpath.join(self.root, inner)
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a folder of this machine."""
+        return isinstance(self.files, LocalFileSystem)
 
 
 def open_store(address: str) -> Store:
     """Return the store at a folder or address such as ``s3://bucket/folder``.
 
-    Raises SnapshotError if the address is of no known kind, SettingsError if it holds a password:
-    records and manifests name their store to whoever can read them.
+    Raises SnapshotError if the address is of no known kind: manifests and run records name stores,
+    too, so that only file systems are opened that keep files, and none through another (``::``).
+    Raises SettingsError if it holds a password, which whoever can read them would see.
     """
     expect_no_credentials(address, "store", IN_THE_ENVIRONMENT)
+    kind, _ = fsspec.core.split_protocol(address)
+    if len(address) > _LONGEST_ADDRESS or "::" in address or not address.isprintable():
+        raise SnapshotError(f"store {shown(address)} cannot be opened: it is no plain address")
+    if kind is not None and kind not in _KINDS:
+        raise SnapshotError(
+            f"store {shown(address)} cannot be opened: {kind} is none of {', '.join(_KINDS)}"
+        )
     try:
         files, root = fsspec.core.url_to_fs(address)
     except (ValueError, ImportError) as error:
-        raise SnapshotError(f"store {address!r} cannot be opened: {error}") from error
+        raise SnapshotError(f"store {shown(address)} cannot be opened: {error}") from error
     return Store(address, files, root)
 
 
@@ -87,7 +118,7 @@ def write_part(
     """
     stem = f"{name}-{shard:04d}"
     rows, encoder = 0, ParquetEncoder(TABLES[name].schema if schema is None else schema)
-    with draft(store.files, store.path(run, folder, stem)) as made:
+    with _draft(store, store.path(run, folder, stem)) as made:
         for piece in [table] if isinstance(table, pa.Table) else table:
             rows += len(piece)
             made.add(encoder.add(piece))
@@ -107,8 +138,20 @@ def write_manifest(store: Store, manifest: RunManifest | FailedManifest) -> str:
 
 
 def _write_whole(store: Store, path: str, data: bytes) -> None:
-    with draft(store.files, path) as made:
+    with _draft(store, path) as made:
         made.add(data)
+
+
+@contextmanager
+def _draft(store: Store, path: str) -> Iterator[Draft]:
+    """Yield a draft (see drafts.py) of a file that will lie in the store and nowhere else."""
+    try:
+        if store.local:
+            regular_files.expect_inside(store.root, path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; take another store") from error
+    with draft(store.files, path) as made:
+        yield made
 
 
 def _exists(store: Store, path: str) -> bool:
@@ -121,16 +164,26 @@ def _exists(store: Store, path: str) -> bool:
 def read_manifest(path: str) -> RunManifest:
     """Return the run manifest at ``path`` (the file, or the folder it lies in).
 
-    Raises SnapshotError if there is none, and SnapshotFailedError if a failed one stands there.
+    Raises SnapshotError, at once, if there is none or what is there is no regular file, and
+    SnapshotFailedError if a failed one stands there.
     """
     store = open_store(path)
     inner = store.root
     try:
         if store.files.isdir(inner):
             inner = posixpath.join(inner, "manifest.json")
-        return run_manifest(store.files.cat_file(inner))
-    except OSError as error:
-        raise SnapshotError(f"no snapshot at {path}: {error.strerror or error}") from error
+        return run_manifest(_manifest_bytes(store, inner))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SnapshotError(f"no snapshot at {path}: {reason}") from error
+
+
+def _manifest_bytes(store: Store, path: str) -> bytes:
+    if store.local:
+        return regular_files.read_bounded(path, MAX_MANIFEST_BYTES, links=False)
+    if store.files.size(path) > MAX_MANIFEST_BYTES:
+        raise regular_files.TooLargeError(path, MAX_MANIFEST_BYTES)
+    return bytes(store.files.cat_file(path))
 
 
 class Listed(Protocol):
@@ -158,14 +211,16 @@ def read_table(
     name: str,
     *,
     columns: Iterable[str] | None = None,
-    filters: Any = None,
+    filters: Filters | None = None,
     check: bool = False,
 ) -> pa.Table:
     """Return one table, all files in order.
 
-    filters: as pyarrow takes them, to read only the row groups that can match. check: compare each
-    file with its checksum first. Raises DamagedPartError if a file is missing or damaged,
-    StoreError if the store cannot be read, and SnapshotError if there is no such table or column.
+    filters: see ``row_filters``; only row groups that can match are read. check: compare each file
+    with its checksum first. Raises DamagedPartError if a file is missing, damaged, no regular file,
+    not of the size and rows that the manifest says, of other columns, or takes more memory than
+    such a file may; StoreError if the store cannot be read, and SnapshotError if there is no such
+    table or column.
     """
     schema = expected_schema(manifest, name)
     store = open_store(manifest.store)
@@ -174,8 +229,8 @@ def read_table(
         raise SnapshotError(f"the table {name!r} has no column {absent[0]!r}")
     parts = []
     for part in _parts(manifest, name):
-        with _opened(store, manifest, part, check=check) as file:
-            parts.append(pq.read_table(file, columns=wanted, filters=filters))
+        with _opened(store, manifest, part, schema, check=check) as file:
+            parts.append(file.table(wanted, filters))
     return pa.concat_tables(parts) if parts else schema.empty_table().select(wanted)
 
 
@@ -199,8 +254,7 @@ def read_pieces(
     """Return, per file of a table, its rows in pieces of ``size``.
 
     Nothing is read before it is asked for. columns: in the order of the table's. check and errors:
-    as for ``read_table``; a file with other columns than the manifest lists raises
-    DamagedPartError, too.
+    as for ``read_table``.
     """
     store, schema = open_store(manifest.store), expected_schema(manifest, name)
     wanted = None if columns is None else list(columns)
@@ -220,17 +274,8 @@ def _pieces(
     *,
     check: bool,
 ) -> Iterator[pa.RecordBatch]:
-    # Arrow's readers ahead of time would fetch the whole file, and decode it in threads that wait
-    # for each other: slower, too.
-    with (
-        _opened(store, manifest, part, check=check) as file,
-        pq.ParquetFile(file, pre_buffer=False) as rows,
-    ):
-        if not rows.schema_arrow.equals(schema):
-            raise DamagedPartError(
-                part.path, f"{part.path} has other columns than it is listed with"
-            )
-        yield from rows.iter_batches(size, columns=columns, use_threads=False)
+    with _opened(store, manifest, part, schema, check=check) as file:
+        yield from file.pieces(size, columns)
 
 
 def _parts(manifest: Listed, name: str) -> list[PartFile]:
@@ -238,14 +283,30 @@ def _parts(manifest: Listed, name: str) -> list[PartFile]:
 
 
 @contextmanager
-def _opened(store: Store, manifest: Listed, part: PartFile, *, check: bool) -> Iterator[Any]:
+def _opened(
+    store: Store, manifest: Listed, part: PartFile, schema: pa.Schema, *, check: bool
+) -> Iterator[BudgetedParquet]:
     path = store.path(manifest.run, part.path)
     if check:
         check_part(store, manifest.run, part)
     try:
-        with store.files.open(path, "rb") as file:
-            yield file
-    except (OSError, pa.ArrowException) as error:
+        with _file(store, path) as file:
+            size = file.seek(0, io.SEEK_END)
+            rows = BudgetedParquet(
+                file,
+                size=size,
+                rows=part.rows,
+                limit=decoded_limit(size, _histogram_bytes(manifest, part)),
+                schema=schema,
+            )
+            with closing(rows):
+                if size != part.bytes:
+                    raise PageError(f"it has {size:,} bytes, the manifest says {part.bytes:,}")
+                yield rows
+    except OtherColumnsError as error:
+        text = f"{part.path} has other columns than it is listed with"
+        raise DamagedPartError(part.path, text) from error
+    except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
         raise _unreadable(path, part, error) from error
 
 
@@ -257,7 +318,7 @@ def check_part(store: Store, run: str, part: PartFile) -> None:
     path = store.path(run, part.path)
     digest, size = hashlib.sha256(), 0
     try:
-        with store.files.open(path, "rb") as file:
+        with _file(store, path) as file:
             while size <= part.bytes and (block := file.read(_BLOCK_BYTES)):
                 digest.update(block)
                 size += len(block)
@@ -267,13 +328,30 @@ def check_part(store: Store, run: str, part: PartFile) -> None:
         raise DamagedPartError(part.path, f"{path} is damaged: its checksum is not the manifest's")
 
 
+def _file(store: Store, path: str) -> Any:
+    """Open a file of a store; of a folder, only one that lies in it and is a regular file."""
+    if not store.local:
+        return store.files.open(path, "rb")
+    regular_files.expect_inside(store.root, path)
+    return regular_files.open_regular(path, links=False)
+
+
+def _histogram_bytes(manifest: Listed, part: PartFile) -> int:
+    """Return what the histograms of a file may take, which cost no bytes where nothing fired."""
+    if part.table != "clusters" or not isinstance(manifest, RunManifest):
+        return 0
+    bins = len(manifest.about.get("edges", ())) + 1
+    return _BIN_BYTES * bins * min(part.rows, part.bytes // _LEAST_ROW)
+
+
 def _unreadable(path: str, part: PartFile, error: Exception) -> SnapshotError:
     """Return what is wrong: the file, or else the way to it."""
-    reason = str(error).partition("\n")[0] or type(error).__name__
+    said = getattr(error, "strerror", None) or str(error)
+    reason = said.strip().partition("\n")[0] or type(error).__name__
     text = f"cannot read {path}: {reason}"
     missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
     # Arrow has plain OSErrors without a number for bytes that make no sense.
     senseless = type(error) is OSError and error.errno is None
-    if missing or senseless or isinstance(error, pa.ArrowException):
+    if missing or senseless or not isinstance(error, OSError) or isinstance(error, NotRegularError):
         return DamagedPartError(part.path, text)
     return StoreError(text)

@@ -3,28 +3,33 @@
 A reader needs nothing else to read a table that it has never heard of.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import pyarrow as pa
+from annotated_types import MaxLen
 
+from streams.bounds import Count, Label, Rule, Text
 from streams.column_types import type_name, type_of
 from streams.content import Hashed
-from streams.errors import SnapshotError
-from streams.names import is_name
+from streams.names import InnerPath, Name
 from streams.snapshot_tables import TableForm
+
+Hash = Annotated[str, Rule(lambda text: re.fullmatch("([0-9a-f]{64})?", text), "no SHA-256")]
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnEntry:
     """A column as a manifest lists it; see ``snapshot_tables.Column``."""
 
-    name: str
-    type: str
-    description: str
-    unit: str = ""
-    meaning: str = "exact"
-    error: str = ""
+    name: Name
+    type: Label
+    description: Text
+    unit: Label = ""
+    meaning: Label = "exact"
+    error: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +40,17 @@ class TableEntry:
     whether the content hash of the snapshot covers it.
     """
 
-    name: str
-    description: str
-    key: tuple[str, ...]
-    rows: int
-    hash: str
+    name: Name
+    description: Text
+    key: Annotated[tuple[Name, ...], MaxLen(64)]
+    rows: Count
+    hash: Hash
     content: bool
-    columns: tuple[ColumnEntry, ...]
+    columns: Annotated[tuple[ColumnEntry, ...], MaxLen(64)]
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns and their types; raises SnapshotError for names or types that none has."""
-        for name in (self.name, *(column.name for column in self.columns)):
-            if not is_name(name):
-                raise SnapshotError(f"a table or column cannot be named {name[:80]!r}")
+        """The columns and their types; raises SnapshotError for types that none has."""
         return pa.schema([(column.name, type_of(column.type)) for column in self.columns])
 
 
@@ -56,11 +58,11 @@ class TableEntry:
 class PartFile:
     """A Parquet file of a table; ``path`` is relative to the run's folder in the store."""
 
-    table: str
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
+    table: Name
+    path: InnerPath
+    rows: Count
+    bytes: Count
+    sha256: Hash
 
 
 def table_entry(form: TableForm, hashed: Hashed, *, content: bool) -> TableEntry:

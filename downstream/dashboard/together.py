@@ -1,5 +1,6 @@
 """What a cluster fires with: other clusters, its members among each other, and who shares them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,10 +8,13 @@ import numpy as np
 from downstream.dashboard.contexts import LEVELS
 from downstream.dashboard.data import Clustering, Snapshot
 from streams.arrays import I64
+from streams.plan import PAIRS_LIMIT
 from streams.store import read_table
 
 NEIGHBOURS = 12
 MATRIX = 16
+_MOST_COUNTED = math.isqrt(2 * PAIRS_LIMIT)
+"""Members of the largest cluster whose pairs any run counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,8 @@ def neighbours(
 
 def member_matrix(snapshot: Snapshot, cluster: int, members: list[str]) -> Matrix | None:
     """Return the co-activation of a cluster's members; None for one or where it was not counted."""
-    if len(members) < 2 or not snapshot.pairs_counted[cluster]:
+    possible = 1 < len(members) <= _MOST_COUNTED
+    if not possible or not snapshot.pairs_counted[cluster]:
         return None
     pairs = read_table(
         snapshot.manifest, "member_coactivation", filters=[("cluster", "==", cluster)]

@@ -15,7 +15,7 @@ import fsspec
 
 from downstream.dashboard.data import Snapshot
 from downstream.dashboard.opening import open_snapshot
-from streams.errors import StreamError
+from streams.errors import SnapshotError, StreamError
 from streams.failed_manifest import FailedManifest, find_failed
 from streams.snapshot import FINAL, RunManifest, run_manifest
 from streams.store import read_manifest
@@ -161,9 +161,12 @@ class TopicSource:
             self._manifests.pop(key, None)
             return
         try:
-            self._manifests[key] = find_failed(value) or run_manifest(value)
+            manifest = find_failed(value) or run_manifest(value)
+            if manifest.run != key.partition("/")[0]:
+                raise SnapshotError("it is the manifest of another run")
+            self._manifests[key] = manifest
         except StreamError as error:
-            _log.error("manifest skipped: key=%s %s", key, error)
+            _log.error("manifest skipped: key=%.200r %s", key, error)
 
 
 class PathSource:

@@ -4,14 +4,18 @@ import dataclasses
 import types
 import typing
 from dataclasses import fields
+from math import inf
 from typing import Any
 
 import numpy as np
+from annotated_types import Interval
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from streams.bounds import fault
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.hits import Hits, no_hits
+from streams.names import Name, is_name
 from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
 from streams.runs import RunRecord
 
@@ -109,7 +113,14 @@ def records(kind: Any) -> st.SearchStrategy[Any]:
     arguments = typing.get_args(kind)
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
-        return arrays(np.dtype(arguments[1]))
+        if isinstance(arguments[1], str):
+            return arrays(np.dtype(arguments[1]))
+        if Name == kind:
+            return st.from_regex("[a-z0-9][a-z0-9_-]{0,5}", fullmatch=True).filter(is_name)
+        allowed = records(arguments[0]).filter(lambda value: fault(value, arguments[1:]) is None)
+        if arguments[0] not in (int, float):
+            return allowed
+        return st.one_of(allowed, _ends(arguments[1]).map(arguments[0]))
     if origin is tuple:
         return st.lists(records(arguments[0]), max_size=2).map(tuple)
     if origin in (typing.Union, types.UnionType):
@@ -120,6 +131,12 @@ def records(kind: Any) -> st.SearchStrategy[Any]:
         hints = typing.get_type_hints(kind, include_extras=True)
         return st.builds(kind, **{f.name: records(hints[f.name]) for f in fields(kind)})
     return _SCALARS[kind]
+
+
+def _ends(rule: Interval) -> st.SearchStrategy[Any]:
+    """Return the smallest and largest numbers that an interval allows."""
+    ends = [rule.ge, rule.le, None if rule.lt is None or rule.lt == inf else rule.lt - 1]
+    return st.sampled_from([end for end in ends if end is not None])
 
 
 def arrays(dtype: np.dtype[Any]) -> st.SearchStrategy[Any]:

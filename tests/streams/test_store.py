@@ -185,7 +185,7 @@ def test_damage_is_noticed_by_the_checksum(tmp_path_factory, place, flip, cut):
 
 def test_every_error_of_the_file_format_is_ours_in_one_line(written, monkeypatch):
     for error in (pa.ArrowInvalid("a\nb"), pa.ArrowNotImplementedError("a"), OSError("a\n")):
-        monkeypatch.setattr("pyarrow.parquet.read_table", Mock(side_effect=error))
+        monkeypatch.setattr("pyarrow.parquet.ParquetFile.read_row_group", Mock(side_effect=error))
         with pytest.raises(DamagedPartError, match=r"^cannot read .*\.parquet: a$"):
             read_table(written, "totals")
 

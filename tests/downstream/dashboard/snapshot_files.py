@@ -184,7 +184,8 @@ def _place(given: Given, row: int) -> dict[str, Any]:
 
 
 def _samples(given: Given) -> Iterator[dict[str, Any]]:
-    for row, (document, ids) in enumerate(given.rows):
+    for row in sorted(range(len(given.rows)), key=lambda row: (row % 2, row)):  # by place
+        document, ids = given.rows[row]
         named = {"document": document.id, "domain": document.domain, "ids": ids}
         yield {**_place(given, row), **named}
 
