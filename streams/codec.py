@@ -24,7 +24,7 @@ import numpy as np
 
 from streams import bounds, frames
 from streams.arrays import AnyArray
-from streams.errors import UndecodableError, VersionError
+from streams.errors import ShapeError, UndecodableError, VersionError
 
 PLAIN, PACKED = 1, 2
 VERSION = PACKED
@@ -79,7 +79,8 @@ def decode(kind: type[T], data: bytes | None) -> T:
     """Return the record that ``data`` holds.
 
     Raises UndecodableError for anything but the bytes of a ``kind``, VersionError for those of a
-    newer program, and ShapeError for a packed form whose parts do not fit each other.
+    newer program, and ShapeError for fields that hold what they may not (see bounds.py) or a packed
+    form whose parts do not fit each other.
     """
     if not data:
         raise UndecodableError("it is empty")
@@ -199,7 +200,7 @@ def _dataclass_raiser(kind: type, ordered: _Order) -> _Raiser:
 
 def _raise_bounded(value: Any, rules: tuple[Any, ...], where: str) -> Any:
     if (wrong := bounds.fault(value, rules)) is not None:
-        raise UndecodableError(f"{where} {wrong}")
+        raise ShapeError(f"{where} {wrong}")
     return value
 
 

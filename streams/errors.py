@@ -105,7 +105,7 @@ class VersionError(RecordError):
 
 
 class ShapeError(RecordError):
-    """The arrays of a record do not fit each other or the run."""
+    """The fields of a record do not fit each other or the run, or hold what they may not hold."""
 
 
 class VocabularyError(RecordError):

@@ -23,7 +23,6 @@ from consumers.aggregation.shards import (
 from streams import codec, topics
 from streams.errors import ShapeError, UndecodableError
 from streams.hits import best, no_hits
-from streams.names import is_name
 from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
 from streams.plan import Plan
 from streams.snapshot import FINAL
@@ -60,7 +59,7 @@ def partial(plan: Plan, shard: int, kind: bytes, value: bytes | None) -> Partial
         check_end(plan, found)
     elif kind == topics.SNAPSHOT_REQUEST:
         found = codec.decode(SnapshotRequest, value)
-        if not is_name(found.snapshot) or found.snapshot == FINAL:
+        if found.snapshot == FINAL:
             raise ShapeError(f"a request for a snapshot that cannot be named {found.snapshot!r}")
     else:
         raise UndecodableError(f"its header names no kind of partial, {kind!r}")

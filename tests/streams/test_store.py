@@ -198,7 +198,7 @@ def test_a_missing_part_is_named(tmp_path, written):
 
 def test_a_store_that_cannot_be_reached_is_no_damage(written, monkeypatch):
     for error in (PermissionError(13, "denied"), TimeoutError("slow"), OSError(5, "i/o")):
-        opening = "fsspec.implementations.local.LocalFileSystem.open"
+        opening = "streams.regular_files.open_regular"
         monkeypatch.setattr(opening, Mock(side_effect=error))
         for check in (True, False):
             with pytest.raises(StoreError):
