@@ -72,7 +72,7 @@ def one_cluster(bins: int) -> pa.Table:
     )
     schema = TABLES["clusters"].schema
     columns = [
-        histogram if field.name == "histogram" else pa.array([_nothing(field.type)], field.type)
+        histogram if field.type == histogram.type else pa.array([_nothing(field.type)], field.type)
         for field in schema
     ]
     return pa.table(columns, schema)

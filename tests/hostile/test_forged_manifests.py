@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -10,7 +9,7 @@ from consumers.snapshots.snapshots import assemble_ready, publish
 from downstream.dashboard.watch import TopicSource, Watch
 from streams import topics
 from streams.errors import SnapshotError
-from streams.snapshot import ShardManifest, run_manifest, shard_manifest, to_json
+from streams.snapshot import VERSION, ShardManifest, run_manifest, shard_manifest, to_json
 from streams.store import open_store, read_manifest, read_table, write_part
 from streams.transport.connect import connect
 from tests import factories
@@ -77,7 +76,6 @@ def test_paths_stay_in_the_folder_of_the_run(path):
         {"files__0__bytes": 2**70},
         {"files__0__sha256": "x"},
         {"files__0__rows": "12"},
-        {"version": 0},
         {"chains": [[-2]]},
         {"chains": [[0] * 5000]},
         {"created": "x" * 2000},
@@ -135,7 +133,7 @@ def test_links_in_a_store_are_neither_followed_nor_written_through(tmp_path):
     root.mkdir()
     outside.mkdir()
     part = write_part(open_store(str(outside)), "prose", "totals", 0, TABLE)
-    manifest = replace(RUN, store=str(root), files=(part,))
+    manifest = factories.run_manifest(store=str(root), files=(part,))
     (root / "prose").symlink_to(outside / "prose")
     with pytest.raises(SnapshotError, match="leads out of the store"):
         read_table(manifest, "totals")
@@ -154,6 +152,7 @@ def test_links_in_a_store_are_neither_followed_nor_written_through(tmp_path):
 
 def forged(plan, **changes):
     given = {
+        "version": VERSION,
         "run": plan.run.name,
         "run_id": plan.id,
         "snapshot": "noon",
