@@ -209,7 +209,8 @@ def shard_manifests(plan: Plan, snapshot: str, entries: Entries) -> dict[int, Sh
     for name, value in entries.items():
         with suppress(SnapshotError):
             manifest = shard_manifest(value)
-            named = (manifest.run_id, manifest.snapshot) == (plan.id, snapshot)
+            stands = (manifest.run, manifest.run_id, manifest.snapshot)
+            named = stands == (plan.run.name, plan.id, snapshot)
             final = manifest.complete or snapshot != FINAL
             if named and name == str(manifest.shard) and final:
                 found[manifest.shard] = manifest

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from consumers.snapshots.snapshots import assemble_ready, publish
+from consumers.snapshots.assembly import assemble_ready
+from consumers.snapshots.snapshots import publish
 from downstream.dashboard.watch import TopicSource, Watch
 from streams import topics
 from streams.errors import SnapshotError
@@ -183,7 +184,7 @@ def test_a_forged_shard_manifest_makes_no_folder(tmp_path, key, changes):
     client = connect(f"memory://forged-{tmp_path.name}")
     client.create_topics(topics.SHARED)
     publish(client, f"{key}/0", to_json(forged(plan, **changes)))
-    assert assemble_ready(plan, client) == ([], False)
+    assert not assemble_ready(plan, client, 1.0).made
     assert not list(tmp_path.iterdir())
 
 
