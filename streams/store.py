@@ -33,7 +33,8 @@ IN_THE_ENVIRONMENT = (
     "give them to its file system in the environment, such as AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, or FSSPEC_FTP_USERNAME and FSSPEC_FTP_PASSWORD"
 )
-_KINDS = tuple("file local memory s3 s3a gs gcs az abfs abfss adl hdfs ftp sftp".split())
+_FOLDERS = ("file", "local", "memory", "hdfs", "ftp", "sftp")
+_KINDS = (*_FOLDERS, "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl")
 _LONGEST_ADDRESS = 4096
 _BIN_BYTES = 12  # of a histogram: a count, and what goes beside it while it is decoded
 _LEAST_ROW = 8  # bytes of a row of ``clusters``, which has a label and members of its own
