@@ -3,17 +3,22 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from consumers.runs.specs import suggested_context
+from consumers.runs.specs import longest_context, suggested_context
 from consumers.runs.training import agreed_bos, trainings
-from producers.documents import BadDocument, Fields, Refusals
+from producers.documents import BadDocument, Refusals
+from producers.domain_limits import parse_domain_limit
+from producers.fields import Fields
+from producers.readers.opening import STDIN
+from producers.readers.python_text import PLACE
 from producers.resume import expect_same
 from producers.settings import CorpusSettings
 from producers.sources import Source
 from streams import topics
+from streams.arrays import U32
 from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord
 from streams.deadletters import Origin, Refusal, headers
-from streams.errors import SettingsError
+from streams.errors import CorpusError, SettingsError
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.tokenizer import Bos
 from streams.transport.client import Client
@@ -28,19 +33,59 @@ def corpus_settings(settings: "Settings", client: Client) -> CorpusSettings:
     tokenizer = section.tokenizer or settings.model.path
     if tokenizer is None:
         raise SettingsError("corpus.tokenizer is missing: name a tokenizer, or a model to take its")
-    spec = settings.run_spec() if settings.model.path else None
-    usual = suggested_context(spec.model, spec.sources) if spec else 128
+    begun = find_corpus(client, section.name)
+    ids = _first_ids(settings)
+    per_domain = section.limit_per_domain
     return CorpusSettings(
         name=section.name,
         tokenizer=tokenizer,
         partitions=section.partitions,
-        context=section.context or usual,
+        context=section.context or _context(settings, begun, ids),
         batch_rows=section.batch_rows,
         pack=section.pack,
         bos=_bos(settings, client),
+        first_id=None if ids is None else int(ids[0]),
+        separator=section.separator,
+        count_separators=section.count_separators,
+        long_rows=section.long_rows,
         limit_documents=section.limit_documents,
         limit_tokens=section.limit_tokens,
+        limit_per_domain=None if per_domain is None else parse_domain_limit(str(per_domain)),
     )
+
+
+def _context(settings: "Settings", begun: CorpusRecord | None, ids: U32 | None) -> int:
+    """Return how many tokens a row has where no setting says it.
+
+    A corpus that was begun keeps its own. Rows of token ids stay as they are up to what the model
+    takes; a text's are what the dictionaries were trained with.
+    """
+    if begun is not None:
+        return begun.context
+    spec = settings.run_spec() if settings.model.path else None
+    if ids is not None:
+        most = longest_context(spec.model) if spec else None
+        return min(len(ids), most or len(ids))
+    return suggested_context(spec.model, spec.sources) if spec else 128
+
+
+def _first_ids(settings: "Settings") -> U32 | None:
+    """Return the first row of a text that holds token ids; None if it holds words.
+
+    What cannot be read is found again, and named, when it is produced.
+    """
+    section = settings.corpus
+    if not section.text or {STDIN, PLACE} & set(section.text):
+        return None
+    quiet = Refusals(skip=True)
+    found = Source(section.text, _format(settings), _fields(settings), quiet)
+    try:
+        first = next(iter(found), None)
+    except CorpusError:
+        return None
+    if first is None or first.tokens is None or first.joined or len(first.tokens) < 2:
+        return None
+    return first.tokens
 
 
 def _bos(settings: "Settings", client: Client) -> Bos:
@@ -83,9 +128,26 @@ def documents(settings: "Settings", client: Client) -> Source:
     section = settings.corpus
     return Source(
         places=section.text,
-        format=None if section.format == "auto" else section.format,
-        fields=Fields(section.text_field, section.id_field, section.domain_field),
+        format=_format(settings),
+        fields=_fields(settings),
         refusals=Refusals(section.skip_bad, lambda bad: _send(client, section.name, bad)),
+    )
+
+
+def _format(settings: "Settings") -> str | None:
+    return None if settings.corpus.format == "auto" else settings.corpus.format
+
+
+def _fields(settings: "Settings") -> Fields:
+    section = settings.corpus
+    return Fields(
+        text=section.text_field,
+        id=section.id_field,
+        domain=section.domain_field,
+        tokens=section.tokens_field,
+        tokens_dtype=section.tokens_dtype,
+        encoding=section.encoding,
+        list_separator=section.list_separator,
     )
 
 

@@ -1,9 +1,18 @@
 """The tables of the settings file, with their defaults and what they allow."""
 
+import codecs
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 
 from consumers.runs.specs import Coactivation
 from streams.runs import Forward, Sign
@@ -24,6 +33,17 @@ Counter = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError(f"{name!r} is no known encoding; try utf-8") from None
+    return name
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+
+
 class Section(BaseModel):
     """A table of the settings file."""
 
@@ -42,11 +62,19 @@ class CorpusSettings(Section):
     partitions: Positive = 4
     pack: bool = False
     bos: bool | None = None
-    text_field: str = "text"
+    separator: str = "eos"
+    count_separators: bool | None = None
+    text_field: str | None = None
+    tokens_field: str | None = None
     id_field: str | None = None
     domain_field: str | None = None
+    encoding: Encoding | None = None
+    list_separator: str | None = None
+    tokens_dtype: Literal["uint8", "uint16", "uint32", "int32", "int64"] | None = None
+    long_rows: Literal["split", "cut", "refuse"] = "split"
     limit_documents: Positive | None = None
     limit_tokens: Positive | None = None
+    limit_per_domain: Positive | str | None = None
     skip_bad: bool = False
 
 

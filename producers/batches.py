@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from producers.rows import Rows
-from streams.arrays import U32, Bool
 from streams.corpus import TokenBatch, sample_keys
 from streams.errors import SettingsError
 
@@ -27,36 +26,54 @@ class Layout:
         if self.partitions < 1 or self.rows < 1:
             raise SettingsError("partitions and batch rows must be 1 or more")
 
-    def batch(self, number: int, ids: U32, mask: Bool, names: "_Names") -> TokenBatch:
+    def batch(self, number: int, rows: Rows) -> TokenBatch:
         """Return batch ``number`` of the corpus."""
         sequence, partition = divmod(number, self.partitions)
-        keys = sample_keys(self.tokenizer_id, ids, mask)
-        documents, domains = zip(*names, strict=True)
-        return TokenBatch(self.corpus, partition, sequence, ids, mask, keys, documents, domains)
-
-
-_Names = list[tuple[str, str]]
+        lengths = rows.row_lengths().astype(np.int32)
+        all_count = bool((rows.mask.sum(axis=1) == lengths).all())
+        part = None if all_count else lengths
+        return TokenBatch(
+            self.corpus,
+            partition,
+            sequence,
+            rows.ids,
+            rows.mask,
+            sample_keys(self.tokenizer_id, rows.ids, rows.mask, part),
+            rows.documents,
+            rows.domains,
+            part,
+        )
 
 
 def batches(layout: Layout, rows: Iterable[Rows]) -> Iterator[TokenBatch]:
     """Yield the batches of a corpus in order. However the rows come in chunks, they are the same;
     the last batch may be shorter."""
-    ids: list[U32] = []
-    mask: list[Bool] = []
-    names: _Names = []
-    number = 0
+    buffered: list[Rows] = []
+    count = number = 0
     for chunk in rows:
-        ids.append(chunk.ids)
-        mask.append(chunk.mask)
-        names.extend(zip(chunk.documents, chunk.domains, strict=True))
-        if len(names) < layout.rows:
+        buffered.append(chunk)
+        count += len(chunk.documents)
+        if count < layout.rows:
             continue
-        all_ids, all_mask = np.concatenate(ids), np.concatenate(mask)
-        full = len(names) - len(names) % layout.rows
+        together = _joined(buffered)
+        full = count - count % layout.rows
         for start in range(0, full, layout.rows):
-            part = slice(start, start + layout.rows)
-            yield layout.batch(number, all_ids[part], all_mask[part], names[part])
+            yield layout.batch(number, together.part(start, start + layout.rows))
             number += 1
-        ids, mask, names = [all_ids[full:]], [all_mask[full:]], names[full:]
-    if names:
-        yield layout.batch(number, np.concatenate(ids), np.concatenate(mask), names)
+        buffered, count = [together.part(full, count)], count - full
+    if count:
+        yield layout.batch(number, _joined(buffered))
+
+
+def _joined(chunks: list[Rows]) -> Rows:
+    if len(chunks) == 1:
+        return chunks[0]
+    some = any(chunk.lengths is not None for chunk in chunks)
+    return Rows(
+        np.concatenate([chunk.ids for chunk in chunks]),
+        np.concatenate([chunk.mask for chunk in chunks]),
+        tuple(name for chunk in chunks for name in chunk.documents),
+        tuple(name for chunk in chunks for name in chunk.domains),
+        np.concatenate([chunk.begun for chunk in chunks]),
+        np.concatenate([chunk.row_lengths() for chunk in chunks]) if some else None,
+    )

@@ -1,9 +1,10 @@
 """What every reader of text yields, and what it does with text that cannot be read."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from streams.arrays import U32
 from streams.errors import CorpusError
 
 MAX_BAD_BYTES = 2**20
@@ -15,11 +16,19 @@ class UnusableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text. domain: a tag such as "docs", "" for none."""
+    """One text, one row of token ids, or one conversation. domain: a tag like "docs", "" for none.
+
+    tokens: the ids, [token], padding left out, where the document holds ids instead of text; None
+    otherwise. joined: they are many rows in one, as a file of a stream of tokens has them.
+    messages: of a conversation, each with "role" and "content"; None otherwise.
+    """
 
     id: str
     domain: str
     text: str
+    tokens: U32 | None = field(default=None, compare=False)
+    messages: tuple[Mapping[str, Any], ...] | None = None
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,10 @@ class Documents(Protocol):
     def rereadable(self) -> bool:
         """Whether the text can be read again, so that a broken-off production can be resumed."""
 
+    @property
+    def refusals(self) -> "Refusals":
+        """What happens to a document that cannot be used."""
+
     def __iter__(self) -> Iterator[Document]: ...
 
 
@@ -47,22 +60,10 @@ class Listed:
 
     documents: tuple[Document, ...]
     rereadable: bool = True
+    refusals: "Refusals" = field(default_factory=lambda: Refusals())
 
     def __iter__(self) -> Iterator[Document]:
         return iter(self.documents)
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Which fields of a JSON object, Parquet row or dataset row hold what; None: no such field."""
-
-    text: str = "text"
-    id: str | None = None
-    domain: str | None = None
-
-    def names(self) -> list[str]:
-        """Return the fields that a record must have."""
-        return [name for name in (self.text, self.id, self.domain) if name is not None]
 
 
 class Refusals:
@@ -85,40 +86,3 @@ class Refusals:
         self.count += 1
         if self.on_bad is not None:
             self.on_bad(BadDocument(where, cause, data[:MAX_BAD_BYTES]))
-
-
-def document_of(record: Any, fields: Fields, fallback: str) -> Document:
-    """Return the document that a record holds: an object with the fields, or a bare string.
-
-    fallback: the id of a document without an id field. Raises UnusableError for others.
-    """
-    if isinstance(record, str):
-        return Document(fallback, "", encodable(record))
-    if not isinstance(record, Mapping):
-        raise UnusableError(f"it holds {_kind(record)} where an object or a string should be")
-    missing = [name for name in fields.names() if name not in record]
-    if missing:
-        has = ", ".join(map(str, record)) or "no fields"
-        raise UnusableError(f"it has no field {missing[0]!r} (it has: {has})")
-    text = record[fields.text]
-    if not isinstance(text, str):
-        raise UnusableError(f"field {fields.text!r} holds {_kind(text)} where text should be")
-    name = fallback if fields.id is None else str(record[fields.id])
-    domain = "" if fields.domain is None else record[fields.domain]
-    return Document(encodable(name), encodable(str(domain or "")), encodable(text))
-
-
-def encodable(text: str) -> str:
-    """Return ``text``; raise UnusableError if it holds half a surrogate pair."""
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise UnusableError(
-                f"it holds half a surrogate pair at character {error.start}"
-            ) from None
-    return text
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else f"a {type(value).__name__}"

@@ -1,11 +1,11 @@
 """Sending a corpus: record, vocabulary, batches and ends, from the start or where it broke off."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from producers.confirmed import Confirmed, read_confirmed
-from producers.documents import Documents
+from producers.documents import Documents, Refusals
 from producers.outbox import Outbox
 from producers.progress import Progress
 from producers.resume import (
@@ -44,19 +44,24 @@ def produce(
         batches=settings.batches(tokenizer, documents, tally),
         tally=tally,
         rereadable=documents.rereadable,
+        refusals=documents.refusals,
     )
     return publish(client, draft, progress)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A corpus to be sent. record: not sealed. batches: in order, can be gone through once."""
+    """A corpus to be sent. record: not sealed. batches: in order, can be gone through once.
+
+    refusals: what counts the documents that could not be used.
+    """
 
     record: CorpusRecord
     vocabulary: Vocabulary
     batches: Iterable[TokenBatch]
     tally: Tally
     rereadable: bool = True
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 def publish(client: Client, draft: Draft, progress: Progress) -> CorpusRecord:
@@ -88,7 +93,10 @@ def publish(client: Client, draft: Draft, progress: Progress) -> CorpusRecord:
             outbox.send_batch(batch)
             progress.advance(*draft.tally.add(batch))
         outbox.flush()
-        return _finish(outbox, draft, confirmed)
+        sealed = _finish(outbox, draft, confirmed)
+    if sealed.skipped:
+        progress.say(f"{sealed.skipped:,} documents could not be used and are dead letters")
+    return sealed
 
 
 def _finish(outbox: Outbox, draft: Draft, confirmed: list[Confirmed]) -> CorpusRecord:
@@ -106,6 +114,8 @@ def _finish(outbox: Outbox, draft: Draft, confirmed: list[Confirmed]) -> CorpusR
         rows=tally.rows.total(),
         tokens=tally.tokens.total(),
         documents=tally.documents,
+        skipped=max(record.skipped, draft.refusals.count),
+        largest_id=None if record.largest_id is None else max(record.largest_id, tally.largest),
     )
     outbox.send_record(sealed)
     outbox.flush()

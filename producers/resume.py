@@ -76,8 +76,15 @@ def expect_same(found: CorpusRecord, wanted: CorpusRecord) -> None:
         for name in shown
         if getattr(found, name) != getattr(wanted, name)
     ]
+    old, new = ({c.name: c.value for c in record.choices} for record in (found, wanted))
+    changes += [
+        f"{name} {old.get(name, 'not set')}, now {new.get(name, 'not set')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
     raise CorpusError(
-        f"corpus {wanted.name} exists with other settings ({'; '.join(changes) or 'limits'}): "
+        f"corpus {wanted.name} exists with other settings "
+        f"({'; '.join(changes) or 'the form of its rows'}): "
         "take another name or delete it"
     )
 

@@ -2,21 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 
 from producers.batches import Layout, batches
-from producers.documents import Document
-from producers.rows import Cut, Tokenised, first_tokens
+from producers.documents import Documents
+from producers.domain_limits import DomainLimit, limited_documents, limited_rows
+from producers.rows import Cut, first_tokens
 from producers.tally import Tally
-from streams.corpus import CorpusRecord, TokenBatch
+from producers.tokenised import LONG_ROWS, Form, LongRows, tokenised
+from streams.corpus import Choice, CorpusRecord, TokenBatch
 from streams.errors import SettingsError
 from streams.names import check_name
 from streams.tokenizer.tokenizer import Bos, Tokenizer
 
-CHUNK_DOCUMENTS = 256
-CHUNK_CHARACTERS = 2**20
+SEPARATORS = ("eos", "bos", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,13 @@ class CorpusSettings:
     """How text becomes a corpus.
 
     tokenizer: hub name or local folder. context: tokens per row, BOS included. pack: join documents
-    (with the EOS between them, if there is one) instead of padding each one's last row. bos: which
-    token goes before every row. limits: stop after so many documents, or with the row in which the
-    number of tokens is reached.
+    instead of padding each one's last row. bos: which token goes before every row. first_id: of a
+    text that holds rows of token ids, the first one's first id: such rows are left as they are,
+    and only tell whether they have a BOS. separator: what pack puts between documents: "eos" or
+    "bos" if the tokenizer has one, "none", or a token. count_separators: whether these count; None:
+    only those that a run may mask by their id. long_rows: what happens to rows of token ids beyond
+    the context. limits: stop after so many documents, or with the row in which the number of
+    tokens that count is reached; or take so much of each domain.
     """
 
     name: str
@@ -36,8 +41,13 @@ class CorpusSettings:
     batch_rows: int = 64
     pack: bool = False
     bos: Bos = "auto"
+    first_id: int | None = None
+    separator: str = "eos"
+    count_separators: bool | None = None
+    long_rows: LongRows = "split"
     limit_documents: int | None = None
     limit_tokens: int | None = None
+    limit_per_domain: DomainLimit | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "corpus")
@@ -45,16 +55,37 @@ class CorpusSettings:
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise SettingsError(f"{key}: {value} is too small; take 1 or more")
+        if self.long_rows not in LONG_ROWS:
+            raise SettingsError(f"long_rows: {self.long_rows!r} is none of {', '.join(LONG_ROWS)}")
 
     def cut(self, tokenizer: Tokenizer) -> Cut:
         """Return how documents are cut into rows."""
-        separator = tokenizer.names.get("eos") if self.pack else None
-        bos = tokenizer.bos_id(self.bos)
-        return Cut(self.context, tokenizer.pad_id(), bos, self.pack, separator)
+        bos = self._bos(tokenizer)
+        separator = self._separator(tokenizer) if self.pack else None
+        counted = separator is None or separator in tokenizer.special
+        return Cut(
+            self.context,
+            tokenizer.pad_id(),
+            bos,
+            self.pack,
+            separator,
+            counted if self.count_separators is None else self.count_separators,
+            count_bos=bos is None or bos in tokenizer.special,
+        )
+
+    def form(self, tokenizer: Tokenizer) -> Form:
+        """Return how documents become token ids."""
+        return Form(
+            self.context,
+            self._bos(tokenizer),
+            self.bos == "always",
+            self.long_rows,
+        )
 
     def record(self, tokenizer: Tokenizer) -> CorpusRecord:
         """Return the record of the corpus before it is sealed."""
         cut = self.cut(tokenizer)
+        placed = [i for i in (cut.bos, cut.separator, cut.pad) if i is not None]
         return CorpusRecord(
             name=self.name,
             partitions=self.partitions,
@@ -68,35 +99,59 @@ class CorpusSettings:
             pad_id=cut.pad,
             special_ids=tokenizer.special,
             fingerprint=self._fingerprint(tokenizer, cut),
+            largest_id=max(tokenizer.largest_of_text, *placed),
+            choices=self._choices(),
         )
+
+    def _bos(self, tokenizer: Tokenizer) -> int | None:
+        """Return the id before every row."""
+        if self.first_id is not None and self.bos in ("auto", "prefer"):
+            bos = tokenizer.names.get("bos")
+            return bos if self.first_id == bos else None
+        return tokenizer.bos_id(self.bos)
+
+    def _choices(self) -> tuple[Choice, ...]:
+        """Return the settings that differ from their defaults and are not in the record itself."""
+        shown = {
+            "separator": self.separator if self.pack and self.separator != "eos" else None,
+            "count_separators": self.count_separators if self.pack else None,
+            "long_rows": self.long_rows if self.long_rows != "split" else None,
+            "limit_documents": self.limit_documents,
+            "limit_tokens": self.limit_tokens,
+            "limit_per_domain": self.limit_per_domain and self.limit_per_domain.text(),
+        }
+        return tuple(Choice(key, str(value)) for key, value in shown.items() if value is not None)
 
     def _fingerprint(self, tokenizer: Tokenizer, cut: Cut) -> str:
         """Return a hash of all that decides what the same text becomes."""
-        limits = (self.limit_documents, self.limit_tokens)
         layout = (self.partitions, self.batch_rows)
-        deciding = json.dumps([tokenizer.id, asdict(cut), layout, limits], sort_keys=True)
+        choices = [asdict(choice) for choice in self._choices()]
+        form = asdict(self.form(tokenizer))
+        deciding = json.dumps([tokenizer.id, asdict(cut), form, layout, choices], sort_keys=True)
         return hashlib.blake2b(deciding.encode(), digest_size=16).hexdigest()
 
+    def _separator(self, tokenizer: Tokenizer) -> int | None:
+        """Return the id between joined documents; SettingsError if there is no such token."""
+        if self.separator == "none":
+            return None
+        if self.separator in SEPARATORS:
+            return tokenizer.names.get(self.separator)
+        found = tokenizer.id_of(self.separator)
+        if found is None:
+            raise SettingsError(
+                f"separator: {self.separator!r} is no token of {tokenizer.location}; take one, or "
+                f"{', '.join(SEPARATORS)}"
+            )
+        return found
+
     def batches(
-        self, tokenizer: Tokenizer, documents: Iterable[Document], tally: Tally
+        self, tokenizer: Tokenizer, documents: Documents, tally: Tally
     ) -> Iterator[TokenBatch]:
         """Yield the batches of the corpus; ``tally`` counts the documents that they hold."""
-        limited = islice(documents, self.limit_documents)
-        rows = self.cut(tokenizer).rows(tokenised(tokenizer, limited))
+        chosen = islice(limited_documents(documents, self.limit_per_domain), self.limit_documents)
+        encoded = tokenised(tokenizer, chosen, self.form(tokenizer), documents.refusals)
+        rows = limited_rows(self.cut(tokenizer).rows(encoded), self.limit_per_domain)
         if self.limit_tokens is not None:
             rows = first_tokens(rows, self.limit_tokens)
         layout = Layout(self.name, self.partitions, self.batch_rows, tokenizer.id)
         return batches(layout, tally.begun(rows))
-
-
-def tokenised(tokenizer: Tokenizer, documents: Iterable[Document]) -> Iterator[Tokenised]:
-    """Yield documents with their ids, tokenised some at a time, which is what makes it fast."""
-    chunk: list[Document] = []
-    characters = 0
-    for document in documents:
-        chunk.append(document)
-        characters += len(document.text)
-        if len(chunk) == CHUNK_DOCUMENTS or characters >= CHUNK_CHARACTERS:
-            yield from zip(chunk, tokenizer.encode([d.text for d in chunk]), strict=True)
-            chunk, characters = [], 0
-    yield from zip(chunk, tokenizer.encode([d.text for d in chunk]), strict=True)

@@ -1,48 +1,46 @@
-"""From the places a user names to documents: files, folders, stdin, datasets, Python's own text."""
+"""From places to documents: files, folders, stores, datasets, Python's own text."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from producers.documents import Document, Fields, Refusals
+from producers.documents import Document, Refusals
+from producers.fields import Fields
+from producers.readers.arrow_file import ArrowFile
+from producers.readers.csv_table import Csv
 from producers.readers.hugging_face import PREFIX, parse_place, read_dataset
-from producers.readers.json_documents import read_json
-from producers.readers.opening import (
-    BROKEN_FILE,
-    COMPRESSED,
-    STDIN,
-    read_json_lines,
-    read_text,
-    reason,
-)
-from producers.readers.parquet import read_parquet
+from producers.readers.json_documents import Json
+from producers.readers.locations import expect_location, locations
+from producers.readers.opening import BROKEN_FILE, STDIN, Location, Opened, reason
+from producers.readers.parquet import Parquet
+from producers.readers.plain_text import PlainText
 from producers.readers.python_text import PLACE, python_documents
-from streams.errors import CorpusError, SettingsError
+from producers.readers.reader import Reader
+from producers.readers.token_arrays import Npy, TokenNumbers
+from streams.errors import SettingsError
 
-_Reader = Callable[[Path, str, Fields, Refusals], Iterator[Document]]
-FORMATS: dict[str, _Reader] = {
-    "text": read_text,
-    "json": read_json,
-    "jsonl": read_json_lines,
-    "parquet": read_parquet,
-}
-_BY_SUFFIX = {
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
+# What begins with marks of its own comes first: of those that recognise a file, the first reads it.
+READERS: tuple[Reader, ...] = (
+    Parquet(),
+    ArrowFile(),
+    Npy(),
+    Json("jsonl", (".jsonl", ".ndjson"), by_line=True),
+    Json("json", (".json",)),
+    Csv(),
+    TokenNumbers(),
+    PlainText(),
+)
+_BINARY = (Parquet, ArrowFile, Npy)
+_TEXT = next(reader for reader in READERS if reader.name == "text")
 
 
 @dataclass(frozen=True)
 class Source:
     """The text at one or more places, always in the same order.
 
-    places: files, folders, ``-`` for stdin, ``hf:NAME[:CONFIG][#SPLIT]`` or ``python:``.
-    format: one of FORMATS for every file; None lets the suffix choose, and anything else is text.
-    Iterating raises CorpusError for what cannot be read, as ``refusals`` decides.
+    places: files, folders, patterns, addresses such as s3://bucket/folder, ``-`` for stdin,
+    ``hf:NAME[:CONFIG][#SPLIT]`` or ``python:``. format: name of a reader for every file; None lets
+    the content choose where it is plain, else the suffix, and anything else is text. Iterating
+    raises CorpusError for what cannot be read, as ``refusals`` decides.
     """
 
     places: tuple[str, ...]
@@ -51,8 +49,9 @@ class Source:
     refusals: Refusals = field(default_factory=Refusals)
 
     def __post_init__(self) -> None:
-        if self.format is not None and self.format not in FORMATS:
-            raise SettingsError(f"format {self.format!r} is none of {', '.join(FORMATS)}")
+        names = [reader.name for reader in READERS]
+        if self.format is not None and self.format not in names:
+            raise SettingsError(f"format {self.format!r} is none of {', '.join(names)}")
         if not self.places:
             raise SettingsError("no text is named: give files, folders, '-', hf:NAME or python:")
 
@@ -66,61 +65,43 @@ class Source:
         for place in self.places:
             if place.startswith(PREFIX):
                 parse_place(place)
-            elif place not in (PLACE, STDIN) and not Path(place).exists():
-                raise _absent(Path(place))
+            elif place != PLACE:
+                expect_location(place)
 
     def __iter__(self) -> Iterator[Document]:
         for place in self.places:
-            yield from self._read(place)
+            if place == PLACE:
+                yield from python_documents()
+            elif place.startswith(PREFIX):
+                yield from read_dataset(place, self.fields, self.refusals)
+            else:
+                for location in locations(place, prefix=len(self.places) > 1):
+                    yield from self._read(location)
 
-    def _read(self, place: str) -> Iterator[Document]:
-        if place == PLACE:
-            return python_documents()
-        if place.startswith(PREFIX):
-            return read_dataset(place, self.fields, self.refusals)
-        if place == STDIN:
-            return self._read_file(Path(STDIN), "stdin")
-        path = Path(place)
-        if path.is_dir():
-            return self._read_folder(path)
-        return self._read_file(path, path.name)
-
-    def _read_folder(self, folder: Path) -> Iterator[Document]:
-        prefix = f"{folder.name}/" if len(self.places) > 1 else ""
-        for path in files_under(folder):
-            yield from self._read_file(path, prefix + path.relative_to(folder).as_posix())
-
-    def _read_file(self, path: Path, name: str) -> Iterator[Document]:
-        reader = FORMATS[self.format or format_of(path)]
-        printable = name.encode(errors="replace").decode()
+    def _read(self, location: Location) -> Iterator[Document]:
         try:
-            yield from reader(path, printable, self.fields, self.refusals)
-        except FileNotFoundError as error:
-            raise _absent(path) from error
+            with Opened(location) as file:
+                reader = reader_of(file, self.format, self.fields)
+                yield from reader.read(file, self.fields, self.refusals)
         except BROKEN_FILE as error:
-            self.refusals.add(str(path), reason(error))
+            self.refusals.add(location.address, reason(error))
 
 
-def _absent(path: Path) -> CorpusError:
-    return CorpusError(f"there is no file or folder {path}: check the name")
+def reader_of(file: Opened, format: str | None, fields: Fields) -> Reader:
+    """Return who reads a file: by the format asked for, by its content, or by its suffix.
 
-
-def format_of(path: Path) -> str:
-    """Return the format that a file's suffix stands for, looking behind one of compression."""
-    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-    return _BY_SUFFIX.get(plain.suffix.lower(), "text")
-
-
-def files_under(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and below, sorted; hidden ones and byte code are left out."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise CorpusError(f"cannot read the folder {folder}: {reason(error)}") from error
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name == "__pycache__":
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from files_under(Path(entry.path))
-        elif entry.is_file():
-            yield Path(entry.path)
+    Text that happens to be JSON or a table is told from such only where the suffix promises
+    records, or says nothing.
+    """
+    if format is not None:
+        return next(reader for reader in READERS if reader.name == format)
+    by_suffix = next((r for r in READERS if file.suffix in r.suffixes), None)
+    found = [reader for reader in READERS if reader.recognises(file.head, fields)]
+    if by_suffix is not None and by_suffix in found:
+        return by_suffix
+    for reader in found:
+        if isinstance(reader, _BINARY) or (by_suffix is not None and by_suffix is not _TEXT):
+            return reader
+        if isinstance(reader, Json) and not file.suffix:
+            return reader
+    return by_suffix or _TEXT

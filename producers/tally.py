@@ -10,12 +10,17 @@ from streams.corpus import PartitionEnd, TokenBatch
 
 @dataclass(slots=True)
 class Tally:
-    """Documents that were begun, and per partition batches, rows and tokens (BOS included)."""
+    """Documents that were begun, and per partition batches, rows and tokens that count.
+
+    A BOS counts here if a run may count it. largest: the largest id in any batch, -1 before the
+    first.
+    """
 
     documents: int = 0
     batches: Counter[int] = field(default_factory=Counter)
     rows: Counter[int] = field(default_factory=Counter)
     tokens: Counter[int] = field(default_factory=Counter)
+    largest: int = -1
 
     def begun(self, rows: Iterable[Rows]) -> Iterator[Rows]:
         """Pass rows on and count the documents that begin in them."""
@@ -26,6 +31,7 @@ class Tally:
     def add(self, batch: TokenBatch) -> tuple[int, int]:
         """Count a batch; return its rows and tokens."""
         rows, tokens = len(batch.ids), int(batch.mask.sum())
+        self.largest = max(self.largest, int(batch.ids.max()))
         self.batches[batch.partition] += 1
         self.rows[batch.partition] += rows
         self.tokens[batch.partition] += tokens

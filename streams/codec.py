@@ -132,7 +132,10 @@ def _lower(value: Any, wire: _Wire) -> Any:
 
 
 def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
-    return "later" in field.metadata and getattr(value, field.name) == field.default
+    if "later" not in field.metadata:
+        return False
+    found = getattr(value, field.name)
+    return not isinstance(found, np.ndarray) and bool(found == field.default)
 
 
 def _lower_array(array: AnyArray, wire: _Wire) -> list[Any]:

@@ -34,9 +34,9 @@ def check_criteria(criteria: Sequence[str]) -> None:
 
 def check_corpus(corpus: CorpusRecord, model: LanguageModel) -> None:
     """Raise ModelError if the rows of a corpus do not fit the model."""
-    if corpus.vocabulary > model.vocabulary:
+    if corpus.limit_of_ids() > model.vocabulary:
         raise ModelError(
-            f"corpus {corpus.name} has {corpus.vocabulary} token ids (tokenizer "
+            f"corpus {corpus.name} has token ids up to {corpus.limit_of_ids() - 1} (tokenizer "
             f"{corpus.tokenizer}), model {model.location} knows {model.vocabulary}"
         )
     if corpus.context > model.context:

@@ -144,14 +144,19 @@ def suggested_context(model: ModelSpec, sources: Iterable[SourceSpec]) -> int:
     trained = [
         _number(_read(Path(f) / "cfg.json").get("metadata"), "context_size") for f in folders
     ]
+    wanted = min((n for n in trained if n), default=USUAL_CONTEXT)
+    return min([wanted, longest_context(model) or wanted])
+
+
+def longest_context(model: ModelSpec) -> int | None:
+    """Return how many positions a local model takes, None where its configuration does not say."""
     config = _read(Path(model.path) / "config.json")
     limits = [
         _number(part, key)
         for part in (config, config.get("text_config"))  # of a multimodal model's language part
         for key in ("n_positions", "max_position_embeddings")
     ]
-    wanted = min((n for n in trained if n), default=USUAL_CONTEXT)
-    return min([wanted, *(n for n in limits if n)])
+    return min((n for n in limits if n), default=None)
 
 
 def _read(path: Path) -> dict[str, Any]:

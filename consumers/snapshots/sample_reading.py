@@ -117,10 +117,8 @@ def _lost(corpus: str, partition: int, sequence: int) -> LostBatchError:
 
 def batch_table(batch: TokenBatch, rows: AnyArray) -> pa.Table:
     """Return the samples at some rows of a batch."""
-    mask, ids = batch.mask[rows], batch.ids[rows]
-    width = mask.shape[1]
-    lengths = np.where(mask.any(axis=1), width - np.argmax(mask[:, ::-1], axis=1), 0)
-    kept = ids[np.arange(width) < lengths[:, None]].astype(np.int32)
+    ids, lengths = batch.ids[rows], batch.row_lengths()[rows]
+    kept = ids[np.arange(ids.shape[1]) < lengths[:, None]].astype(np.int32)
     bounds = pa.array(np.r_[0, np.cumsum(lengths)], pa.int32())
     columns = {
         "partition": np.full(len(rows), batch.partition),

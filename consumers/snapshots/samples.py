@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from streams import topics
@@ -32,8 +31,7 @@ def sequence_of(record: StoredRecord) -> int:
 
 def sample_of(batch: TokenBatch, row: int) -> Sample:
     """Return one row of a batch."""
-    kept = np.flatnonzero(batch.mask[row])
-    length = int(kept[-1]) + 1 if len(kept) else 0
+    length = int(batch.row_lengths()[row])
     return Sample(
         batch.keys[row].tobytes(),
         batch.documents[row],

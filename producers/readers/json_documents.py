@@ -1,137 +1,140 @@
-"""JSON files: an array of objects or strings, or one of them; arrays are read piece by piece."""
+"""JSON: lines, arrays, single values, and any of them one after the other, by their content."""
 
-import codecs
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from producers.documents import Document, Fields, Refusals, document_of
-from producers.readers.opening import cause_of, open_bytes
+from producers.documents import Document, Refusals
+from producers.fields import Fields, document_of
+from producers.readers.json_window import JsonWindow
+from producers.readers.opening import Opened
 
-PIECE = 2**20
-LONGEST_WORD = 16
-_SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
+_ROW = re.compile(r"\[\s*-?\d")
+_CONVERSATION = re.compile(r'\[\s*\{\s*"(?:role|from|content|value)"\s*:')
 
 
-def read_json(path: Path, name: str, fields: Fields, bad: Refusals) -> Iterator[Document]:
-    """Yield the documents of a JSON file; ids are ``name:number``, or ``name`` for a single one.
+@dataclass(frozen=True, slots=True)
+class Json:
+    """JSON files. Arrays are read item by item, so that a file of any size will do.
 
-    What follows a place that is no JSON cannot be read and counts as one bad document.
+    by_line: a value that stands alone in a file is named by its line all the same.
     """
-    with open_bytes(path) as file:
-        text = _Window(file)
-        items = _values(text)
-        while True:
-            try:
-                number, value = next(items)
-            except StopIteration:
-                return
-            except (ValueError, RecursionError) as error:
-                bad.add(f"{path} line {text.line}", cause_of(error), text.rest())
-                return
-            label = f"{name}:{number}" if number else name
-            try:
-                document = document_of(value, fields, label)
-            except ValueError as error:
-                bad.add(f"{path} line {text.line}", str(error), json.dumps(value).encode())
-                continue
-            yield document
 
+    name: str
+    suffixes: tuple[str, ...]
+    by_line: bool = False
 
-class _Window:
-    """The part of a JSON text that is in memory, and our place in it; ``line`` counts from 1."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.text = ""
-        self.at = 0
-        self.line = 1
-        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-        self._broken: UnicodeDecodeError | None = None
-
-    def peek(self) -> str:
-        """Return the next character that is no white space, "" at the end."""
-        while True:
-            space = _SPACE.match(self.text, self.at)
-            self.move_to(space.end() if space else self.at)
-            if self.at < len(self.text) or not self.grow(PIECE):
-                return self.text[self.at : self.at + 1]
-
-    def move_to(self, place: int) -> None:
-        """Go on to another place in the text."""
-        self.line += self.text.count("\n", self.at, place)
-        self.at = place
-
-    def grow(self, size: int) -> bool:
-        """Read about ``size`` bytes more and forget what lies behind; at the end return False.
-
-        Bytes that are not UTF-8 raise only once all before them was used.
-        """
-        if self._broken is not None:
-            self.move_to(len(self.text))
-            raise self._broken
-        data = self.file.read(size)
-        try:
-            more = self._decode(data, not data)
-        except UnicodeDecodeError as error:
-            self._broken = error
-            more = error.object[: error.start].decode()
-        if not data and self._broken is None:
+    def recognises(self, head: bytes, fields: Fields) -> bool:
+        """Return whether the first line is JSON, or begins an array or object of several lines."""
+        start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if start[:1] not in (b"{", b"["):
             return False
-        self.text = self.text[self.at :] + more
-        self.at = 0
+        if re.match(rb'\{\s*("|\})|\[\s*(["\[{\]\d-]|$)', start) is None:
+            return False
+        line = start.split(b"\n", 1)[0]
+        try:
+            json.loads(line)
+        except (ValueError, RecursionError):
+            # cut by the end of what we see, or spread over lines: its beginning must do
+            return re.match(rb'\{\s*"[^"\\]*"\s*:|\[\s*(["\[{\]]|$)', start) is not None
         return True
 
-    def value(self) -> Any:
-        """Return the JSON value that begins here and go past it; raise ValueError if none does."""
-        self.peek()
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self.text, self.at)
-            except json.JSONDecodeError as error:
-                # A window twice as large each time keeps the cost of further tries linear.
-                if self._is_cut(error) and self.grow(max(PIECE, len(self.text))):
-                    continue
-                self.move_to(error.pos)
-                raise
-            # A number at the very end may go on in the next piece.
-            if end < len(self.text) or not self.grow(PIECE):
-                self.move_to(end)
-                return value
+    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+        """Yield the documents of a file.
 
-    def _is_cut(self, error: json.JSONDecodeError) -> bool:
-        """Return whether an error may only come from the window's end; others are final."""
-        near_the_end = error.pos >= len(self.text) - LONGEST_WORD
-        return near_the_end or error.msg.startswith("Unterminated string")
+        Items of an array are named ``name:number``, other values ``name:line``, and one that stands
+        alone ``name``. A broken value is passed over up to the next line, a broken item of an array
+        up to the next item; where that cannot be told, all that is left counts as one document
+        and its bytes are told.
+        """
+        text = JsonWindow(file.stream, fields.encoding)
+        number = 0
+        first = True
+        while mark := text.peek():
+            if mark == "[" and not _is_one_value(text, fields):
+                number = yield from self._array(text, file, fields, bad, number)
+            else:
+                line = text.line
+                value, problem = _taken(text)
+                if problem:
+                    data = text.skip_line()
+                    bad.add(f"{file.address} line {line}", problem, data)
+                else:
+                    alone = first and not self.by_line and not text.peek()
+                    label = file.name if alone else f"{file.name}:{line}"
+                    yield from _document(value, fields, label, bad, f"{file.address} line {line}")
+            first = False
 
-    def rest(self) -> bytes:
-        """Return what is in memory from here on as bytes."""
-        return self.text[self.at :].encode("utf-8", "surrogatepass")
-
-
-def _values(text: _Window) -> Iterator[tuple[int, Any]]:
-    """Yield (number from 1, item) of an array, or (0, value) of anything else."""
-    if text.peek() != "[":
-        yield 0, text.value()
-    else:
-        yield from _items(text)
-    if text.peek():
-        raise ValueError("something follows the end of its JSON")
-
-
-def _items(text: _Window) -> Iterator[tuple[int, Any]]:
-    text.move_to(text.at + 1)
-    number = 0
-    while text.peek() != "]" or number:
-        number += 1
-        yield number, text.value()
-        mark = text.peek()
-        if mark == "]":
-            break
-        if mark != ",":
-            raise ValueError(f"it is no valid JSON ({mark or 'the end'!r} where ',' should be)")
+    def _array(
+        self, text: JsonWindow, file: Opened, fields: Fields, bad: Refusals, number: int
+    ) -> Generator[Document, None, int]:
+        """Yield the documents of an array; return the number of its last item."""
         text.move_to(text.at + 1)
-    text.move_to(text.at + 1)
+        if text.peek() == "]":
+            text.move_to(text.at + 1)
+            return number
+        while True:
+            number += 1
+            text.peek()
+            line = text.line
+            where = f"{file.address} line {line}"
+            value, problem = _taken(text, within=True)
+            if problem:
+                data = text.skip_item()
+                if data is None:
+                    data, size = text.rest()
+                    bad.add(where, f"{problem}; with it {size:,} bytes are left unread", data)
+                    return number
+                bad.add(where, problem, data)
+            else:
+                yield from _document(value, fields, f"{file.name}:{number}", bad, where)
+            mark = text.peek()
+            if mark not in (",", "]"):
+                bad.add(f"{file.address} line {text.line}", _unended(mark), text.rest()[0])
+                return number
+            text.move_to(text.at + 1)
+            if mark == "]":
+                return number
+
+
+def _taken(text: JsonWindow, within: bool = False) -> tuple[Any, str]:
+    """Return (the value here, "") and go behind it, or (None, what is wrong) and stay.
+
+    within: an array, where a comma, a bracket or the end must follow.
+    """
+    try:
+        value, length = text.value()
+    except RecursionError:
+        return None, "its JSON is nested too deeply"
+    except ValueError as error:
+        return None, str(error)
+    mark = text.following(length) if within else ""
+    if mark not in (",", "]", ""):
+        return None, _unended(mark)
+    text.move_to(text.at + length)
+    return value, ""
+
+
+def _document(
+    value: Any, fields: Fields, label: str, bad: Refusals, where: str
+) -> Iterator[Document]:
+    try:
+        document = document_of(value, fields, label)
+    except ValueError as error:
+        bad.add(where, str(error), json.dumps(value).encode())
+        return
+    yield document
+
+
+def _is_one_value(text: JsonWindow, fields: Fields) -> bool:
+    """Return whether the array here is a document: a row of token ids, or a conversation."""
+    start = text.ahead(256)
+    if fields.messages is not None:
+        return _CONVERSATION.match(start) is not None
+    return _ROW.match(start) is not None
+
+
+def _unended(mark: str) -> str:
+    return f"it is no valid JSON ({mark or 'the end'!r} where ',' should be)"

@@ -1,51 +1,115 @@
-"""Opening text files, compressed or not, and reading the formats that hold one document a line."""
+"""Opening a file: unpacked by what its first bytes say, whatever its suffix says."""
 
 import bz2
 import gzip
 import io
-import json
 import lzma
 import sys
 import zlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from producers.documents import Document, Fields, Refusals, document_of
+import zstandard
+
 from streams.errors import CorpusError
 
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-BROKEN_FILE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 STDIN = "-"
+HEAD = 2**16
+BROKEN_FILE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lzma")
+# The first bytes of each kind of compression.
+_MAGIC: tuple[tuple[bytes, Callable[[io.BufferedReader], object]], ...] = (
+    (b"\x1f\x8b", lambda raw: gzip.GzipFile(fileobj=raw)),
+    (b"BZh", bz2.BZ2File),
+    (b"\xfd7zXZ\0", lzma.LZMAFile),
+    (b"\x5d\0\0", lzma.LZMAFile),
+    (b"\x28\xb5\x2f\xfd", lambda raw: _Zstandard(raw)),
+)
+_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "a 7z archive"}
 
 
-_OPENERS: dict[str, Callable[[Path], Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".zst": lambda path: _open_zstd(path),
-}
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A file that can be opened: on disk, in an object store, or standard input.
+
+    address: as it is shown in errors. name: of its documents. open: returns its bytes as stored.
+    path: where it is, if it is on disk.
+    """
+
+    address: str
+    name: str
+    open: Callable[[], BinaryIO]
+    path: Path | None = None
+
+    @property
+    def suffix(self) -> str:
+        """The suffix that says what is in it, behind one of compression; in lower case."""
+        path = PurePosixPath(self.name.lower())
+        return path.with_suffix("").suffix if path.suffix in COMPRESSED else path.suffix
 
 
-def open_bytes(path: Path) -> BinaryIO:
-    """Open a file for reading, unpacking it by its suffix; ``-`` is standard input."""
-    if str(path) == STDIN:
-        if sys.stdin is None or sys.stdin.closed:
-            raise CorpusError(
-                "there is no standard input: it is closed; pipe text in or name files"
-            )
-        return sys.stdin.buffer
-    suffix = path.suffix.lower()
-    if suffix in _OPENERS:
-        return cast(BinaryIO, _OPENERS[suffix](path))
-    return path.open("rb")
+class Opened:
+    """A file that is being read.
+
+    stream: its bytes, unpacked. head: the first of them, 64 KiB at most. path: where they lie as
+    they are, on disk and not packed; None elsewhere.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self.address = location.address
+        self.name = location.name
+        self.suffix = location.suffix
+        self._raw = location.open()
+        self.stream = self._raw
+        self.packed = False
+        try:
+            self._unpack()
+        except BaseException:
+            self.close()
+            raise
+
+    def _unpack(self) -> None:
+        stream = _peekable(self._raw)
+        start = stream.peek(8)[:8]
+        for magic, kind in _ARCHIVES.items():
+            if start.startswith(magic):
+                raise OSError(f"it is {kind}: unpack it")
+        for magic, unpacked in _MAGIC:
+            if start.startswith(magic):
+                self.packed = True
+                stream = io.BufferedReader(cast(io.RawIOBase, unpacked(stream)), HEAD)
+                break
+        self.stream = stream
+        self.head = stream.peek(HEAD)[:HEAD]
+        self.path = None if self.packed else self._location.path
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, but not standard input."""
+        if self._raw is not getattr(sys.stdin, "buffer", None):
+            self._raw.close()
+
+    def seekable(self) -> BinaryIO:
+        """Return the bytes as a file that can be read anywhere; what is packed goes to memory."""
+        if self.packed or not self._raw.seekable():
+            return io.BytesIO(self.stream.read())
+        self._raw.seek(0)
+        return self._raw
 
 
-def _open_zstd(path: Path) -> io.BufferedReader:
-    import pyarrow as pa
-
-    stream = pa.CompressedInputStream(path, "zstd")
-    return io.BufferedReader(cast(io.RawIOBase, stream))
+def standard_input() -> BinaryIO:
+    """Return standard input as bytes; raise CorpusError if there is none."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise CorpusError("there is no standard input: it is closed; pipe text in or name files")
+    return sys.stdin.buffer
 
 
 def reason(error: BaseException) -> str:
@@ -54,45 +118,41 @@ def reason(error: BaseException) -> str:
     return f"it cannot be read ({text})"
 
 
-def read_text(path: Path, name: str, fields: Fields, bad: Refusals) -> Iterator[Document]:
-    """Yield a whole file as one document called ``name``; it must be UTF-8."""
-    with open_bytes(path) as file:
-        data = file.read()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        bad.add(f"{path} line {line}", not_utf8(error), data)
-        return
-    yield Document(name, "", text)
+def _peekable(raw: BinaryIO) -> io.BufferedReader:
+    if isinstance(raw, io.BufferedReader):
+        return raw
+    return io.BufferedReader(cast(io.RawIOBase, raw), HEAD)
 
 
-def read_json_lines(path: Path, name: str, fields: Fields, bad: Refusals) -> Iterator[Document]:
-    """Yield a document per line that is not blank; its id is ``name:line`` unless a field says."""
-    with open_bytes(path) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
+class _Zstandard(io.RawIOBase):
+    """Zstandard frames, one after the other as parallel packers write them, unpacked."""
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._begun = False
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; raise EOFError where a frame is cut short."""
+        while not self._ready:
+            if self._frame.eof:
+                unused = self._frame.unused_data
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._begun = bool(unused)
+                self._ready = self._frame.decompress(unused) if unused else b""
                 continue
-            try:
-                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-                document = document_of(record, fields, f"{name}:{number}")
-            except (ValueError, RecursionError) as error:
-                bad.add(f"{path} line {number}", cause_of(error), line)
-                continue
-            yield document
-
-
-def cause_of(error: BaseException) -> str:
-    """Return one clause that says why a record cannot be read."""
-    if isinstance(error, UnicodeDecodeError):
-        return not_utf8(error)
-    if isinstance(error, json.JSONDecodeError):
-        return f"it is no valid JSON ({error.msg} at column {error.colno})"
-    if isinstance(error, RecursionError):
-        return "its JSON is nested too deeply"
-    return str(error)
-
-
-def not_utf8(error: UnicodeDecodeError) -> str:
-    """Return the clause for bytes that are not UTF-8."""
-    return f"it is not UTF-8 (byte 0x{error.object[error.start]:02x})"
+            data = self._raw.read(HEAD)
+            if not data:
+                if self._begun:
+                    raise EOFError("its last frame is cut short")
+                return 0
+            self._begun = True
+            self._ready = self._frame.decompress(data)
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size

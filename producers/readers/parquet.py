@@ -1,51 +1,57 @@
 """Parquet files, read a few hundred rows at a time."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
-from producers.documents import MAX_BAD_BYTES, Document, Fields, Refusals, document_of
-from streams.errors import CorpusError
+from producers.documents import MAX_BAD_BYTES, Document, Refusals
+from producers.fields import Fields
+from producers.readers.opening import Opened
+from producers.readers.tables import check_columns, documents_of
 
 ROWS = 256
+MAGIC = b"PAR1"
 
 
-def read_parquet(path: Path, name: str, fields: Fields, bad: Refusals) -> Iterator[Document]:
-    """Yield a document per row; its id is ``name:row``, counted from 1, unless a field says.
+class Parquet:
+    """Parquet, by its first bytes."""
 
-    Raises CorpusError if a named column is missing: no row could be read then.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    name = "parquet"
+    suffixes = (".parquet", ".pq")
 
-    number = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            _check_columns(path, file.schema_arrow.names, fields)
-            for rows in file.iter_batches(ROWS, columns=fields.names()):
-                for record in rows.to_pylist():
-                    number += 1
-                    try:
-                        document = document_of(record, fields, f"{name}:{number}")
-                    except ValueError as error:
-                        bad.add(f"{path} row {number}", str(error), repr(record).encode())
-                        continue
-                    yield document
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        place = f"{path} after row {number}" if number else str(path)
-        bad.add(place, f"it is no readable Parquet file ({reason})", _head(path))
+    def recognises(self, head: bytes, fields: Fields) -> bool:
+        """Return whether the file begins as Parquet does."""
+        return head.startswith(MAGIC)
+
+    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+        """Yield a document per row; its id is ``name:row``, counted from 1, unless a field says.
+
+        A group of rows that is damaged is passed over. Raises CorpusError if a named column is
+        missing: no row could be read then.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.ParquetFile(file.seekable())
+        except (pa.ArrowException, OSError) as error:
+            bad.add(file.address, _reason(error), file.head[:MAX_BAD_BYTES])
+            return
+        check_columns(file.address, table.schema_arrow.names, fields)
+        columns = fields.columns(table.schema_arrow.names)
+        first = 0
+        for group in range(table.num_row_groups):
+            done = first
+            try:
+                for rows in table.iter_batches(ROWS, row_groups=[group], columns=columns):
+                    yield from documents_of(rows, file, fields, bad, done)
+                    done += rows.num_rows
+            except (pa.ArrowException, OSError) as error:
+                stop = first + table.metadata.row_group(group).num_rows
+                where = f"{file.address} rows {done + 1} to {stop}"
+                bad.add(where, _reason(error), file.head[:MAX_BAD_BYTES])
+            first += table.metadata.row_group(group).num_rows
 
 
-def _check_columns(path: Path, found: list[str], fields: Fields) -> None:
-    missing = [name for name in fields.names() if name not in found]
-    if missing:
-        raise CorpusError(
-            f"{path} has no column {missing[0]!r}: name one of {', '.join(found)} as the field"
-        )
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MAX_BAD_BYTES)
+def _reason(error: Any) -> str:
+    said = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    return f"it is no readable Parquet ({said})"

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer as Backend
 
 from streams.errors import ModelError
 from streams.hub import out_of_reach
+from streams.tokenizer.python_tokenizer import python_tokenizer
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
 
 _PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
@@ -78,9 +79,7 @@ def _load_auto(name: str, location: str) -> Tokenizer:
                 "local folder with a tokenizer"
             ) from error
     if not loaded.is_fast:
-        raise ModelError(
-            f"tokenizer: {location} has no fast tokenizer; save one with it (tokenizer.json)"
-        )
+        return python_tokenizer(location, loaded)
     backend: Backend = loaded.backend_tokenizer
     tokens = {name: getattr(loaded, f"{name}_token", None) for name in _NAMED}
     return make_tokenizer(location, backend, _named_ids(backend, tokens))

@@ -1,80 +1,141 @@
-"""The bytes that token ids stand for, whatever the kind of tokenizer."""
+"""The bytes that token ids show as, whatever the kind of tokenizer.
+
+They are found by asking the tokenizer's own decoder: what an id adds between two others, at the
+beginning and at the end of a text. Only bytes that are no text alone are worked out by us.
+"""
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
-from tokenizers import Tokenizer as Backend
+from streams.tokenizer.alphabet import byte_alphabet
 
-from streams.tokenizer.description import Description, part_types
-
+Decode = Callable[[Sequence[Sequence[int]]], list[str]]
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_ANCHORS = 64
 
 
-def token_bytes(backend: Backend, description: Description) -> tuple[bytes, ...]:
-    """Return the bytes of each id, from 0 to the largest; an id that means nothing has none.
+@dataclass(frozen=True, slots=True)
+class TokenTexts:
+    """tokens: bytes of each id, from 0 to the largest; an id that means nothing has none.
 
-    Added tokens stand for what they spell. The bytes of the rest follow from the kind: byte-level
-    tokens are read back through their alphabet, pieces of SentencePiece have their spaces and
-    bytes, whole words get the space that precedes them. Put together they give the text
-    back, up to what the tokenizer's normalizer did to it.
+    first, last, alone: the bytes of ids that show as something else at the beginning or end of a
+    text, or as all of it; a decoder may leave a space out there, say. Put together they are the
+    decoder's text.
     """
-    pieces = backend.get_vocab(with_added_tokens=True)
-    added = {token["id"]: token["content"] for token in description["added_tokens"]}
-    spell = _speller(backend, description)
+
+    tokens: tuple[bytes, ...]
+    first: Mapping[int, bytes] = field(default_factory=dict)
+    last: Mapping[int, bytes] = field(default_factory=dict)
+    alone: Mapping[int, bytes] = field(default_factory=dict)
+
+    def shown(self, ids: Sequence[int]) -> list[bytes]:
+        """Return what each token of a row shows."""
+        found = [self.tokens[number] for number in ids]
+        if len(found) == 1:
+            return [self.alone.get(ids[0], found[0])]
+        if found:
+            found[0] = self.first.get(ids[0], found[0])
+            found[-1] = self.last.get(ids[-1], found[-1])
+        return found
+
+
+def byte_level_texts(pieces: Mapping[str, int]) -> TokenTexts:
+    """Return the bytes of ids whose pieces are written in GPT-2's alphabet."""
     found = [b""] * (max(pieces.values()) + 1)
     for piece, number in pieces.items():
-        found[number] = added[number].encode() if number in added else spell(piece, number)
-    return tuple(found)
+        found[number] = byte_level(piece)
+    return TokenTexts(tuple(found))
 
 
-def _speller(backend: Backend, description: Description) -> Callable[[str, int], bytes]:
-    shown = part_types([description.get("decoder"), description.get("pre_tokenizer")])
-    model: dict[str, Any] = description["model"]
-    if "ByteLevel" in shown:
-        return _byte_level
-    if "Metaspace" in shown or "ByteFallback" in shown or model.get("byte_fallback"):
-        return _sentence_piece
-    if model["type"] == "WordPiece":
-        prefix = model.get("continuing_subword_prefix") or "##"
-        return lambda piece, number: _word_piece(piece, prefix)
-    suffix = model.get("end_of_word_suffix")
-    if suffix:
-        return lambda piece, number: _end_of_word(piece, suffix)
-    if description.get("decoder") is None:
-        return lambda piece, number: f" {piece}".encode()  # decoding puts spaces between tokens
-    return lambda piece, number: (backend.decode([number]) or piece).encode()
+def byte_level(piece: str) -> bytes:
+    """Return the bytes of a piece: by the alphabet, or as it is if any of it is outside."""
+    letters = byte_alphabet()
+    if all(letter in letters for letter in piece):
+        return bytes(letters[letter] for letter in piece)
+    return piece.encode()
 
 
-def byte_alphabet() -> dict[str, int]:
-    """Return the byte that each character of GPT-2's alphabet stands for.
+def character_texts(pieces: Mapping[str, int]) -> TokenTexts:
+    """Return the bytes of ids that are bytes or characters, written as one character each."""
+    found = [b""] * (max(pieces.values()) + 1)
+    for piece, number in pieces.items():
+        found[number] = piece.encode(errors="replace")
+    return TokenTexts(tuple(found))
 
-    Bytes that print stand for themselves as Latin-1; the others, in order, take the characters
-    from U+0100 on.
+
+def probed_texts(decode: Decode, pieces: Mapping[str, int], bytes_as_pieces: bool) -> TokenTexts:
+    """Return the bytes of ids by decoding each between two others, first, and last.
+
+    bytes_as_pieces: pieces like ``<0xE6>`` are bytes.
     """
-    prints = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in set(prints)]
-    return {chr(b): b for b in prints} | {chr(256 + n): b for n, b in enumerate(hidden)}
+    anchor = _anchor(decode, pieces)
+    numbers = sorted(set(pieces.values()))
+    names = {number: piece for piece, number in pieces.items()}
+    within = decode([[anchor, number, anchor] for number in numbers])
+    before, behind = _sides(decode, anchor, within)
+    leading = decode([[number, anchor] for number in numbers])
+    trailing = decode([[anchor, number] for number in numbers])
+    single = decode([[number] for number in numbers])
+    tokens = [b""] * (numbers[-1] + 1)
+    first: dict[int, bytes] = {}
+    last: dict[int, bytes] = {}
+    alone: dict[int, bytes] = {}
+    for at, number in enumerate(numbers):
+        piece = names[number]
+        byte = _BYTE_PIECE.fullmatch(piece) if bytes_as_pieces else None
+        if byte and int(byte[1], 16) >= 0x80:
+            tokens[number] = bytes((int(byte[1], 16),))
+            continue
+        middle = _between(within[at], before, behind)
+        tokens[number] = _bytes(piece if middle is None else middle)
+        for elsewhere, text in (
+            (first, _between(leading[at], "", behind)),
+            (last, _between(trailing[at], before, "")),
+            (alone, single[at]),
+        ):
+            if text is not None and _bytes(text) != tokens[number]:
+                elsewhere[number] = _bytes(text)
+    return TokenTexts(tuple(tokens), first, last, alone)
 
 
-_ALPHABET = byte_alphabet()
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="replace")
 
 
-def _byte_level(piece: str, number: int) -> bytes:
-    return b"".join(
-        bytes((_ALPHABET[letter],)) if letter in _ALPHABET else letter.encode() for letter in piece
+def _sides(decode: Decode, anchor: int, within: Sequence[str]) -> tuple[str, str]:
+    """Return what the anchor shows before another token and behind it.
+
+    A space between tokens may belong to the one before or to the one after it: to which, the
+    texts of all tokens between two anchors tell.
+    """
+    once, twice = decode([[anchor], [anchor, anchor]])
+    ways = [(once, twice[len(once) :]), (twice[: len(twice) - len(once)], once)]
+    return max(ways, key=lambda way: sum(_between(text, *way) is not None for text in within))
+
+
+def _between(text: str, before: str, behind: str) -> str | None:
+    fits = len(text) >= len(before) + len(behind)
+    if not fits or not text.startswith(before) or not text.endswith(behind):
+        return None
+    return text[len(before) : len(text) - len(behind)]
+
+
+def _anchor(decode: Decode, pieces: Mapping[str, int]) -> int:
+    """Return the id of a letter, best one that shows the same wherever it stands."""
+    letters = (
+        number
+        for piece, number in sorted(pieces.items())
+        if piece[-1:].isascii() and piece[-1:].isalpha()
     )
-
-
-def _sentence_piece(piece: str, number: int) -> bytes:
-    byte = _BYTE_PIECE.fullmatch(piece)
-    return bytes((int(byte[1], 16),)) if byte else piece.replace("▁", " ").encode()
-
-
-def _word_piece(piece: str, prefix: str) -> bytes:
-    return piece.removeprefix(prefix).encode() if piece.startswith(prefix) else f" {piece}".encode()
-
-
-def _end_of_word(piece: str, suffix: str) -> bytes:
-    whole = piece.endswith(suffix)
-    return (piece.removesuffix(suffix) + " ").encode() if whole else piece.encode()
+    candidates = list(islice(letters, _ANCHORS)) or [min(pieces.values())]
+    alone = decode([[number] for number in candidates])
+    twice = decode([[number, number] for number in candidates])
+    for number, once, both in zip(candidates, alone, twice, strict=True):
+        if once and both == once + once:
+            return number
+    for number, once, both in zip(candidates, alone, twice, strict=True):
+        if once and both.startswith(once) and len(both) > len(once):
+            return number
+    return candidates[0]

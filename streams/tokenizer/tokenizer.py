@@ -1,18 +1,18 @@
 """The model's own tokenizer at work: texts into ids, and which ids go around them."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
 from tokenizers import Tokenizer as Backend
 
 from streams.arrays import U32
 from streams.corpus import Vocabulary
 from streams.errors import SettingsError
-from streams.tokenizer.description import Description, describe, rebuild, tokenizer_id
-from streams.tokenizer.token_text import token_bytes
+from streams.tokenizer.description import Description, describe, part_types, tokenizer_id
+from streams.tokenizer.encoders import Encoder, FastEncoder
+from streams.tokenizer.special import unreachable_ids
+from streams.tokenizer.token_text import TokenTexts, byte_level_texts, probed_texts
 
 Bos = Literal["auto", "always", "never", "prefer"]
 BOS_POLICIES: tuple[Bos, ...] = get_args(Bos)
@@ -23,8 +23,9 @@ class Tokenizer:
     """A tokenizer that reads every text as text: what spells a special token becomes no such id.
 
     location: its name or folder. id: a hash of what it does. size: all ids are below it. special:
-    the ids that it calls special. names: ids by name ("bos", "eos", "pad", ...). opening: the ids
-    that it puts before a text by itself. tokens: the bytes of every id.
+    the ids that no text can become. names: ids by name ("bos", "eos", "pad", ...). opening: the ids
+    that it puts before a text by itself. texts: what every id shows as. largest_of_text: the
+    largest id that a text can become.
     """
 
     location: str
@@ -33,8 +34,9 @@ class Tokenizer:
     special: tuple[int, ...]
     names: dict[str, int]
     opening: tuple[int, ...]
-    tokens: tuple[bytes, ...]
-    backend: Backend
+    texts: TokenTexts
+    encoder: Encoder
+    largest_of_text: int
 
     def bos_id(self, policy: Bos) -> int | None:
         """Return the id to put before every row, None for none.
@@ -60,35 +62,64 @@ class Tokenizer:
         return self.opening[0] if self.opening else None
 
     def pad_id(self) -> int:
-        """Return the id that fills rows; the mask hides it, so any other would do as well."""
-        return next((self.names[n] for n in ("pad", "eos", "bos") if n in self.names), 0)
+        """Return the id that fills rows; the mask hides it, so any other would do as well.
+
+        An id beyond those of text may lie beyond the model's embedding, too, and is not taken.
+        """
+        named = (self.names[n] for n in ("pad", "eos", "bos") if n in self.names)
+        return next((number for number in named if number <= self.largest_of_text), 0)
+
+    @property
+    def tokens(self) -> tuple[bytes, ...]:
+        """The bytes of every id."""
+        return self.texts.tokens
 
     def vocabulary(self, corpus: str) -> Vocabulary:
         """Return the bytes of every id, for readers who have no tokenizer."""
         return Vocabulary(corpus, self.tokens)
 
-    def encode(self, texts: Sequence[str]) -> list[U32]:
-        """Return the ids of each text, without special tokens before, after or in it."""
-        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, np.uint32) for encoding in encodings]
+    def encode(self, texts: Sequence[str], special: bool = False) -> list[U32]:
+        """Return the ids of each text, nothing put around it.
+
+        special: a spelt special token is that token; else it is text like any other.
+        """
+        return self.encoder.encode(texts, special)
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a token by its spelling, None if there is none."""
+        return self.encoder.id_of(token)
 
 
 def make_tokenizer(location: str, backend: Backend, names: dict[str, int]) -> Tokenizer:
     """Return a tokenizer that does what a loaded one does. names: ids of its named tokens."""
-    backend.no_truncation()
-    backend.no_padding()
     description = describe(backend)
-    special = {token["id"] for token in description["added_tokens"] if token["special"]}
+    unreachable = unreachable_ids(description, names)
+    pieces = backend.get_vocab(with_added_tokens=True)
+    encoder = FastEncoder(backend, description, unreachable)
     return Tokenizer(
         location=location,
         id=tokenizer_id(description),
-        size=max(backend.get_vocab(with_added_tokens=True).values()) + 1,
-        special=tuple(sorted(special | set(names.values()))),
+        size=max(pieces.values()) + 1,
+        special=tuple(sorted(unreachable)),
         names=names,
         opening=_opening(backend),
-        tokens=token_bytes(backend, description),
-        backend=_deafen(backend, description),
+        texts=_texts(encoder, description, pieces),
+        encoder=encoder,
+        largest_of_text=max(set(pieces.values()) - unreachable, default=0),
     )
+
+
+def _texts(encoder: Encoder, description: Description, pieces: dict[str, int]) -> TokenTexts:
+    decoder = description.get("decoder")
+    kinds = part_types(decoder)
+    if decoder is None:
+        # Without a decoder the library puts spaces between pieces that say where spaces are.
+        shown = part_types(description.get("pre_tokenizer"))
+        if "ByteLevel" in shown:
+            return byte_level_texts(pieces)
+    elif decoder["type"] == "ByteLevel":
+        return byte_level_texts(pieces)
+    return probed_texts(encoder.decode, pieces, bytes_as_pieces="ByteFallback" in kinds)
 
 
 def _opening(backend: Backend) -> tuple[int, ...]:
@@ -99,29 +130,3 @@ def _opening(backend: Backend) -> tuple[int, ...]:
         if whole[start : start + len(plain)] == plain:
             return tuple(whole[:start])
     return ()
-
-
-def _deafen(backend: Backend, description: Description) -> Backend:
-    """Return a backend that hears no special token in a text that spells one.
-
-    The library's own switch keeps added tokens from being cut out of a text before the model
-    sees it. A model that looks whole words up can still find them in its vocabulary, so there
-    they get names that no text can hold.
-    """
-    model = description["model"]
-    if model["type"] != "BPE" or model.get("ignore_merges"):
-        backend = _rename_special(backend, description)
-    backend.encode_special_tokens = True
-    return backend
-
-
-def _rename_special(backend: Backend, description: Description) -> Backend:
-    vocabulary = description["model"]["vocab"]
-    pieces = vocabulary if isinstance(vocabulary, dict) else {piece for piece, _ in vocabulary}
-    unknown = description["model"].get("unk_token")
-    names = {
-        token["content"]: f"\U0010ffff{secrets.token_hex(16)}"
-        for token in description["added_tokens"]
-        if token["special"] and token["content"] in pieces and token["content"] != unknown
-    }
-    return rebuild(description, names) if names else backend

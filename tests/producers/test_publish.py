@@ -165,7 +165,7 @@ def test_other_settings_under_the_same_name_are_refused_by_name(folder, client):
     produced(folder, client)
     with pytest.raises(CorpusError, match=r"other settings \(context 8, now 9\)"):
         produced(folder, client, context=9)
-    with pytest.raises(CorpusError, match=r"other settings \(limits\)"):
+    with pytest.raises(CorpusError, match=r"other settings \(limit_tokens not set, now 9\)"):
         produced(folder, client, limit_tokens=9)
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.documents import Document
-from producers.rows import Cut, Rows, Tokenised, first_tokens
+from producers.rows import Cut, Rows, first_tokens
+from producers.tokenised import Tokenised
 from streams.errors import SettingsError
 
 PAD, BOS, EOS = 0, 1, 2
@@ -23,7 +24,7 @@ cuts = st.builds(
 
 def tokenised(ids_of_each: list[list[int]]) -> list[Tokenised]:
     return [
-        (Document(f"d{n}", "even" if n % 2 == 0 else "", ""), np.array(ids, np.uint32))
+        Tokenised(Document(f"d{n}", "even" if n % 2 == 0 else "", ""), np.array(ids, np.uint32))
         for n, ids in enumerate(ids_of_each)
     ]
 

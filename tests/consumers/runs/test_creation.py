@@ -91,10 +91,18 @@ def test_names_of_sources_are_unique(spec: RunSpec, corpus: CorpusRecord) -> Non
 
 
 def test_the_corpus_must_fit_the_model(spec: RunSpec, corpus: CorpusRecord) -> None:
-    with pytest.raises(ModelError, match=r"has 65 token ids .* knows 64"):
+    with pytest.raises(ModelError, match=r"has token ids up to 64 .* knows 64"):
         create_run(spec, replace(corpus, vocabulary=65))
     with pytest.raises(ModelError, match=r"rows of 17 tokens, model .* takes 16"):
         create_run(spec, replace(corpus, context=17))
+
+
+def test_an_id_that_no_text_becomes_may_lie_beyond_the_model(
+    spec: RunSpec, corpus: CorpusRecord
+) -> None:
+    special = (*corpus.special_ids, 64)
+    made = create_run(spec, replace(corpus, vocabulary=65, largest_id=61, special_ids=special))
+    assert 64 in made.masked_ids
 
 
 def test_longer_rows_than_a_dictionary_saw_are_said(

@@ -10,9 +10,9 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
 from streams.errors import ModelError, SettingsError
+from streams.tokenizer.alphabet import byte_alphabet
 from streams.tokenizer.description import describe, tokenizer_id
 from streams.tokenizer.loading import _load_auto, load_tokenizer
-from streams.tokenizer.token_text import byte_alphabet
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
 from tests.producers.conftest import (
     END,

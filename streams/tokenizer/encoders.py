@@ -1,0 +1,106 @@
+"""What turns texts into ids and ids into text: the Rust library's tokenizers, and Python's own."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from tokenizers import Tokenizer as Backend
+
+from streams.arrays import U32
+from streams.tokenizer.description import Description, rebuild
+
+
+class Encoder(Protocol):
+    """A tokenizer at work."""
+
+    def encode(self, texts: Sequence[str], special: bool = False) -> list[U32]:
+        """Return the ids of each text, nothing put around it.
+
+        special: a spelt special token is that token; else it is text like any other.
+        """
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Return the text of each row of ids, special tokens spelt out."""
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a token by its spelling, None if there is none."""
+
+
+class FastEncoder:
+    """A tokenizer of the ``tokenizers`` library.
+
+    The library's own switch keeps added tokens from being cut out of a text before the model sees
+    it. A model that looks whole words up can still find them in its vocabulary, so there they get
+    names that no text can hold.
+    """
+
+    def __init__(
+        self, backend: Backend, description: Description, unreachable: frozenset[int]
+    ) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        self._backend = backend
+        self._of_text = backend
+        model = description["model"]
+        if model["type"] != "BPE" or model.get("ignore_merges"):
+            self._of_text = _renamed(backend, description, unreachable)
+
+    def encode(self, texts: Sequence[str], special: bool = False) -> list[U32]:
+        """Return the ids of each text."""
+        backend = self._backend if special else self._of_text
+        backend.encode_special_tokens = not special
+        encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, np.uint32) for encoding in encodings]
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Return the text of each row of ids."""
+        found: list[str] = self._backend.decode_batch(list(rows), skip_special_tokens=False)
+        return found
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a token."""
+        number: int | None = self._backend.token_to_id(token)
+        return number
+
+
+def _renamed(backend: Backend, description: Description, unreachable: frozenset[int]) -> Backend:
+    vocabulary = description["model"]["vocab"]
+    pieces = vocabulary if isinstance(vocabulary, dict) else {piece for piece, _ in vocabulary}
+    names = {
+        token["content"]: f"\U0010ffff{secrets.token_hex(16)}"
+        for token in description["added_tokens"]
+        if token["id"] in unreachable and token["content"] in pieces
+    }
+    return rebuild(description, names) if names else backend
+
+
+class PythonEncoder:
+    """A tokenizer of transformers that is written in Python.
+
+    special: what spells its special tokens. The switch that keeps these from being cut out of a
+    text keeps others as well, so it is used only where a text spells one.
+    """
+
+    def __init__(self, loaded: Any, special: Sequence[str]) -> None:
+        self._loaded = loaded
+        self._special = special
+
+    def encode(self, texts: Sequence[str], special: bool = False) -> list[U32]:
+        """Return the ids of each text."""
+        loaded = self._loaded
+        found = []
+        for text in texts:
+            as_text = not special and any(token in text for token in self._special)
+            tokens = loaded.tokenize(text, split_special_tokens=as_text) if text else []
+            found.append(np.array(loaded.convert_tokens_to_ids(tokens), np.uint32))
+        return found
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Return the text of each row of ids."""
+        return [self._loaded.decode(list(row), clean_up_tokenization_spaces=False) for row in rows]
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a token."""
+        number: int | None = self._loaded.get_vocab().get(token)
+        return number
