@@ -2,6 +2,7 @@
 # make check    formatting, lint, types and the layering of the packages
 # make demo     the example, from text to a dashboard
 # make chaos    faults against the oracle on a real broker; make soak: memory over time; MINUTES=30
+# make mutate   a sample of one-line mutants, and those that no fast test notices; NUMBER=60 SEED=0
 # make bench    every benchmark, about an hour and a half; NAMES="efficiency storing" some, BENCH=--quick tiny
 # make bench-peers  other tools on the same work; POINTS=small:128 measures that point alone
 # make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
@@ -24,6 +25,8 @@ UPGRADE ?=
 TESTS ?= tests
 PYTEST ?= -n auto
 MINUTES ?= 30
+NUMBER ?= 60
+SEED ?= 0
 POINTS ?=
 NAMES ?=
 BENCH ?=
@@ -35,7 +38,7 @@ READY := $(VENV)/.ready
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
     --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 
-.PHONY: test check demo chaos soak bench bench-peers lock clean
+.PHONY: test check demo chaos soak mutate bench bench-peers lock clean
 .DEFAULT_GOAL := test
 
 test: $(READY)
@@ -55,6 +58,9 @@ chaos: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m tests.chaos soak --minutes $(MINUTES)
+
+mutate: $(READY)
+	$(BIN)/python -m tests.mutation --number $(NUMBER) --seed $(SEED)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(NAMES) $(BENCH)

@@ -1,0 +1,136 @@
+"""``make mutate``: a seeded sample of one-line mutants, and those that no fast test notices.
+
+Ends with status 1 if one survives that is not among ``equivalent.toml``, the mutants that were
+judged to change nothing.
+"""
+
+import argparse
+import os
+import queue
+import random
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console
+
+from streams.errors import BrokerError
+from streams.native import NativeKafka, cache_folder
+from tests.mutation.fast_tests import PACKAGES, fast_tests
+from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.trying import Tree, Trial, copied
+
+CHECKOUT = Path(__file__).parents[2]
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Try a sample and print what became of it; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--number", type=int, default=60, help="How many mutants to try.")
+    parser.add_argument("--seed", type=int, default=0, help="Which sample.")
+    parser.add_argument("--parallel", type=int, default=2, help="How many at a time.")
+    parser.add_argument("--list", action="store_true", help="Print the sample and try nothing.")
+    parser.add_argument("paths", nargs="*", default=PACKAGES, help="Packages or modules.")
+    given = parser.parse_args(arguments)
+    known = sorted(all_mutants(given.paths), key=lambda one: (one.file, one.number, one.after))
+    chosen = random.Random(given.seed).sample(known, min(given.number, len(known)))
+    console.print(f"{len(chosen)} of {len(known)} mutants, seed {given.seed}", markup=False)
+    if given.list:
+        for mutant in chosen:
+            console.print(str(mutant), markup=False)
+        return 0
+    with shared_broker(any(fast_tests(one.file).broker for one in chosen)) as environment:
+        if environment is None:
+            chosen = [one for one in chosen if not fast_tests(one.file).broker]
+            console.print(f"no Kafka here: {len(chosen)} mutants need none")
+        trials = try_all(chosen, max(1, given.parallel), environment or {})
+    return report(trials)
+
+
+def all_mutants(paths: Sequence[str]) -> Iterator[Mutant]:
+    """Yield every mutant of packages or modules of the checkout."""
+    for path in paths:
+        found = CHECKOUT / path
+        for module in [found] if found.is_file() else sorted(found.rglob("*.py")):
+            file = module.relative_to(CHECKOUT).as_posix()
+            yield from mutants(file, module.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def shared_broker(wanted: bool) -> Iterator[Mapping[str, str] | None]:
+    """Yield the variable that names a broker for the tests; None if it is wanted and cannot be."""
+    name = "KAFKA_BOOTSTRAP_SERVERS"
+    if not wanted or name in os.environ:
+        yield {}
+        return
+    with ExitStack() as stack:
+        try:
+            own = stack.enter_context(NativeKafka(cache_folder(os.environ), heap_megabytes=384))
+        except BrokerError as error:
+            console.print(f"no Kafka: {error}", markup=False)
+            yield None
+            return
+        yield {name: own.url.removeprefix("kafka://")}
+
+
+def try_all(chosen: Sequence[Mutant], parallel: int, environment: Mapping[str, str]) -> list[Trial]:
+    """Try mutants in copies of the checkout, a few at a time; print each outcome as it comes."""
+    with tempfile.TemporaryDirectory(prefix="millrace-mutants-") as folder:
+        trees: queue.SimpleQueue[Tree] = queue.SimpleQueue()
+        made = [copied(CHECKOUT, Path(folder) / str(n), environment) for n in range(parallel)]
+        usual = cache(made[0].baseline)
+        for tests in dict.fromkeys(fast_tests(one.file) for one in chosen):
+            console.print(f"{usual(tests):6.1f} s  {' '.join(tests.paths)}", markup=False)
+        for tree in made:
+            trees.put(tree)
+
+        def attempt(mutant: Mutant) -> Trial:
+            tree, tests = trees.get(), fast_tests(mutant.file)
+            try:
+                trial = tree.attempt(mutant, tests, usual(tests))
+            finally:
+                trees.put(tree)
+            console.print(f"{trial.outcome:8}  {trial.seconds:6.1f} s  {mutant}", markup=False)
+            return trial
+
+        with ThreadPoolExecutor(parallel) as threads:
+            return list(threads.map(attempt, chosen))
+
+
+def report(trials: Sequence[Trial]) -> int:
+    """Print the survivors and the sums; return 1 if one of them was not judged."""
+    judged = equivalents()
+    survivors = [trial.mutant for trial in trials if trial.outcome == "survived"]
+    unjudged = [one for one in survivors if (one.file, one.before, one.after) not in judged]
+    for title, ones in (
+        ("judged to change nothing", [one for one in survivors if one not in unjudged]),
+        ("SURVIVED", unjudged),
+    ):
+        for one in ones:
+            console.print(f"{title}: {one}", markup=False)
+            if reason := judged.get((one.file, one.before, one.after)):
+                console.print(f"    {reason}", markup=False)
+    caught, real = len(trials) - len(survivors), len(trials) - len(survivors) + len(unjudged)
+    console.print(
+        f"{caught} of {len(trials)} mutants caught; without those judged to change nothing "
+        f"{caught} of {real}, {caught / max(1, real):.1%}",
+        markup=False,
+    )
+    return 1 if unjudged else 0
+
+
+def equivalents() -> dict[tuple[str, str, str], str]:
+    """Return why mutants change nothing that anybody relies on, by file and line."""
+    found = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get("mutant", [])
+    return {(one["file"], one["before"], one["after"]): one["why"] for one in found}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
