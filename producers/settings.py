@@ -12,6 +12,7 @@ from producers.domain_limits import DomainLimit, limited_documents, limited_rows
 from producers.rows import Cut, first_tokens
 from producers.tally import Tally
 from producers.tokenised import LONG_ROWS, Form, LongRows, tokenised
+from producers.written_ids import check_written_ids
 from streams.corpus import Choice, CorpusRecord, TokenBatch
 from streams.errors import SettingsError
 from streams.names import check_name
@@ -83,8 +84,12 @@ class CorpusSettings:
         )
 
     def record(self, tokenizer: Tokenizer) -> CorpusRecord:
-        """Return the record of the corpus before it is sealed."""
+        """Return the record of the corpus before it is sealed.
+
+        Raises SettingsError if the producer would write an id that the tokenizer does not have.
+        """
         cut = self.cut(tokenizer)
+        check_written_ids(cut, tokenizer.size, self.tokenizer)
         placed = [i for i in (cut.bos, cut.separator, cut.pad) if i is not None]
         return CorpusRecord(
             name=self.name,

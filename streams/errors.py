@@ -118,10 +118,11 @@ class VocabularyError(RecordError):
 
 
 class NotFiniteError(RecordError):
-    """The model or a dictionary computed NaN or infinity."""
+    """The model or a dictionary computed NaN or infinity. advice: what to do, if that is known."""
 
-    def __init__(self, where: str) -> None:
-        super().__init__(f"NaN or infinity computed in {where}")
+    def __init__(self, where: str, advice: str = "") -> None:
+        said = f"NaN or infinity computed in {where}"
+        super().__init__(f"{said}: {advice}" if advice else said)
         self.where = where
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from consumers.activations.nonzeros import check_finite
 from streams.arrays import Bool
+from streams.errors import NotFiniteError
 
 
 class HookValues:
@@ -39,8 +40,25 @@ class HookValues:
                 self.tokens[name] = values.new_empty((int(self._first[-1]), width))
             found = self.tokens[name][part]
             torch.index_select(values.flatten(0, 1), 0, index, out=found)
-            check_finite(found, name)
+            _check(found, name)
             if name in self._whole:
                 if name not in self.rows:
                     self.rows[name] = values.new_zeros((*self.valid.shape, width))
                 self.rows[name][rows] = values
+
+
+def _check(values: Tensor, hook: str) -> None:
+    """Raise NotFiniteError if the values of a hook are not finite.
+
+    Float16 ends at 65,504, which the outliers of many models pass, most often those of the first
+    token; one that is infinite inside makes NaN of all that attend to it.
+    """
+    try:
+        check_finite(values, hook)
+    except NotFiniteError as error:
+        if values.dtype != torch.float16:
+            raise
+        raise NotFiniteError(
+            hook,
+            f"float16 cannot hold this model's values at {hook}: take bfloat16 or float32",
+        ) from error

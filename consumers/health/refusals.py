@@ -8,7 +8,7 @@ from consumers.health.breaker import Breaker
 from consumers.health.limits import Limits
 from streams import topics
 from streams.deadletters import Origin, Refusal, headers
-from streams.errors import RecordError
+from streams.errors import RecordError, TooManyDeadLettersError
 from streams.plan import Plan
 from streams.transport.worker import ExactApp
 
@@ -38,8 +38,8 @@ class Refusals:
                 headers(self._refusal(event, error)),
             )
         self.breaker = self.breaker.after(event.message.partition, error is not None)
-        if (verdict := self.breaker.verdict()) is not None:
-            self._app.end(verdict)
+        if error is not None and (verdict := self.breaker.verdict()) is not None:
+            self._app.end(TooManyDeadLettersError(f"{verdict}; the last one: {error}"))
 
     def _refusal(self, event: EventT[Any], error: RecordError) -> Refusal:
         message, own = event.message, self._app.access.own

@@ -62,4 +62,4 @@ def _cause(refused: Iterable[RefusedRecord]) -> str:
         return "their dead letters are gone"
     ((error, times),) = Counter(record.error for record in found).most_common(1)
     message = next(record.message for record in found if record.error == error)
-    return f"{times:,} times {error}, for one {message}; see millrace dlq list"
+    return f"{times:,} times {error}, for one {message}"

@@ -12,13 +12,20 @@ from consumers.health.limits import Limits
 from consumers.health.run_status import run_status, status_lines
 from consumers.health.watching import readings
 from consumers.oracle.oracle_run import oracle_tables, topic_batches
+from consumers.snapshots.verdict import expect_few_refused
 from streams import topics
 from streams.content import content_hash
 from streams.corpus import TokenBatch
 from streams.deadletters import read_dead_letters
-from streams.errors import BrokerError, TooManyDeadLettersError
+from streams.errors import (
+    BrokerError,
+    SnapshotFailedError,
+    TooManyDeadLettersError,
+    TooManyRefusedError,
+)
 from streams.plan import Plan
 from streams.snapshot import RefusedRecord
+from streams.store import read_manifest
 from streams.table_hashes import verify
 from streams.transport.client import StoredRecord
 from streams.transport.memory_broker import Faults, broker, forget
@@ -330,3 +337,42 @@ def test_what_is_no_fault_of_the_record_ends_the_worker_and_is_no_dead_letter(
     manifest = service.manifest()
     assert manifest is not None
     assert manifest.content == service.expected()
+
+
+def test_a_run_of_which_every_batch_was_refused_has_failed_and_says_why(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    everything = [(p, s) for p in range(4) for s in range(PER_PARTITION)]
+    service = make_service(url, tmp_path, prefix, batches=poisoned(*everything))
+    patient = replace(service, limits=Limits(dead_letter_run=10**6, dead_letter_ratio=1.0))
+    with pytest.raises(SnapshotFailedError, match="all 48 batches were refused: 48 times Voc"):
+        patient.serve(1, 2)
+    with pytest.raises(SnapshotFailedError, match="lies outside the vocabulary of 50 ids"):
+        read_manifest(str(tmp_path / prefix / "final"))
+
+
+@pytest.mark.parametrize(("refused", "share", "says"), [(3, 0.05, True), (3, 0.0625, False)])
+def test_a_run_of_which_too_much_was_refused_has_its_final_snapshot_and_says_so(
+    url: str, prefix: str, tmp_path: Path, refused: int, share: float, says: bool
+) -> None:
+    places = [(0, s) for s in range(refused)]
+    service = make_service(url, tmp_path, prefix, batches=poisoned(*places))
+    service = replace(service, limits=Limits(refused_share=share))
+    service.serve(2, 2)
+    manifest = service.manifest()
+    assert manifest is not None
+    assert manifest.content == oracle_content(service)
+    assert manifest.excess_refusals.startswith("3 of 48 batches were refused") == says
+    if says:
+        with pytest.raises(TooManyRefusedError, match="VocabularyError"):
+            expect_few_refused(manifest)
+
+
+def test_what_ends_a_worker_for_too_many_dead_letters_names_the_last_cause(
+    url: str, prefix: str, tmp_path: Path
+) -> None:
+    everything = [(p, s) for p in range(4) for s in range(PER_PARTITION)]
+    service = make_service(url, tmp_path, prefix, batches=poisoned(*everything))
+    service = replace(service, limits=Limits(dead_letter_run=3))
+    with pytest.raises(TooManyDeadLettersError, match="the last one: token id"):
+        service.serve(1, 0)

@@ -202,6 +202,34 @@ def test_what_is_not_finite_is_named(bad: float, spec: RunSpec, corpus: CorpusRe
     engine.compute(batch, valid)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "value", "advice"),
+    [
+        ("float16", 1e6, True),
+        ("float16", -1e6, True),
+        ("bfloat16", float("nan"), False),
+        ("float32", float("inf"), False),
+    ],
+)
+def test_what_float16_cannot_hold_is_named_as_such(
+    dtype: str, value: float, advice: bool, spec: RunSpec, corpus: CorpusRecord
+) -> None:
+    """As at the first token of many models, whose other tokens attend to it."""
+    model = replace(spec.model, dtype=dtype, forward="transformer-lens")
+    engine = run_of(replace(spec, model=model), corpus, *spec.sources)
+    batch, valid = batch_of(4)
+    table = engine.model.net.original_model.transformer.wte
+    weight = table.weight if hasattr(table, "weight") else table.original_component.weight
+    with torch.no_grad():
+        weight[63] = value
+    batch.ids[0, 0] = 63
+    valid[0, 0], valid[0, 1:] = False, True
+    with pytest.raises(NotFiniteError, match=f"NaN or infinity computed in {HOOK}") as error:
+        engine.compute(batch, valid)
+    said = f"float16 cannot hold this model's values at {HOOK}: take bfloat16 or float32"
+    assert str(error.value).endswith(said) == advice
+
+
 def test_a_dictionary_that_overflows_is_named(
     tmp_path: Path, spec: RunSpec, corpus: CorpusRecord
 ) -> None:
