@@ -31,6 +31,11 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f} {unit}/s" if speed else "", style="progress.data.speed")
 
 
+def shown_on_terminal() -> bool:
+    """Return whether bars move, as they do on a terminal alone."""
+    return console.is_terminal
+
+
 @contextmanager
 def bars() -> Iterator[Progress]:
     """Yield a set of bars on the error output, one per stage; they show once one is started.

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Literal
 
 import click
 
@@ -77,8 +78,17 @@ class _Verbs(SuggestingGroup):
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="MILLRACE_LOG_FORMAT",
+    show_envvar=True,
+    help="Logs as lines for people, or one JSON object per line.",
+)
 @click.version_option(package_name="millrace")
-def cli(verbose: int) -> None:
+def cli(verbose: int, log_format: Literal["text", "json"]) -> None:
     """Millrace turns text into dashboards of what excites a model's features and clusters.
 
     Text goes in as token batches on Kafka, workers compute activations and keep the best contexts,
@@ -88,7 +98,7 @@ def cli(verbose: int) -> None:
     """
     from millrace.logs import set_up_logs
 
-    set_up_logs(verbose)
+    set_up_logs(verbose, log_format)
 
 
 def main() -> None:
@@ -136,8 +146,11 @@ def run_program(arguments: Sequence[str]) -> int:
 
 
 def _failed(what: str, status: int) -> int:
+    from millrace.logs import failed_as_json
+
     said = without_credentials(" ".join(what.split()))
-    click.echo(f"millrace: error: {said}", err=True)
+    if not failed_as_json(said, status):
+        click.echo(f"millrace: error: {said}", err=True)
     return status
 
 

@@ -1,6 +1,6 @@
 """From the ``[corpus]`` section of the settings to what the producers take."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from consumers.runs.specs import longest_context, suggested_context
@@ -123,14 +123,19 @@ def corpus_to_be(client: Client, settings: "Settings") -> CorpusRecord:
     return record
 
 
-def documents(settings: "Settings", client: Client) -> Source:
-    """Return the documents to read; those skipped as unreadable become dead letters."""
+def documents(
+    settings: "Settings", client: Client, refused: Callable[[Refusal], None] = lambda refusal: None
+) -> Source:
+    """Return the documents to read; those skipped as unreadable become dead letters.
+
+    refused: hears of each of them.
+    """
     section = settings.corpus
     return Source(
         places=section.text,
         format=_format(settings),
         fields=_fields(settings),
-        refusals=Refusals(section.skip_bad, lambda bad: _send(client, section.name, bad)),
+        refusals=Refusals(section.skip_bad, lambda bad: refused(_send(client, section.name, bad))),
     )
 
 
@@ -151,7 +156,7 @@ def _fields(settings: "Settings") -> Fields:
     )
 
 
-def _send(client: Client, corpus: str, bad: BadDocument) -> None:
+def _send(client: Client, corpus: str, bad: BadDocument) -> Refusal:
     client.create_topics([topics.DEAD_LETTERS])
     refusal = Refusal(
         origin=Origin(bad.where),
@@ -163,3 +168,4 @@ def _send(client: Client, corpus: str, bad: BadDocument) -> None:
     with client.sender() as sender:
         sender.send(topics.DEAD_LETTERS.name, 0, bad.data, headers=headers(refusal))
         sender.flush()
+    return refusal

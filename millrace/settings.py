@@ -53,7 +53,7 @@ from streams.transport.access import BrokerAccess
 
 PREFIX = "MILLRACE_"
 # Variables of ours that are no settings: of the command line, of the broker's cache.
-OTHERS = ("settings", "cache", "wait", "until_done", "metrics_port", "metrics_host")
+OTHERS = ("settings", "cache", "wait", "until_done", "metrics_port", "metrics_host", "log_format")
 Layers = list[tuple[str, dict[str, Any]]]
 
 

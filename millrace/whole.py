@@ -5,21 +5,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress as Bars
 
+from consumers.activations.device_status import device_status
 from consumers.health.progress import Progress
 from consumers.service.serving import Crew, serve_run
-from millrace.bars import bars, say, spinner, stages
+from millrace.bars import bars, say, shown_on_terminal, spinner, stages
 from millrace.corpus import corpus_to_be
+from millrace.logs import show_events
 from millrace.producing import produce_in
 from millrace.sampling import choice, sample_rows, settled_spec
 from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError, SnapshotError
 from streams.lost_input import expect_whole
+from streams.monitoring.events import DEAD_LETTER, PROGRESS
 from streams.plan import Plan, make_plan
 from streams.run_catalog import expect_new, get_run, put_run
 from streams.snapshot import RunManifest
@@ -38,13 +42,16 @@ def run_whole(settings: "Settings", workers: int) -> RunManifest:
 
     Raises SnapshotFailedError if the run has failed.
     """
+    # Bars and the table at the end say the rest; off a terminal bars do not move.
+    moving = shown_on_terminal()
+    show_events((DEAD_LETTER.name,) if moving else (DEAD_LETTER.name, PROGRESS.name))
     check_store(settings.store)
     client = connect(settings.access)
     expect_session(client, settings.session())
     begun = time.perf_counter()
     engine = _prepared(client, settings)
     loaded = time.perf_counter() - begun
-    progress = Progress()
+    progress = Progress(device=partial(device_status, engine))
     with bars() as shown:
         begun = time.perf_counter()
         corpus = _corpus(client, settings, shown)

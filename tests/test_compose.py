@@ -117,6 +117,13 @@ def test_services_that_stay_have_health_checks(services):
     }
 
 
+def test_workers_are_healthy_while_they_live(services):
+    for name in ("activations", "aggregates"):
+        (said,) = [part for part in services[name]["healthcheck"]["test"] if "urlopen" in part]
+        port = services[name]["environment"]["MILLRACE_METRICS_PORT"]
+        assert f"http://127.0.0.1:{port}/live" in said
+
+
 def test_every_variable_has_a_default():
     text = COMPOSE.read_text() + GPU.read_text()
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))

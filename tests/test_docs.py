@@ -244,12 +244,17 @@ def tables_of(plan: Any) -> dict[str, pa.Table]:
 # Formats
 
 
-def rows_under(title: str, page: str = "formats.md") -> list[list[str]]:
-    """Return the rows of the first table under a title, without its head; first cells bare."""
+def rows_under(title: str, page: str = "formats.md", table: int = 0) -> list[list[str]]:
+    """Return the rows of a table under a title, without its head; first cells bare."""
     text = (ROOT / "docs" / page).read_text()
     part = re.split(rf"^#+ {re.escape(title)}$", text, maxsplit=1, flags=re.M)[1]
     lines = re.split(r"^#", part, maxsplit=1, flags=re.M)[0].splitlines()
-    first = next(n for n, line in enumerate(lines) if line.startswith("|"))
+    starts = [
+        n
+        for n, line in enumerate(lines)
+        if line.startswith("|") and not lines[n - 1].startswith("|")
+    ]
+    first = starts[table]
     rows = []
     for line in lines[first + 2 :]:
         if not line.startswith("|"):

@@ -1,34 +1,23 @@
-"""Metrics of a worker process for Prometheus, read from its ``Progress`` when they are asked for.
+"""The metrics of a worker process, read from its ``Progress`` when they are asked for.
 
 This module imports prometheus_client, so import it only where metrics are served.
 """
 
-import threading
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    SummaryMetricFamily,
-)
 from prometheus_client.registry import Collector
 
-from consumers.health.progress import Done, Progress
-from streams.errors import SettingsError
+from consumers.health.progress import Done, Progress, Side
+from consumers.health.reporting import SIDES, speed
+from streams.monitoring import metrics as m
+from streams.monitoring.endpoint import Address, family
+from streams.monitoring.endpoint import served as served_at
+from streams.monitoring.metrics import Metric
 
-Family = CounterMetricFamily | GaugeMetricFamily | SummaryMetricFamily
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where metrics are served; port 0 takes a free one."""
-
-    host: str
-    port: int
+__all__ = ["Address", "ProgressCollector", "served"]
 
 
 class ProgressCollector(Collector):
@@ -37,97 +26,147 @@ class ProgressCollector(Collector):
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def collect(self) -> Iterator[Family]:
+    def collect(self) -> Iterator[Any]:
         """Yield every metric as it stands."""
-        done = self._progress.done
+        progress = self._progress
+        done = progress.done
+        yield _single(m.LIVE, float(progress.health.live().ok))
+        yield _single(m.READY, float(progress.health.ready().ok))
         yield from _by_side(done)
-        yield _total("millrace_tokens", "Valid tokens computed.", done.tokens)
-        yield _total("millrace_hits", "Hits sent to the aggregate side.", done.hits)
-        yield _total("millrace_duplicates_skipped", "Statistics applied before.", done.duplicates)
-        yield SummaryMetricFamily(
-            "millrace_flush_seconds",
-            "Time until a group of states was durable.",
-            count_value=done.flushes,
-            sum_value=done.flush_seconds,
-        )
-        yield _total("millrace_flush_bytes", "Bytes of these states.", done.flush_bytes)
-        yield GaugeMetricFamily(
-            "millrace_flush_interval_seconds",
-            "Time from the last group of states to the next.",
-            value=done.flush_interval,
-        )
-        yield _lag(self._progress)
-        yield _chain(self._progress)
+        yield from _totals(done)
+        yield _stages(progress)
+        yield from _rates(progress)
+        yield from _standings(progress)
+        yield from _device(progress)
 
 
-def _by_side(done: Done) -> Iterator[Family]:
-    records = CounterMetricFamily("millrace_records", "Records processed.", labels=["side"])
-    refused = CounterMetricFamily("millrace_dead_letters", "Records refused.", labels=["side"])
-    seconds = SummaryMetricFamily(
-        "millrace_batch_seconds", "Time that a record took to process.", labels=["side"]
-    )
-    last = GaugeMetricFamily(
-        "millrace_last_progress_timestamp_seconds", "Time of the last record.", labels=["side"]
-    )
-    found = {
+def _single(metric: Metric, value: float) -> Any:
+    made = family(metric)
+    made.add_metric([], value)
+    return made
+
+
+def _labelled(metric: Metric, values: Mapping[tuple[str, ...], float | None]) -> Any:
+    """Return a metric with a value per labels, without those that are not known."""
+    made = family(metric)
+    for labels, value in values.items():
+        if value is not None:
+            made.add_metric(list(labels), value)
+    return made
+
+
+def _by_side(done: Done) -> Iterator[Any]:
+    found: dict[Side, tuple[int, int, float]] = {
         "activations": (done.records, done.refused, done.compute_seconds),
         "aggregates": (done.partials, done.refused_partials, done.apply_seconds),
     }
-    for side, timestamp in sorted(done.progressed.items()):
-        processed, dead, took = found[side]
-        records.add_metric([side], processed)
-        refused.add_metric([side], dead)
-        seconds.add_metric([side], processed, took)
-        last.add_metric([side], timestamp)
-    yield from (records, refused, seconds, last)
+    seen = sorted(done.progressed)
+    yield _labelled(m.RECORDS, {(side,): found[side][0] for side in seen})
+    yield _labelled(m.DEAD_LETTERS, {(side,): found[side][1] for side in seen})
+    seconds = family(m.BATCH_SECONDS)
+    for side in seen:
+        seconds.add_metric([side], found[side][0], found[side][2])
+    yield seconds
+    yield _labelled(m.LAST_PROGRESS, {(side,): done.progressed[side] for side in seen})
+    yield _labelled(m.REBALANCES, {(side,): n for side, n in done.rebalances.items()})
 
 
-def _total(name: str, says: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(name, says, value=value)
+def _totals(done: Done) -> Iterator[Any]:
+    for metric, value in (
+        (m.TOKENS, done.tokens),
+        (m.ROWS, done.rows),
+        (m.HITS, done.hits),
+        (m.DUPLICATES, done.duplicates),
+        (m.FLUSH_BYTES, done.flush_bytes),
+        (m.FLUSH_INTERVAL, done.flush_interval),
+        (m.SNAPSHOT_PARTS, done.parts),
+    ):
+        yield _single(metric, value)
+    flushes = family(m.FLUSH_SECONDS)
+    flushes.add_metric([], done.flushes, done.flush_seconds)
+    yield flushes
 
 
-def _lag(progress: Progress) -> GaugeMetricFamily:
-    labels = ["consumergroup", "topic", "partition"]
-    family = GaugeMetricFamily(
-        "kafka_consumergroup_lag", "Records to acknowledge in assigned partitions.", labels=labels
+def _stages(progress: Progress) -> Any:
+    done, device = progress.done, progress.device
+    seconds = {
+        "select": done.select_seconds,
+        "aggregate": done.apply_seconds,
+        "flush": done.flush_seconds,
+        "snapshot": done.snapshot_seconds,
+    }
+    if device is not None:
+        status = device()
+        seconds |= {"forward": status.forward, "encode": status.encode}
+        seconds["select"] += status.select
+    return _labelled(m.STAGE_SECONDS, {(stage,): value for stage, value in seconds.items()})
+
+
+def _rates(progress: Progress) -> Iterator[Any]:
+    sides = {side: speed(progress, side) for side in SIDES if side in progress.done.rebalances}
+    yield _labelled(m.TOKENS_PER_SECOND, {(side,): fast.tokens for side, fast in sides.items()})
+    yield _labelled(m.ROWS_PER_SECOND, {(side,): fast.rows for side, fast in sides.items()})
+    yield _labelled(m.ETA, {(side,): fast.eta for side, fast in sides.items()})
+    processor = progress.rates.rate("processor")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    share = None if processor is None else processor / (cores or 1)
+    yield _labelled(m.PROCESSOR_UTILISATION, {(): share})
+
+
+def _standings(progress: Progress) -> Iterator[Any]:
+    found = list(progress.standings.values())
+    yield _labelled(m.LAG, {(s.group, s.topic, str(p)): n for s in found for p, n in s.lag.items()})
+    yield _labelled(
+        m.LAG_SECONDS,
+        {
+            (s.side, str(p)): _age(progress, s.side, p) if n else 0.0
+            for s in found
+            for p, n in s.lag.items()
+        },
     )
-    for standing in progress.standings.values():
-        for partition, lag in standing.lag.items():
-            family.add_metric([standing.group, standing.topic, str(partition)], lag)
-    return family
-
-
-def _chain(progress: Progress) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "millrace_chain",
-        "Last sequence of a corpus partition that all buckets of a shard applied.",
-        labels=["shard", "partition"],
+    yield _labelled(
+        m.RETENTION_USED, {(s.side, str(p)): r for s in found for p, r in s.retention.items()}
     )
-    for standing in progress.standings.values():
-        for shard, chain in standing.chains.items():
-            for partition, sequence in enumerate(chain):
-                family.add_metric([str(shard), str(partition)], sequence)
-    return family
+    yield _labelled(m.INPUT_RECORDS, {(s.side,): s.total for s in found})
+    yield _labelled(m.INPUT_ACKNOWLEDGED, {(s.side,): s.done for s in found})
+    yield _labelled(
+        m.STATE_BYTES, {(str(shard),): n for s in found for shard, n in s.state_bytes.items()}
+    )
+    yield _labelled(
+        m.CHAIN,
+        {
+            (str(shard), str(partition)): sequence
+            for s in found
+            for shard, chain in s.chains.items()
+            for partition, sequence in enumerate(chain)
+        },
+    )
+    assigned: dict[tuple[str, ...], float | None] = {}
+    for side, partitions in progress.assigned.values():
+        assigned[(side,)] = (assigned.get((side,)) or 0) + partitions
+    yield _labelled(m.ASSIGNED, assigned)
+
+
+def _age(progress: Progress, side: Side, partition: int) -> float | None:
+    written = progress.written.get((side, partition))
+    return None if written is None else max(0.0, progress.clock() - written)
+
+
+def _device(progress: Progress) -> Iterator[Any]:
+    if progress.device is None:
+        return
+    status, busy = progress.device(), progress.rates.rate("device")
+    yield _labelled(m.DEVICE_UTILISATION, {(status.device,): busy and min(1.0, busy)})
+    yield _labelled(
+        m.DEVICE_MEMORY, {(status.device, kind): size for kind, size in status.memory.items()}
+    )
 
 
 @contextmanager
 def served(progress: Progress, address: Address) -> Iterator[int]:
-    """Serve ``/metrics`` while the block runs; yields the port. Raises SettingsError if taken."""
-    registry = CollectorRegistry()
-    registry.register(ProgressCollector(progress))
-    ProcessCollector(registry=registry)
-    server: Any
-    thread: threading.Thread
-    try:
-        server, thread = start_http_server(address.port, address.host, registry)
-    except OSError as error:
-        where = f"{address.host}:{address.port}"
-        raise SettingsError(
-            f"metrics cannot be served at {where}: {error.strerror or error}"
-        ) from error
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    """Serve ``/metrics``, ``/live`` and ``/ready`` while the block runs; yields the port.
+
+    Raises SettingsError if the port is taken.
+    """
+    with served_at(ProgressCollector(progress), progress.health, address) as port:
+        yield port

@@ -1,4 +1,4 @@
-"""What the workers of this process have done so far, for bars, metrics and the watchdog."""
+"""What the workers of this process have done so far, for bars, metrics, logs and the watchdog."""
 
 import threading
 import time
@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from consumers.activations.device_status import DeviceStatus
+from consumers.health.health import WorkerHealth
 from consumers.selection.worker import Outcome
+from streams.monitoring.rates import Rates
 
 Side = Literal["activations", "aggregates"]
 
@@ -16,8 +19,9 @@ class Done:
     """Totals since the start; seconds are those of one thread.
 
     records, batches, tokens, rows, hits, refused, compute_seconds: of the activation side. partials
-    and the fields after it: of the aggregate side. progressed: per side, seconds since 1970 of its
-    last record.
+    and the fields after it: of the aggregate side; tokens_applied and rows_applied count every
+    shard. progressed: per side, seconds since 1970 of its last record. rebalances: per side,
+    assignments received.
     """
 
     records: int = 0
@@ -32,6 +36,7 @@ class Done:
     duplicates: int = 0
     refused_partials: int = 0
     tokens_applied: int = 0
+    rows_applied: int = 0
     apply_seconds: float = 0.0
     flushes: int = 0
     flush_seconds: float = 0.0
@@ -40,31 +45,50 @@ class Done:
     parts: int = 0
     snapshot_seconds: float = 0.0
     progressed: Mapping[Side, float] = field(default_factory=dict)
+    rebalances: Mapping[Side, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a worker stands: records left per partition of its input, chains per owned shard.
+    """Where a worker stands in its input, and its owned shards.
 
-    chains: per source partition, the last sequence that every bucket of the shard has applied.
+    lag: per assigned partition, records to acknowledge. chains: per shard and source partition, the
+    last sequence that every bucket of the shard has applied. unread: per assigned partition,
+    records that are not processed yet. retention: per assigned partition, the share of the records
+    in the log that is left. done, total: records of the whole input that the group acknowledged,
+    and all. state_bytes: per owned shard.
     """
 
     group: str
     topic: str
     lag: Mapping[int, int]
     chains: Mapping[int, tuple[int, ...]]
+    side: Side = "aggregates"
+    unread: Mapping[int, int] = field(default_factory=dict)
+    retention: Mapping[int, float] = field(default_factory=dict)
+    done: int = 0
+    total: int = 0
+    state_bytes: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Progress:
     """Counts from several threads; ``done`` and ``standings`` are consistent copies.
 
-    standings: of every worker in this process, by a number of its own.
+    standings: of every worker in this process, by a number of its own. assigned: per worker, its
+    side and how many partitions it has. written: per side and partition, when the last processed
+    record was written, in seconds since 1970. rates: of ``totals``, sampled by the reporter.
+    device: asked for the state of the device, None without one.
     """
 
     done: Done = field(default_factory=Done)
     standings: Mapping[int, Standing] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
+    assigned: Mapping[int, tuple[Side, int]] = field(default_factory=dict)
+    written: Mapping[tuple[Side, int], float] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)
+    device: Callable[[], DeviceStatus] | None = None
+    health: WorkerHealth = field(default_factory=WorkerHealth)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def activated(self, outcome: Outcome, seconds: float = 0.0) -> None:
@@ -82,13 +106,20 @@ class Progress:
         )
 
     def applied(
-        self, tokens: int, seconds: float, *, duplicate: bool = False, refused: bool = False
+        self,
+        tokens: int,
+        seconds: float,
+        *,
+        rows: int = 0,
+        duplicate: bool = False,
+        refused: bool = False,
     ) -> None:
         """Count a partial that a shard took in, and the tokens whose statistics it brought."""
         self._add(
             "aggregates",
             partials=1,
             tokens_applied=tokens,
+            rows_applied=rows,
             apply_seconds=seconds,
             duplicates=int(duplicate),
             refused_partials=int(refused),
@@ -111,6 +142,24 @@ class Progress:
         """Note where a worker stands."""
         with self._lock:
             self.standings = {**self.standings, worker: standing}
+
+    def rebalanced(self, worker: int, side: Side, partitions: int) -> None:
+        """Count an assignment that a worker received."""
+        with self._lock:
+            counts = self.done.rebalances
+            counts = {**counts, side: counts.get(side, 0) + 1}
+            self.done = replace(self.done, rebalances=counts)
+            self.assigned = {**self.assigned, worker: (side, partitions)}
+
+    def settled(self, side: Side, partition: int, written: float | None) -> None:
+        """Note when the record was written that was processed last of a partition."""
+        if written is not None:
+            with self._lock:
+                self.written = {**self.written, (side, partition): written}
+
+    def sample(self, now: float, totals: Mapping[str, float]) -> None:
+        """Note totals of a moment, for rates."""
+        self.rates = self.rates.after(now, totals)
 
     def _add(self, side: Side | None, **more: float) -> None:
         with self._lock:

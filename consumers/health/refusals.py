@@ -9,6 +9,7 @@ from consumers.health.limits import Limits
 from streams import topics
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import RecordError, TooManyDeadLettersError
+from streams.monitoring import events
 from streams.plan import Plan
 from streams.transport.worker import ExactApp
 
@@ -30,16 +31,30 @@ class Refusals:
         those that are acknowledged first, so that the next start goes on behind it.
         """
         if error is not None:
+            refusal = self._refusal(event, error)
             await self._app.send_record(
                 topics.DEAD_LETTERS.name,
                 0,
                 event.message.value,
                 event.message.key,
-                headers(self._refusal(event, error)),
+                headers(refusal),
             )
+            self._say(refusal)
         self.breaker = self.breaker.after(event.message.partition, error is not None)
         if error is not None and (verdict := self.breaker.verdict()) is not None:
             self._app.end(TooManyDeadLettersError(f"{verdict}; the last one: {error}"))
+
+    def _say(self, refusal: Refusal) -> None:
+        origin = refusal.origin
+        events.say(
+            events.DEAD_LETTER,
+            side=self._stage,
+            topic=origin.topic,
+            partition=origin.partition,
+            offset=origin.offset,
+            error=refusal.error,
+            cause=refusal.message,
+        )
 
     def _refusal(self, event: EventT[Any], error: RecordError) -> Refusal:
         message, own = event.message, self._app.access.own

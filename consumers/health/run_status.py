@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from consumers.health.dead_letters import printable
-from consumers.health.durations import duration
 from consumers.health.missing import lost_input
 from consumers.health.watching import Reading, readings
 from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
 from streams.errors import SnapshotError, SnapshotFailedError
+from streams.monitoring.durations import duration
 from streams.plan import Plan, make_plan
 from streams.runs import RunRecord, run_id
 from streams.snapshot import RefusedRecord, run_manifest

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from mode import Service
 
 from consumers.health.corpus_log import first_sequence, offset_of
+from consumers.health.group import standing
 from consumers.health.limits import Limits
-from consumers.health.progress import Progress, Standing
+from consumers.health.progress import Progress, Side
 from consumers.health.stall import Gap, Stall, gaps, reached, unreachable
 from consumers.health.watching import Reading, readings
 from streams import topics
@@ -47,6 +48,8 @@ class Watched:
     handled: Callable[[], int]
     shards: Callable[[], Shards]
     ends_at_gap: bool = False
+    side: Side = "aggregates"
+    state_bytes: Callable[[], Mapping[int, int]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +147,10 @@ class Watchdog(Service):
             if wanted is not None and wanted < start:
                 self._app.fatal(deleted(topic, tp.partition, f"offset {wanted}", start))
                 return
-        lag = {partition: ours[partition].lag for partition in sorted(assigned)}
         chains = {shard: reached(states) for shard, states in shards.items()}
-        self._progress.stands(id(self), Standing(self._app.conf.id, topic, lag, chains))
+        sizes = self._watched.state_bytes()
+        stands = standing(self._app, self._watched.side, topic, ours, chains, sizes)
+        self._progress.stands(id(self), stands)
         self._check_stall(now, {p: ours[p] for p in assigned or ours})
         done = [states for shard, states in shards.items() if ours[shard].lag == 0]
         missing = [gap for states in done for gap in gaps(states)]

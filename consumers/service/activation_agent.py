@@ -11,6 +11,7 @@ from typing import Any
 from faust import StreamT
 from faust.types import EventT
 
+from consumers.health.group import follow_group
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress
 from consumers.health.refusals import Refusals
@@ -87,6 +88,8 @@ class _Batches:
                 return
             await self._refusals.settle(event, outcome.error)
             self._progress.activated(outcome, seconds)
+            message = event.message
+            self._progress.settled("activations", message.partition, message.timestamp)
             sent = [
                 self._app.send_record(
                     self._partials,
@@ -137,6 +140,7 @@ def activations_app(
                 turn.add_done_callback(lambda _: room.release())
 
     app.agent(raw_topic(app, corpus), name="activations")(activations)
-    watched = Watched(corpus, lambda: refusals.breaker.records, dict)
+    follow_group(app, plan.run.name, "activations", corpus, progress)
+    watched = Watched(corpus, lambda: refusals.breaker.records, dict, side="activations")
     app.add_dependency(Watchdog(app, plan, watched, limits, progress))
     return app

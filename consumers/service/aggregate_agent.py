@@ -12,6 +12,7 @@ from faust import StreamT
 from faust.types import TP, EventT
 
 from consumers.aggregation.overlay import Overlay, partial
+from consumers.health.group import follow_group
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress
 from consumers.health.refusals import Refusals
@@ -20,7 +21,7 @@ from consumers.service.shard_writer import ShardWriter
 from streams import topics
 from streams.app import AppOptions, create_app, events, raw_topic
 from streams.errors import RecordError
-from streams.partials import BucketState
+from streams.partials import BucketState, Statistics
 from streams.plan import Plan
 from streams.transport.access import BrokerAccess
 from streams.transport.commits import Caused, Commits
@@ -81,6 +82,13 @@ class _Shards:
         """Return the states of every owned shard; their tables may lack the latest hits."""
         return {shard: self.overlay.outlines(shard) for shard in self.overlay.shards}
 
+    def state_bytes(self) -> Mapping[int, int]:
+        """Return the size of every owned shard's state, as last written."""
+        return {
+            shard: sum(len(value) for _, value in self._table.owned(shard))
+            for shard in self.overlay.shards
+        }
+
     async def _write(self) -> Caused:
         begun = time.perf_counter()
         sent, size = [], 0
@@ -98,9 +106,13 @@ class _Shards:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What became of a partial. tokens: whose statistics it brought. complete: was it the last."""
+    """What became of a partial. tokens, rows: whose statistics it brought.
+
+    complete: was it the last of its shard.
+    """
 
     tokens: int = 0
+    rows: int = 0
     duplicate: bool = False
     complete: bool = False
     error: RecordError | None = None
@@ -146,7 +158,15 @@ def aggregates_app(
                 app.fatal(error)
                 return
             refused = taken.error is not None
-            progress.applied(taken.tokens, seconds, duplicate=taken.duplicate, refused=refused)
+            progress.applied(
+                taken.tokens,
+                seconds,
+                rows=taken.rows,
+                duplicate=taken.duplicate,
+                refused=refused,
+            )
+            message = event.message
+            progress.settled("aggregates", message.partition, message.timestamp)
             # It waits for the next flush, and so may many others; nobody asks for its bytes again.
             event.value = event.message.value = None
             await shards.commits.add(event)
@@ -155,7 +175,14 @@ def aggregates_app(
 
     app.agent(raw_topic(app, partials), name="aggregate")(aggregate)
     app.add_dependency(writer)
-    watched = Watched(partials, lambda: refusals.breaker.records, shards.states, ends_at_gap)
+    follow_group(app, plan.run.name, "aggregates", partials, progress)
+    watched = Watched(
+        partials,
+        lambda: refusals.breaker.records,
+        shards.states,
+        ends_at_gap,
+        state_bytes=shards.state_bytes,
+    )
     app.add_dependency(Watchdog(app, plan, watched, limits, progress))
     return app
 
@@ -178,4 +205,6 @@ def _take(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) 
     if applied.request is not None:
         writer.write(applied.request.snapshot, shard, shards.overlay.states(shard))
     complete = shards.check(shard)
-    return _Taken(0 if duplicate else applied.tokens, duplicate, complete)
+    if duplicate or not isinstance(found, Statistics):
+        return _Taken(duplicate=duplicate, complete=complete)
+    return _Taken(applied.tokens, found.rows if applied.gap is None else 0, complete=complete)

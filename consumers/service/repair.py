@@ -32,14 +32,14 @@ def repair(client: Client, plan: Plan) -> tuple[Rewound, ...]:
     What the activation side has not acknowledged yet comes without that. Raises RunError while it
     has members, or if what is missing was deleted.
     """
-    if (lost := lost_input(client, plan)) is not None:
-        raise RunError(str(lost)) from lost
     group = topics.activations_app(plan.run.name)
     corpus = topics.tokens(plan.run.corpus, plan.run.partitions).name
     lacking = first_missing(plan, stored_states(client, plan))
     if not lacking:
         return ()
     expect_corpus(client, plan.run)
+    if (lost := lost_input(client, plan)) is not None:
+        raise RunError(str(lost)) from lost
     read = readings(client, group, corpus)
     found = []
     for missing in lacking:

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass
 from consumers.activations.engine import Engine
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress
+from consumers.health.reporting import Reporter
 from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
+from consumers.service.announcing import announced
 from consumers.service.warming import warm_up
 from consumers.snapshots.giving_up import fail_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
@@ -77,17 +79,25 @@ def serve_run(
         # Beside activation workers nobody could repair a gap, who have to be stopped for that.
         ends_at_gap = until_final and crew.activations > 0
         apps.append(aggregates_app(plan, broker, made, progress, limits, ends_at_gap=ends_at_gap))
-    with last_resort, Watch(plan, broker, progress, active=until_final) as watch:
+    with (
+        announced(plan, crew.activations, crew.aggregates, progress, last_resort.failure) as end,
+        Reporter(plan, progress),
+        last_resort,
+        Watch(plan, broker, progress, active=until_final) as watch,
+    ):
+
+        def until() -> bool:
+            progress.health.beats()
+            return watch.done
+
         try:
-            asyncio.run(
-                serve(
-                    apps, lambda: watch.done, _TICK_SECONDS, stopping=lambda: last_resort.leave(1)
-                )
-            )
+            asyncio.run(serve(apps, until, _TICK_SECONDS, stopping=lambda: last_resort.leave(1)))
         except LostInputError as error:
             if error.for_good:
                 _declare_failed(plan, broker, error)
             raise
+        if watch.done:
+            end.reason = str(watch.failed or "the final snapshot is there")
     if watch.failed is not None:
         raise watch.failed
     return watch.final
@@ -128,7 +138,7 @@ class LastResort:
         failure: Callable[[], BaseException | None] = lambda: None,
         seconds: float = _SECONDS_TO_STOP,
     ) -> None:
-        self._failure = failure
+        self.failure = failure
         self._seconds = seconds
         self._timer: threading.Timer | None = None
 
@@ -143,7 +153,7 @@ class LastResort:
         log.critical(
             "Not stopped within %g s; nothing is lost, what is not acknowledged comes again. %s",
             self._seconds,
-            self._failure() or "A batch or a snapshot was still being worked on.",
+            self.failure() or "A batch or a snapshot was still being worked on.",
         )
         leave(status)
 

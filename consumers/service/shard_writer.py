@@ -29,6 +29,7 @@ from streams.errors import (
     SnapshotError,
     StoreError,
 )
+from streams.monitoring import events
 from streams.partials import BucketState
 from streams.plan import Plan
 from streams.snapshot import FINAL
@@ -138,8 +139,10 @@ class ShardWriter(Service):
                 log.warning("Snapshot %s is given up, shard %d: %s", snapshot, shard, error)
                 give_up(self._plan, client, snapshot, f"shard {shard}: {error}")
                 return
-        self._progress.wrote_part(time.perf_counter() - begun)
-        log.info("Part written: snapshot %s, shard %d", snapshot, shard)
+        seconds = time.perf_counter() - begun
+        self._progress.wrote_part(seconds)
+        run = self._plan.run.name
+        events.say(events.PART_WRITTEN, run=run, snapshot=snapshot, shard=shard, seconds=seconds)
 
     def _clean(self, shard: int) -> None:
         """Remove the drafts that were left of a shard, once after it has come to us."""
@@ -222,10 +225,21 @@ class ShardWriter(Service):
 
     def _report(self, assembly: Assembly, seconds: float) -> None:
         for manifest in assembly.made:
-            log.info("Snapshot %s written: content %s", manifest.snapshot, manifest.content)
+            events.say(
+                events.SNAPSHOT_WRITTEN,
+                run=manifest.run,
+                snapshot=manifest.snapshot,
+                final=manifest.final,
+                content=manifest.content,
+            )
             self._progress.wrote_part(seconds)
         for failed in assembly.failed:
-            log.error("%s", failed.error)
+            events.say(
+                events.SNAPSHOT_FAILED,
+                run=failed.run,
+                snapshot=failed.snapshot,
+                cause=failed.failed,
+            )
             self._progress.wrote_part(seconds)
 
     @contextmanager

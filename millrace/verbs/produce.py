@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from millrace.monitoring import log_format_option, metrics_options
 from millrace.options import (
     broker_option,
     corpus_options,
@@ -19,7 +20,15 @@ from millrace.options import (
 @corpus_options
 @settings_option
 @broker_option
-def produce(settings_file: Path | None, broker: str | None, **values: Any) -> None:
+@metrics_options
+@log_format_option
+def produce(
+    settings_file: Path | None,
+    broker: str | None,
+    metrics_port: int | None,
+    metrics_host: str,
+    **values: Any,
+) -> None:
     """Write TEXT as token batches to a corpus on the broker.
 
     TEXT is files, folders, '-' for standard input, hf:NAME[:CONFIG][#SPLIT] for a Hugging Face
@@ -27,11 +36,13 @@ def produce(settings_file: Path | None, broker: str | None, **values: Any) -> No
     stopped.
     """
     from millrace.producing import produce_corpus
+    from streams.monitoring.endpoint import Address
     from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, corpus=given(corpus_values(**values)))
     client = connect(chosen.access)
-    record = produce_corpus(client, chosen)
+    address = None if metrics_port is None else Address(metrics_host, metrics_port)
+    record = produce_corpus(client, chosen, address)
     click.echo(
         f"corpus {record.name}: {record.documents:,} documents, {record.rows:,} rows, "
         f"{record.tokens:,} tokens in {record.batches:,} batches"

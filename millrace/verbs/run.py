@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from millrace.monitoring import log_format_option
 from millrace.options import (
     broker_option,
     corpus_options,
@@ -55,6 +56,7 @@ _run_options = stacked(
 @run_option
 @device_option
 @_run_options
+@log_format_option
 def run(
     settings_file: Path | None,
     broker: str | None,

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from millrace.monitoring import log_format_option, metrics_options
 from millrace.options import (
     Seconds,
     broker_option,
@@ -45,21 +47,6 @@ _limit_options = stacked(
         "--dead-letter-run", type=int, help="Refused records in a row, of one partition, to end at."
     ),
 )
-_metrics_options = stacked(
-    option(
-        "--metrics-port",
-        type=int,
-        envvar="MILLRACE_METRICS_PORT",
-        help="Serve metrics for Prometheus at this port; by default none are served.",
-    ),
-    option(
-        "--metrics-host",
-        default="127.0.0.1",
-        show_default=True,
-        envvar="MILLRACE_METRICS_HOST",
-        help="Address to serve metrics at.",
-    ),
-)
 _worker_options = stacked(
     settings_option,
     broker_option,
@@ -82,7 +69,8 @@ _worker_options = stacked(
         help="How long to wait for the run to be created.",
     ),
     _limit_options,
-    _metrics_options,
+    metrics_options,
+    log_format_option,
 )
 
 
@@ -105,12 +93,14 @@ def activations(
     plan = _plan(chosen, wait, until_done)
     if not _has_work(chosen, plan):
         return
+    from consumers.activations.device_status import device_status
     from consumers.runs.creation import load_engine
     from consumers.service.serving import Crew, serve_run
     from consumers.snapshots.verdict import expect_few_refused
 
-    engine = load_engine(plan, chosen.model.device)
     with _measured(metrics_port, metrics_host) as progress:
+        engine = load_engine(plan, chosen.model.device)
+        progress.device = partial(device_status, engine)
         final = serve_run(
             plan,
             chosen.access,
