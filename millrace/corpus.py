@@ -1,6 +1,7 @@
 """From the ``[corpus]`` section of the settings to what the producers take."""
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from consumers.runs.specs import longest_context, suggested_context
@@ -19,6 +20,7 @@ from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import CorpusError, SettingsError
+from streams.tokenizer.chat import Chat, make_chat
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.tokenizer import Bos
 from streams.transport.client import Client
@@ -48,10 +50,21 @@ def corpus_settings(settings: "Settings", client: Client) -> CorpusSettings:
         separator=section.separator,
         count_separators=section.count_separators,
         long_rows=section.long_rows,
+        special_tokens=section.special_tokens,
+        chat=_chat(settings, tokenizer),
         limit_documents=section.limit_documents,
         limit_tokens=section.limit_tokens,
         limit_per_domain=None if per_domain is None else parse_domain_limit(str(per_domain)),
     )
+
+
+def _chat(settings: "Settings", tokenizer: str) -> Chat | None:
+    section = settings.corpus
+    if section.chat_field is None:
+        return None
+    roles, domains = section.chat_roles, section.role_domains
+    day = date.fromisoformat(section.chat_date)
+    return make_chat(tokenizer, section.chat_template, roles, domains, day)
 
 
 def _context(settings: "Settings", begun: CorpusRecord | None, ids: U32 | None) -> int:
@@ -150,6 +163,7 @@ def _fields(settings: "Settings") -> Fields:
         id=section.id_field,
         domain=section.domain_field,
         tokens=section.tokens_field,
+        messages=section.chat_field,
         tokens_dtype=section.tokens_dtype,
         encoding=section.encoding,
         list_separator=section.list_separator,

@@ -166,6 +166,13 @@ corpus_options = stacked(
     ),
     option("--text-field", metavar="FIELD", show_default="text", help="Field that holds the text."),
     option("--tokens-field", metavar="FIELD", help="Field that holds token ids instead of text."),
+    option("--chat-field", metavar="FIELD", help="Field that holds a conversation's messages."),
+    option(
+        "--special-tokens",
+        type=click.Choice(["text", "parse"]),
+        show_default="text",
+        help="Read a special token that a text spells as text, or as that token.",
+    ),
     option("--id-field", metavar="FIELD", help="Field that holds the document's id."),
     option("--domain-field", metavar="FIELD", help="Field that holds the document's domain."),
     option(

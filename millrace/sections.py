@@ -1,6 +1,7 @@
 """The tables of the settings file, with their defaults and what they allow."""
 
 import codecs
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -41,6 +42,11 @@ def _known_encoding(name: str) -> str:
     return name
 
 
+def _known_date(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
@@ -66,6 +72,12 @@ class CorpusSettings(Section):
     count_separators: bool | None = None
     text_field: str | None = None
     tokens_field: str | None = None
+    chat_field: str | None = None
+    chat_template: str | None = None
+    chat_roles: tuple[str, ...] = ()
+    role_domains: bool = False
+    chat_date: Annotated[str, BeforeValidator(str), AfterValidator(_known_date)] = "2024-07-26"
+    special_tokens: Literal["text", "parse"] = "text"
     id_field: str | None = None
     domain_field: str | None = None
     encoding: Encoding | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _KAFKA = ("ca", "certificate", "key", "password_file", "key_password_file")
-_TABLES = {"model": ("path",), "corpus": ("tokenizer", "text"), "kafka": _KAFKA}
+_TABLES = {"model": ("path",), "corpus": ("tokenizer", "text", "chat_template"), "kafka": _KAFKA}
 _LISTS = {"dictionaries": ("path",), "weights": ("path",), "clusterings": ("path",)}
 # What cannot also be a name: these are paths even when nothing is there.
 _ALWAYS = {

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from typing import Literal
 
 from producers.batches import Layout, batches
 from producers.documents import Documents
@@ -16,8 +17,10 @@ from producers.written_ids import check_written_ids
 from streams.corpus import Choice, CorpusRecord, TokenBatch
 from streams.errors import SettingsError
 from streams.names import check_name
+from streams.tokenizer.chat import Chat
 from streams.tokenizer.tokenizer import Bos, Tokenizer
 
+SpecialTokens = Literal["text", "parse"]
 SEPARATORS = ("eos", "bos", "none")
 
 
@@ -31,8 +34,9 @@ class CorpusSettings:
     and only tell whether they have a BOS. separator: what pack puts between documents: "eos" or
     "bos" if the tokenizer has one, "none", or a token. count_separators: whether these count; None:
     only those that a run may mask by their id. long_rows: what happens to rows of token ids beyond
-    the context. limits: stop after so many documents, or with the row in which the number of
-    tokens that count is reached; or take so much of each domain.
+    the context. special_tokens: whether a special token that a text spells is text or that token.
+    chat: how conversations are read. limits: stop after so many documents, or with the row in which
+    the number of tokens that count is reached; or take so much of each domain.
     """
 
     name: str
@@ -46,6 +50,8 @@ class CorpusSettings:
     separator: str = "eos"
     count_separators: bool | None = None
     long_rows: LongRows = "split"
+    special_tokens: SpecialTokens = "text"
+    chat: Chat | None = None
     limit_documents: int | None = None
     limit_tokens: int | None = None
     limit_per_domain: DomainLimit | None = None
@@ -63,7 +69,9 @@ class CorpusSettings:
         """Return how documents are cut into rows."""
         bos = self._bos(tokenizer)
         separator = self._separator(tokenizer) if self.pack else None
-        counted = separator is None or separator in tokenizer.special
+        # Where it matters whose text counts, what the producer puts there is nobody's.
+        nobody = self.chat is not None and self.chat.tells_roles
+        counted = separator is None or (separator in tokenizer.special and not nobody)
         return Cut(
             self.context,
             tokenizer.pad_id(),
@@ -71,7 +79,7 @@ class CorpusSettings:
             self.pack,
             separator,
             counted if self.count_separators is None else self.count_separators,
-            count_bos=bos is None or bos in tokenizer.special,
+            count_bos=bos is None or (bos in tokenizer.special and not nobody),
         )
 
     def form(self, tokenizer: Tokenizer) -> Form:
@@ -81,6 +89,8 @@ class CorpusSettings:
             self._bos(tokenizer),
             self.bos == "always",
             self.long_rows,
+            self.special_tokens == "parse",
+            self.chat,
         )
 
     def record(self, tokenizer: Tokenizer) -> CorpusRecord:
@@ -113,7 +123,19 @@ class CorpusSettings:
         if self.first_id is not None and self.bos in ("auto", "prefer"):
             bos = tokenizer.names.get("bos")
             return bos if self.first_id == bos else None
+        if self.chat is not None and self.bos in ("auto", "prefer"):
+            return self._bos_of_chat(tokenizer, self.chat)
         return tokenizer.bos_id(self.bos)
+
+    def _bos_of_chat(self, tokenizer: Tokenizer, chat: Chat) -> int | None:
+        """Return the BOS if the template writes it."""
+        try:
+            text, _ = chat.render(({"role": "user", "content": "hello"},))
+        except ValueError:
+            return tokenizer.bos_id(self.bos)
+        bos = tokenizer.names.get("bos")
+        first = tokenizer.encode([text], special=True)[0][:1].tolist()
+        return bos if first == [bos] else None
 
     def _choices(self) -> tuple[Choice, ...]:
         """Return the settings that differ from their defaults and are not in the record itself."""
@@ -121,6 +143,8 @@ class CorpusSettings:
             "separator": self.separator if self.pack and self.separator != "eos" else None,
             "count_separators": self.count_separators if self.pack else None,
             "long_rows": self.long_rows if self.long_rows != "split" else None,
+            "special_tokens": None if self.special_tokens == "text" else self.special_tokens,
+            **({} if self.chat is None else self.chat.choices()),
             "limit_documents": self.limit_documents,
             "limit_tokens": self.limit_tokens,
             "limit_per_domain": self.limit_per_domain and self.limit_per_domain.text(),
@@ -131,7 +155,7 @@ class CorpusSettings:
         """Return a hash of all that decides what the same text becomes."""
         layout = (self.partitions, self.batch_rows)
         choices = [asdict(choice) for choice in self._choices()]
-        form = asdict(self.form(tokenizer))
+        form = asdict(replace(self.form(tokenizer), chat=None))
         deciding = json.dumps([tokenizer.id, asdict(cut), form, layout, choices], sort_keys=True)
         return hashlib.blake2b(deciding.encode(), digest_size=16).hexdigest()
 

@@ -1,13 +1,14 @@
 """Documents as token ids: texts through the tokenizer, ids as they are."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from producers.documents import Document, Refusals
-from streams.arrays import Bool
+from producers.documents import Document, Refusals, UnusableError
+from streams.arrays import I64, Bool
+from streams.tokenizer.chat import Chat, Span
 from streams.tokenizer.tokenizer import Tokenizer
 
 CHUNK_DOCUMENTS = 256
@@ -40,13 +41,16 @@ class Form:
 
     context: tokens per row. bos: the id before every row of text. add_bos: put it before rows of
     token ids, too, that have none. long_rows: what happens to a row of ids with more tokens than
-    a row has: it is split into several, cut off, or refused.
+    a row has: it is split into several, cut off, or refused. special: special tokens that a text
+    spells are meant. chat: how conversations are read.
     """
 
     context: int
     bos: int | None = None
     add_bos: bool = False
     long_rows: LongRows = "split"
+    special: bool = False
+    chat: Chat | None = None
 
 
 def tokenised(
@@ -70,35 +74,81 @@ def tokenised(
 def _of_chunk(
     tokenizer: Tokenizer, chunk: list[Document], form: Form, refusals: Refusals
 ) -> Iterator[Tokenised]:
-    encoded = iter(tokenizer.encode([d.text for d in chunk if d.tokens is None]))
+    texts = [d.text for d in chunk if d.tokens is None and d.messages is None]
+    encoded = iter(tokenizer.encode(texts, form.special))
     for document in chunk:
-        if document.tokens is None:
-            yield Tokenised(document, next(encoded))
-            continue
-        found = _of_ids(tokenizer, document, document.tokens, form, refusals)
-        if found is not None:
-            yield found
+        try:
+            if document.messages is not None:
+                yield from _of_messages(tokenizer, document, document.messages, form)
+            elif document.tokens is not None:
+                yield _of_ids(tokenizer, document, document.tokens, form)
+            else:
+                ids = next(encoded)
+                # A text that spells its BOS has it already.
+                yield Tokenised(document, ids[1:] if form.special and _opens(ids, form) else ids)
+        except UnusableError as error:
+            refusals.add(f"document {document.id}", str(error))
 
 
-def _of_ids(
-    tokenizer: Tokenizer, document: Document, ids: Any, form: Form, refusals: Refusals
-) -> Tokenised | None:
-    """Return a row of ids as it is but for the BOS, which is put before every row anew."""
+def _opens(ids: Any, form: Form) -> bool:
+    return form.bos is not None and len(ids) > 0 and int(ids[0]) == form.bos
+
+
+def _of_messages(
+    tokenizer: Tokenizer, document: Document, messages: Sequence[Mapping[str, Any]], form: Form
+) -> Iterator[Tokenised]:
+    """Yield a conversation: once, or for each role with that role's tokens counted."""
+    if form.chat is None:
+        raise UnusableError("it is a conversation: name its field as chat_field")
+    try:
+        text, spans = form.chat.render(messages)
+        if not form.chat.tells_roles:
+            ids = tokenizer.encode([text], special=True)[0]
+            yield _without_bos(Tokenised(document, ids), form)
+            return
+        ids, places = tokenizer.encoder.encode_with_places(text)
+    except ValueError as error:
+        raise UnusableError(str(error)) from error
+    wanted = form.chat.roles or tuple(dict.fromkeys(span.role for span in spans))
+    counted = {role: _written_by(role, spans, places) for role in wanted}
+    if not form.chat.role_domains:
+        together = np.any(list(counted.values()), axis=0)
+        yield _without_bos(Tokenised(document, ids, together), form)
+        return
+    for role, tokens in counted.items():
+        if tokens.any():
+            one = replace(document, domain=role)
+            yield _without_bos(Tokenised(one, ids, tokens), form)
+
+
+def _written_by(role: str, spans: Sequence[Span], places: I64) -> Bool:
+    """Return which tokens stand for characters that a role wrote, [token]."""
+    found = np.zeros(len(places), bool)
+    for span in spans:
+        if span.role == role:
+            found |= (places[:, 0] < span.stop) & (places[:, 1] > span.start)
+    return found
+
+
+def _without_bos(found: Tokenised, form: Form) -> Tokenised:
+    """Return a document without the BOS that it begins with, which goes before every row anew."""
+    if not _opens(found.ids, form):
+        return replace(found, bos=form.bos is not None and form.add_bos)
+    counted = None if found.counted is None else found.counted[1:]
+    return replace(found, ids=found.ids[1:], counted=counted, bos=True)
+
+
+def _of_ids(tokenizer: Tokenizer, document: Document, ids: Any, form: Form) -> Tokenised:
+    """Return a row of ids as it is."""
     if len(ids) and int(ids.max()) >= tokenizer.size:
-        cause = (
+        raise UnusableError(
             f"it holds token id {int(ids.max())}, and the tokenizer {tokenizer.location} has "
             f"{tokenizer.size}: name the tokenizer that made the ids"
         )
-        refusals.add(f"document {document.id}", cause)
-        return None
-    has_bos = form.bos is not None and len(ids) > 0 and int(ids[0]) == form.bos
-    text = ids[1:] if has_bos else ids
-    bos = has_bos or (form.bos is not None and form.add_bos)
-    width = form.context - bos
-    if len(text) > width and not document.joined and form.long_rows != "split":
-        if form.long_rows == "refuse":
-            cause = f"its row has {len(ids)} tokens, and the context is {form.context}"
-            refusals.add(f"document {document.id}", cause)
-            return None
-        text = text[:width]
-    return Tokenised(document, text, bos=bos)
+    found = _without_bos(Tokenised(document, ids), form)
+    width = form.context - found.bos
+    if len(found.ids) <= width or document.joined or form.long_rows == "split":
+        return found
+    if form.long_rows == "refuse":
+        raise UnusableError(f"its row has {len(ids)} tokens, and the context is {form.context}")
+    return replace(found, ids=found.ids[:width])

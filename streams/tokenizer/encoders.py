@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from tokenizers import Tokenizer as Backend
 
-from streams.arrays import U32
+from streams.arrays import I64, U32
 from streams.tokenizer.description import Description, rebuild
 
 
@@ -18,6 +18,13 @@ class Encoder(Protocol):
         """Return the ids of each text, nothing put around it.
 
         special: a spelt special token is that token; else it is text like any other.
+        """
+
+    def encode_with_places(self, text: str) -> tuple[U32, I64]:
+        """Return the ids of a text whose special tokens are meant, and where each stands.
+
+        Places are the characters that a token stands for, first and last + 1, [token, 2]. Raises
+        ValueError if the tokenizer does not tell them.
         """
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
@@ -52,6 +59,13 @@ class FastEncoder:
         backend.encode_special_tokens = not special
         encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, np.uint32) for encoding in encodings]
+
+    def encode_with_places(self, text: str) -> tuple[U32, I64]:
+        """Return the ids of a text and where each stands."""
+        self._backend.encode_special_tokens = False
+        found = self._backend.encode(text, add_special_tokens=False)
+        places = np.array(found.offsets, np.int64).reshape(-1, 2)
+        return np.array(found.ids, np.uint32), places
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Return the text of each row of ids."""
@@ -95,6 +109,10 @@ class PythonEncoder:
             tokens = loaded.tokenize(text, split_special_tokens=as_text) if text else []
             found.append(np.array(loaded.convert_tokens_to_ids(tokens), np.uint32))
         return found
+
+    def encode_with_places(self, text: str) -> tuple[U32, I64]:
+        """Refuse: these tokenizers keep no places."""
+        raise ValueError("a tokenizer written in Python does not tell where its tokens stand")
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Return the text of each row of ids."""

@@ -68,21 +68,26 @@ def _load_plain(folder: Path, location: str) -> Tokenizer | None:
 
 
 def _load_auto(name: str, location: str) -> Tokenizer:
-    with _quiet():
-        try:
-            from transformers import AutoTokenizer
-
-            loaded: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        except Exception as error:  # whatever the library raises, the tokenizer cannot be had
-            raise ModelError(
-                f"tokenizer: cannot load {location} ({_reason(error)}); give a hub model or a "
-                "local folder with a tokenizer"
-            ) from error
+    loaded = load_auto(name, location)
     if not loaded.is_fast:
         return python_tokenizer(location, loaded)
     backend: Backend = loaded.backend_tokenizer
     tokens = {name: getattr(loaded, f"{name}_token", None) for name in _NAMED}
     return make_tokenizer(location, backend, _named_ids(backend, tokens))
+
+
+def load_auto(name: str, location: str) -> Any:
+    """Return what ``AutoTokenizer`` loads; ModelError, in one line, if it cannot."""
+    with _quiet():
+        try:
+            from transformers import AutoTokenizer
+
+            return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        except Exception as error:  # whatever the library raises, the tokenizer cannot be had
+            raise ModelError(
+                f"tokenizer: cannot load {location} ({_reason(error)}); give a hub model or a "
+                "local folder with a tokenizer"
+            ) from error
 
 
 def _named_ids(backend: Backend, tokens: dict[str, Any]) -> dict[str, int]:
