@@ -12,11 +12,15 @@ from streams.transport.worker import ExactApp
 
 
 def follow_group(app: ExactApp, run: str, side: Side, topic: str, progress: Progress) -> None:
-    """Note every assignment of an app; it is ready once its state is there and records can come."""
+    """Note every assignment of an app; it is ready once its state is there and records can come.
+
+    topic: its input, as we name it.
+    """
 
     async def assigned(_: Any, /, *assignments: Any, **__: Any) -> None:
         given: set[TP] = set().union(*assignments)
-        partitions = sorted(tp.partition for tp in given if tp.topic == topic)
+        full = app.access.full(topic)
+        partitions = sorted(tp.partition for tp in given if tp.topic == full)
         progress.rebalanced(id(app), side, len(partitions))
         events.say(events.REBALANCED, side=side, run=run, topic=topic, partitions=partitions)
 
@@ -39,7 +43,10 @@ def standing(
     chains: Mapping[int, tuple[int, ...]],
     state_bytes: Mapping[int, int],
 ) -> Standing:
-    """Return where a worker stands. found: how far its group has come in every partition."""
+    """Return where a worker stands. topic: as the broker names it.
+
+    found: how far its group has come in every partition.
+    """
     assigned = {tp.partition: tp for tp in app.consumer.assignment() if tp.topic == topic}
     ours = {partition: found[partition] for partition in sorted(set(assigned) & set(found))}
     unread = {}
