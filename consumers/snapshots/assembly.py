@@ -173,7 +173,7 @@ class Assembler:
                     FINAL,
                     f"the files of shard {shard} were written {times[shard]} times and were "
                     f"missing or damaged each time, the last time: {why}; mend the store "
-                    f"{self._plan.run.store}",
+                    f"{self._plan.run.store} and run millrace repair",
                 )
         withdrawn = []
         for shard, why in damaged.items():

@@ -1,11 +1,14 @@
 """Declaring a snapshot failed: it will never be there, and nobody waits for it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from consumers.snapshots.snapshots import is_settled, publish, published
+from streams import topics
 from streams.errors import SnapshotError
-from streams.failed_manifest import FailedManifest, failed_manifest
+from streams.failed_manifest import FailedManifest, failed_manifest, find_failed
 from streams.plan import Plan
 from streams.snapshot import FINAL, to_json
 from streams.store import open_store, write_manifest
@@ -31,3 +34,28 @@ def give_up(plan: Plan, client: Client, snapshot: str, why: str) -> FailedManife
 def fail_run(client: Client, plan: Plan, why: str) -> None:
     """Do so for the final snapshot, which is to declare that the run has failed."""
     give_up(plan, client, FINAL, why)
+
+
+@contextmanager
+def failure_taken_back(client: Client, plan: Plan) -> Iterator[FailedManifest | None]:
+    """Take back that a run has failed, and how often its parts were lost; yield what was said.
+
+    Whoever puts its final snapshot together then tries again, and finds out if nothing has changed.
+    If the block raises, the run has failed as before.
+    """
+    entries = published(client, plan.run.name).get(FINAL, {})
+    failed = find_failed(entries.get("", b""))
+    if failed is None:
+        yield None
+        return
+    with client.sender() as sender:
+        for name in entries:
+            if not name.isdecimal():
+                key = f"{plan.run.name}/{FINAL}" + (f"/{name}" if name else "")
+                sender.send(topics.SNAPSHOTS.name, 0, None, key=key.encode())
+        sender.flush()
+    try:
+        yield failed
+    except Exception:
+        publish(client, f"{plan.run.name}/{FINAL}", to_json(failed))
+        raise

@@ -15,9 +15,10 @@ def repair(settings_file: Path | None, broker: str | None, run_name: str | None)
     """Rewind a run's activation side to the first batch that its aggregate side lacks.
 
     Stop the activation workers first, and start them again afterwards. What the aggregate side has
-    already is not counted twice.
+    already is not counted twice. A run that has failed is tried again, once its workers start.
     """
     from consumers.service import repair as repairing
+    from consumers.snapshots.giving_up import failure_taken_back
     from streams.plan import make_plan
     from streams.run_catalog import get_run
     from streams.transport.connect import connect
@@ -25,5 +26,9 @@ def repair(settings_file: Path | None, broker: str | None, run_name: str | None)
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
     client = connect(chosen.access)
     plan = make_plan(get_run(client, chosen.run.name))
-    for line in repairing.lines(repairing.repair(client, plan), plan, client):
+    with failure_taken_back(client, plan) as failed:
+        done = repairing.repair(client, plan)
+    for line in repairing.lines(done, plan, client):
         click.echo(line)
+    if failed is not None:
+        click.echo(f"run {plan.run.name} had failed: start its workers, and it is tried again")

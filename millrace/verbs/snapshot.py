@@ -23,26 +23,32 @@ def snapshot(
     name: str | None,
     timeout: float,
 ) -> None:
-    """Take a snapshot of a run as it stands; ingestion goes on meanwhile."""
-    from consumers.snapshots.snapshots import published, request_snapshot
+    """Take a snapshot of a run as it stands; ingestion goes on meanwhile.
+
+    Ends with status 1 if the snapshot is given up, or the run has failed.
+    """
+    from consumers.snapshots.snapshots import assembled, published, request_snapshot
+    from streams.plan import make_plan
     from streams.run_catalog import expect_corpus, get_run
-    from streams.snapshot import run_manifest
+    from streams.snapshot import FINAL
     from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
     client = connect(chosen.access)
     record = get_run(client, chosen.run.name)
     expect_corpus(client, record)
+    plan = make_plan(record)
     wanted = name or datetime.now(UTC).strftime("at-%Y%m%d-%H%M%S")
     request_snapshot(client, record, wanted)
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        found = published(client, record.name).get(wanted, {}).get("")
-        if found is not None:
-            manifest = run_manifest(found)
+        snapshots = published(client, record.name)
+        manifest = assembled(plan, wanted, snapshots.get(wanted, {}))
+        if manifest is not None:
             click.echo(f"{manifest.store}/{manifest.run}/{wanted}/manifest.json")
             click.echo(f"content {manifest.content}")
             return
+        assembled(plan, FINAL, snapshots.get(FINAL, {}))
         time.sleep(0.5)
     raise SnapshotError(
         f"snapshot {wanted} of run {record.name} is not there after {timeout:g} s: "

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from consumers.health.run_status import progress_lines
-from consumers.snapshots.snapshots import publish
+from consumers.snapshots.snapshots import publish, published
+from consumers.snapshots.withdrawals import MOST, withdraw
 from millrace.cli import run_program
+from streams.errors import RunError
 from streams.failed_manifest import failed_manifest
 from streams.plan import Plan
 from streams.snapshot import FINAL, to_json
@@ -56,6 +58,43 @@ def test_a_snapshot_that_was_given_up_ends_whoever_waits_for_it(
     )
     assert millrace("snapshot", "--run", RUN, "--name", "noon") == 1
     assert f"snapshot noon of run {RUN} failed: {WHY}" in capsys.readouterr().err
+
+
+def test_whoever_asks_a_failed_run_for_a_snapshot_is_told_at_once(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_up(service.plan, FINAL)
+    assert millrace("snapshot", "--run", RUN, "--name", "noon") == 1
+    assert f"snapshot final of run {RUN} failed: {WHY}" in capsys.readouterr().err
+
+
+def test_a_run_that_has_failed_is_tried_again_after_a_repair(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As once its store has been mended, which lost its parts again and again."""
+    withdraw(service.client, service.plan, 1, MOST, "gone")
+    give_up(service.plan, FINAL)
+    assert millrace("repair", "--run", RUN) == 0
+    assert "it is tried again" in capsys.readouterr().out
+    assert published(service.client, RUN).get(FINAL, {}) == {}
+    service.serve(1, 1)
+    assert service.is_done()
+    assert millrace("repair", "--run", RUN) == 0
+    assert "it is tried again" not in capsys.readouterr().out
+    assert service.is_done()
+
+
+def test_a_run_that_cannot_be_repaired_has_failed_as_before(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RunError("its input was deleted")
+
+    give_up(service.plan, FINAL)
+    monkeypatch.setattr("consumers.service.repair.repair", refuse)
+    assert millrace("repair", "--run", RUN) == 2
+    assert "its input was deleted" in capsys.readouterr().err
+    assert millrace("runs", "show", RUN) == 1
 
 
 def test_a_failed_run_is_shown_as_such_and_ends_with_status_1(
