@@ -14,7 +14,7 @@ from streams.names import Name
 
 Sign = Literal["value", "absolute", "positive", "negative"]
 Kind = Literal["dictionary", "neurons", "weights"]
-Forward = Literal["transformers-onednn", "transformers", "transformer-lens"]
+Forward = Literal["transformers-onednn", "transformers", "transformers-eager", "transformer-lens"]
 CRITERIA = ("maximum", "last")
 
 
@@ -24,7 +24,8 @@ class Model:
 
     location: a transformer-lens name or a local folder. content: a hash of its weights.
     dtype: of the forward pass. micro_batch: rows per forward. threads: of the CPU. forward: whose
-    code computes it, see ``consumers.inference.forwards``.
+    code computes it, see ``consumers.inference.agreement``; reason: why that one, if it is none of
+    the usual.
     """
 
     location: bounds.Text
@@ -34,6 +35,7 @@ class Model:
     micro_batch: bounds.MicroBatch = 8
     threads: bounds.Threads = 1
     forward: Forward = codec.later("transformer-lens")
+    reason: str = codec.later("")
 
 
 @dataclass(frozen=True, slots=True)

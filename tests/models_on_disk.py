@@ -114,6 +114,13 @@ def _gemma2(**changes: Any) -> Any:
     return Gemma2ForCausalLM(Gemma2Config(**(_rotary() | heads | cap | changes)))
 
 
+def _cohere(**changes: Any) -> Any:
+    from transformers import CohereConfig, CohereForCausalLM
+
+    ends = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    return CohereForCausalLM(CohereConfig(**(_rotary() | ends | changes)))
+
+
 def _gptj(**changes: Any) -> Any:
     from transformers import GPTJConfig, GPTJForCausalLM
 
@@ -153,6 +160,7 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "opt": _opt,
     "gemma2": _gemma2,
     "gptj": _gptj,
+    "cohere": _cohere,
     "bert": _bert,
     "t5": _t5,
 }

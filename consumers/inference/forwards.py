@@ -26,11 +26,13 @@ class Twin:
     """A Hugging Face model that shares its weights with a bridge.
 
     taps: by hook name. packed: its linear layers use copies of the weights, laid out for oneDNN.
+    eager: it computes as it was published, with nothing fused.
     """
 
     net: nn.Module
     taps: Mapping[str, Tap]
     packed: bool = False
+    eager: bool = False
 
     def run(self, ids: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
         """Return the value of each hook for ids [row, position], from one forward pass.
@@ -48,13 +50,13 @@ class Twin:
             for handle in handles:
                 handle.remove()
         with torch.inference_mode():
-            return {name: self.taps[name].view(_by_rows(seen[name], ids)) for name in seen}
+            return {name: self.taps[name].view(by_rows(seen[name], ids)) for name in seen}
 
     def _listen(self, name: str, seen: dict[str, Tensor], wanted: int) -> Any:
         tap = self.taps[name]
 
         def keep(value: Any) -> None:
-            seen.setdefault(name, _first_tensor(value))
+            seen.setdefault(name, first_tensor(value))
             if len(seen) == wanted:
                 raise AllSeenError
 
@@ -69,13 +71,13 @@ class Twin:
         return tap.module.register_forward_hook(after)
 
 
-def _by_rows(value: Tensor, ids: Tensor) -> Tensor:
+def by_rows(value: Tensor, ids: Tensor) -> Tensor:
     """Return [row, position, width] where a layer works on [row * position, width], as OPT's do."""
     flat = value.ndim == 2 and len(value) == ids.numel()
     return value.view(*ids.shape, -1) if flat else value
 
 
-def _first_tensor(found: Any) -> Tensor:
+def first_tensor(found: Any) -> Tensor:
     """Return the hidden states among what a module takes or gives: its first tensor."""
     if isinstance(found, Tensor):
         return found

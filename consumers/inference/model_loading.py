@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
-from consumers.inference.models import LanguageModel, one_line
+from consumers.inference.models import Fidelity, LanguageModel, one_line
+from consumers.inference.published import Published, observe
 from consumers.inference.text_part import load_text_part
+from consumers.inference.twins import NoTwinError, make_eager_twin
 from streams.errors import InstallError, ModelError
 from streams.no_installs import no_installs
 
@@ -39,12 +41,14 @@ def load_model(
         raise ModelError(f"there is no model folder {location}")
     with warnings.catch_warnings(), no_installs(f"loading model {location}"):
         warnings.simplefilter("ignore")
-        net, options = _boot(location, place, DTYPES[dtype], folder.is_dir(), processing)
+        net, options, fidelity = _boot(location, place, DTYPES[dtype], folder.is_dir(), processing)
     net.eval()
     vocabulary, context = int(net.cfg.d_vocab), int(net.cfg.n_ctx)
     names = tuple(sorted(net.hook_dict))
     processed = bool(processing)
-    return LanguageModel(location, net, place, vocabulary, context, names, options, processed)
+    return LanguageModel(
+        location, net, place, vocabulary, context, names, options, processed, fidelity=fidelity
+    )
 
 
 def processing_of(wishes: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
@@ -117,8 +121,11 @@ def _text(file: Path, key: str) -> str:
 
 def _boot(
     location: str, device: torch.device, dtype: torch.dtype, local: bool, processing: Sequence[str]
-) -> tuple[Any, dict[str, Any]]:
-    """Return the model and the options of its forward: bridge first, HookedTransformer second."""
+) -> tuple[Any, dict[str, Any], Fidelity | None]:
+    """Return the model, the options of its forward, and how true it is to the published code.
+
+    A bridge first, HookedTransformer second.
+    """
     from transformer_lens.model_bridge import TransformerBridge
     from transformers.utils import logging as hub_logging
 
@@ -126,13 +133,10 @@ def _boot(
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     steps = {step: step in processing for step in _PROCESSING}
     try:
-        text = load_text_part(location, dtype)
+        own = _load_own(location, device, dtype)
+        known = None if own is None else observe(own, *_sizes(own))
         net: Any = TransformerBridge.boot_transformers(
-            location,
-            device=device,
-            dtype=dtype,
-            tokenizer=_blank_tokenizer(),
-            hf_model=None if text is None else text.to(device),
+            location, device=device, dtype=dtype, tokenizer=_blank_tokenizer(), hf_model=own
         )
     except (ModelError, InstallError):
         raise
@@ -142,14 +146,54 @@ def _boot(
             if not local:
                 what = f"{location} is neither a model folder nor a name that can be loaded"
             raise ModelError(f"{what}: {one_line(error)}") from error
-        return _boot_hooked(location, device, dtype, steps), {}
+        return _boot_hooked(location, device, dtype, steps), {}, None
     config = net.original_model.config
     two_sided = config.is_encoder_decoder or "MaskedLM" in str(net.cfg.architecture)
     if two_sided or not net.adapter.supports_causal_loss:
         raise ModelError(f"{location} is no causal language model, so it cannot be used")
+    fidelity = None if known is None else _fidelity(known, net)
     if processing:
         net.process_weights(**steps)
-    return net, {"use_cache": False}
+    return net, {"use_cache": False}, fidelity
+
+
+def _load_own(location: str, device: torch.device, dtype: torch.dtype) -> Any | None:
+    """Return transformers' own causal model with eager attention; None if it has none for this."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+    own = load_text_part(location, config, dtype)
+    if own is None:
+        if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or config.is_encoder_decoder:
+            return None
+        own = AutoModelForCausalLM.from_pretrained(
+            location,
+            config=config,
+            dtype=dtype,
+            attn_implementation="eager",
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    own.config.output_attentions = True  # for the hooks of attention patterns
+    return own.to(device).eval().requires_grad_(False)
+
+
+def _sizes(own: Any) -> tuple[int, int]:
+    """Return how many ids a model knows and how many positions it takes, as far as it says so."""
+    config = own.config
+    limits = (getattr(config, key, None) for key in ("max_position_embeddings", "n_positions"))
+    return int(config.vocab_size), min((n for n in limits if isinstance(n, int)), default=2**16)
+
+
+def _fidelity(known: Published, net: Any) -> Fidelity:
+    """Return how far transformer-lens, and transformers with its weights, are off."""
+    never = (float("inf"),) * len(known.blocks)
+    try:
+        twin = known.gaps(make_eager_twin(net, ()).net)
+    except NoTwinError:
+        twin = never
+    return Fidelity(known.gaps(net.original_model), twin)
 
 
 def _blank_tokenizer() -> Any:

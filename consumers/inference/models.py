@@ -26,12 +26,25 @@ _GATES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How far a model is off its published code after each block, relative to the values.
+
+    bridge: as transformer-lens computes it. twin: as transformers does with the bridge's weights.
+    """
+
+    bridge: tuple[float, ...]
+    twin: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LanguageModel:
     """A causal model on its device. hooks: every name that can be asked for.
 
-    net: transformer-lens' model. twin: a faster one that computes instead, for the hooks that it
-    was made for. processed: the weights are not those that were published.
+    net: transformer-lens' model. twin: transformers' model that computes instead, for the hooks
+    that it was made for. processed: the weights are not those that were published. fidelity: how
+    far net is off the published code, None if that could not be run. reason: why this forward, if
+    it is none of the usual; warnings: what has to be said of the values.
 
     Weights are used as they were published unless a dictionary asks for processing, so a dictionary
     trained on a model with folded or centred weights must say so in its metadata.
@@ -46,12 +59,17 @@ class LanguageModel:
     options: Mapping[str, Any]
     processed: bool = False
     twin: Twin | None = None
+    fidelity: Fidelity | None = None
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def forward(self) -> Forward:
         """Whose code computes the forward pass."""
         if self.twin is None:
             return "transformer-lens"
+        if self.twin.eager:
+            return "transformers-eager"
         return "transformers-onednn" if self.twin.packed else "transformers"
 
     @property

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from consumers.inference.agreement import TOLERANCE, difference
+from consumers.inference.agreement import TOLERANCE
 from consumers.inference.models import one_line
+from consumers.inference.published import difference
 from streams.errors import ModelError
 
 # Language parts that transformers has no causal class for, and the text model that they are as long
@@ -25,15 +26,14 @@ _SAME_AS = {
 }
 
 
-def load_text_part(location: str, dtype: torch.dtype) -> Any | None:
+def load_text_part(location: str, config: Any, dtype: torch.dtype) -> Any | None:
     """Return the causal text model of a multimodal folder or name, on the CPU; else None.
+
+    config: transformers', of the whole.
 
     None for models that are text models as they are. Raises ModelError if the language part is none
     that transformers has a causal class for, or computes otherwise than inside of the whole.
     """
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(location, trust_remote_code=False)
     text = config.get_text_config(decoder=True)
     if text is config or config.is_encoder_decoder:
         return None
@@ -53,10 +53,8 @@ def load_text_part(location: str, dtype: torch.dtype) -> Any | None:
 
 
 def _ready(part: Any, text: Any) -> Any:
-    """Return a text model as a bridge wants it: named, and giving out its attention."""
+    """Return a text model as a bridge wants it: with the name of its class."""
     part.config.architectures = text.architectures
-    part.config.output_attentions = True
-    part.requires_grad_(False)
     return part
 
 

@@ -32,10 +32,14 @@ def make_twin(bridge: Any, hooks: Sequence[str]) -> Twin:
     Raises NoTwinError if the model is no bridge, cannot be built again, or lacks a place for one of
     the hooks. Whether it computes the same has to be tried: see ``consumers.inference.agreement``.
     """
+    return _twin(bridge, hooks, fused=True)
+
+
+def _twin(bridge: Any, hooks: Sequence[str], fused: bool) -> Twin:
     original = getattr(bridge, "original_model", None)
     if original is None:
         raise NoTwinError("transformer-lens loaded it without transformers")
-    net = _unloaded(original)
+    net = _unloaded(original, fused)
     pairs = dict(_shared(net, original))
     if any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers())):
         raise NoTwinError("some of its weights have no counterpart")
@@ -45,6 +49,14 @@ def make_twin(bridge: Any, hooks: Sequence[str]) -> Twin:
     if lost:
         raise NoTwinError(f"no module of transformers' model takes or gives {', '.join(lost)}")
     return Twin(net.eval(), {name: places[id(points[name])] for name in hooks})
+
+
+def make_eager_twin(bridge: Any, hooks: Sequence[str]) -> Twin:
+    """Return a twin that computes as it was published: step by step, with nothing fused.
+
+    Raises NoTwinError as ``make_twin``.
+    """
+    return replace(_twin(bridge, hooks, fused=False), eager=True)
 
 
 def make_packed_twin(bridge: Any, hooks: Sequence[str]) -> Twin:
@@ -59,22 +71,23 @@ def make_packed_twin(bridge: Any, hooks: Sequence[str]) -> Twin:
     return replace(twin, packed=True)
 
 
-def _unloaded(original: Any) -> nn.Module:
-    """Return a model like the original, on the meta device, with fused operations."""
+def _unloaded(original: Any, fused: bool) -> nn.Module:
+    """Return a model like the original, on the meta device, with fused operations or without."""
     config = copy.deepcopy(original.config)
     for part in {id(part): part for part in (config, config.get_text_config())}.values():
         part.output_attentions = False  # the bridge asks for them, which rules fused attention out
         for name, value in part.to_dict().items():
-            if isinstance(value, str) and value in _FUSED:
+            if fused and isinstance(value, str) and value in _FUSED:
                 setattr(part, name, _FUSED[value])
     # Fused attention knows no cap of its scores, and leaves it out without a word.
     capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
-    config._attn_implementation = "eager" if capped else "sdpa"
+    config._attn_implementation = "sdpa" if fused and not capped else "eager"
     try:
         with torch.device("meta"):
             net: nn.Module = type(original)(config)
     except Exception as error:  # whatever a model's own code raises: there is no twin then
-        raise NoTwinError(f"transformers cannot build it with fused attention: {error}") from error
+        attention = config._attn_implementation
+        raise NoTwinError(f"transformers cannot build it with {attention}: {error}") from error
     return net
 
 

@@ -90,6 +90,7 @@ def prepare_run(
             micro_batch=1 if size == "auto" else size,
             threads=threads,
             forward=model.forward,
+            reason=model.reason,
         ),
         sources=sources,
         clusterings=_clusterings(spec, sources),
@@ -123,7 +124,7 @@ def _warnings(
     trained = {one.name: one.training for one in loaded if one.kind == "dictionary"}
     own = [line for one in loaded for line in one.warnings]
     found = disagreements(trained, corpus, model.location, ids.tolist(), positions.tolist())
-    return (*own, *found)
+    return (*model.warnings, *own, *found)
 
 
 def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:

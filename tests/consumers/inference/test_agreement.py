@@ -9,17 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from consumers.inference import packing
-from consumers.inference.agreement import (
-    TOLERANCE,
-    difference,
-    farthest,
-    forward_on,
-    with_forward,
-)
+from consumers.inference import agreement, packing
+from consumers.inference.agreement import TOLERANCE, farthest, forward_on, with_forward
 from consumers.inference.forwards import Twin
 from consumers.inference.model_loading import load_model
 from consumers.inference.models import LanguageModel
+from consumers.inference.published import difference
 from consumers.inference.twins import NoTwinError, make_packed_twin, make_twin
 from consumers.runs.creation import create_run, load_engine
 from consumers.runs.specs import NeuronsSpec, RunSpec
@@ -185,7 +180,9 @@ def test_a_hook_without_a_module_is_left_to_transformer_lens(
     hook: str, loaded: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = loaded("gpt2")
-    assert with_forward(model, [POST, hook], "auto", CONTEXT) is model
+    chosen = with_forward(model, [POST, hook], "auto", CONTEXT)
+    assert (chosen.forward, chosen.warnings) == ("transformer-lens", ())
+    assert f"takes or gives {hook}" in chosen.reason
     assert f"which is slower: no module of transformers' model takes or gives {hook}" in caplog.text
     with pytest.raises(ModelError, match=f"cannot be computed by transformers here.*{hook}"):
         with_forward(model, [POST, hook], "transformers", CONTEXT)
@@ -234,8 +231,8 @@ def test_agreement_is_said_with_its_size(loaded: Any, caplog: pytest.LogCaptureF
 
 def test_transformer_lens_can_be_asked_for(loaded: Any) -> None:
     model = loaded("gpt2")
-    assert with_forward(model, [POST], "transformer-lens", CONTEXT) is model
-    assert model.forward == "transformer-lens"
+    chosen = with_forward(model, [POST], "transformer-lens", CONTEXT)
+    assert (chosen.forward, chosen.reason) == ("transformer-lens", "")
 
 
 def wrong_place(twin: Twin) -> Twin:
@@ -293,7 +290,7 @@ def test_a_twin_that_computes_otherwise_is_found_out(
     model = load_model(str(save_model(tmp_path, "gpt2", initializer_range=0.3)), "cpu")
     assert farthest(model, twin_of(model, POST), [POST], CONTEXT)
     twin = broken(make(model.net, [POST]))
-    with pytest.raises(NoTwinError, match=f"at {POST} transformers differs|cannot run it"):
+    with pytest.raises(NoTwinError, match=f"at {POST} it differs|it cannot run"):
         farthest(model, replace(model, twin=twin), [POST], CONTEXT)
 
 
@@ -315,6 +312,10 @@ def test_the_difference_is_relative_to_the_length_of_a_vector_or_the_median() ->
     assert difference(counts, counts + 1) == float("inf")
 
 
+def differing(*_: Any) -> str:
+    raise NoTwinError("it differs")
+
+
 def test_the_choice_is_part_of_the_run_and_workers_keep_to_it(
     spec: RunSpec, corpus: CorpusRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,8 +324,8 @@ def test_the_choice_is_part_of_the_run_and_workers_keep_to_it(
     assert load_engine(make_plan(run), "cpu").model.forward == "transformers-onednn"
     slow = create_run(replace(spec, model=replace(spec.model, forward="transformer-lens")), corpus)
     assert load_engine(make_plan(slow), "cpu").model.forward == "transformer-lens"
-    monkeypatch.setitem(TOLERANCE, torch.float32, -1.0)
-    assert create_run(spec, corpus).model.forward == "transformer-lens"
+    monkeypatch.setattr(agreement, "farthest", differing)
+    assert create_run(spec, corpus).model.forward == "transformers-eager"
     with pytest.raises(ModelError, match="cannot be computed by transformers-onednn here"):
         load_engine(make_plan(run), "cpu")
 
