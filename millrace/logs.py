@@ -18,6 +18,8 @@ _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Says why a worker ends, which is then the program's own last line.
 _LAST_WORDS = "streams.transport.worker"
+# They log their requests whole, and one of those holds the password.
+_CLIENTS = ("kafka", "aiokafka")
 
 
 class _Errors(logging.StreamHandler[TextIO]):
@@ -47,6 +49,8 @@ class _Errors(logging.StreamHandler[TextIO]):
         super().emit(record)
 
     def _shows(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith(_CLIENTS) and "Sasl" in record.getMessage():
+            return False
         if self.verbose >= 2:
             return True
         event = getattr(record, "event", None)

@@ -14,9 +14,11 @@ from faust.transport.drivers import TRANSPORTS
 from faust.types import EventT, TopicT
 from mode.supervisors import CrashingSupervisor
 
+from streams.errors import AccessError
 from streams.transport.access import BrokerAccess, access_to
 from streams.transport.durable import DurableTable, ExactTables
 from streams.transport.exact import StartPositions
+from streams.transport.missing_right import missing_right
 from streams.transport.security import Security
 from streams.transport.worker import ExactApp, leave
 
@@ -139,7 +141,15 @@ async def serve(
             await asyncio.gather(*starts, return_exceptions=True)
     for app in apps:
         if app.crashed or app.reason is not None:
-            raise app.failure or app.crash_reason or app.ending or RuntimeError("it crashed")
+            raise _explained(app)
+
+
+def _explained(app: ExactApp) -> BaseException:
+    """Return why an app crashed or ended; a right that its consumer lacks as one line."""
+    why = app.failure or app.crash_reason or app.ending or RuntimeError("it crashed")
+    if missing := missing_right(why):
+        return AccessError(f"Kafka at {app.access.place}, group {app.conf.id}: {missing}")
+    return why
 
 
 def _ended(apps: Sequence[ExactApp]) -> bool:

@@ -45,6 +45,16 @@ def expect_corpus(client: Client, run: RunRecord) -> None:
         )
 
 
+def expect_partials(client: Client, run: RunRecord) -> None:
+    """Raise RunError if the topic between the sides of a run is not there, or not for us."""
+    topic = topics.partials(run.name, run.shards, 0).name
+    if topic not in client.topics():
+        raise RunError(
+            f"topic {topic} is not on the broker, or a right to the topic is missing "
+            f"(docs/kafka-rights.md): is run {run.name} being deleted?"
+        )
+
+
 def put_run(client: Client, record: RunRecord) -> None:
     """Write a run's record and create its topics; the same settings again change nothing.
 

@@ -32,6 +32,7 @@ from streams.failed_manifest import FailedManifest
 from streams.snapshot import RunManifest
 from streams.snapshot_tables import TABLES
 from streams.table_entry import ColumnEntry, TableEntry
+from streams.transport.rights import RIGHTS, acl_commands
 from streams.transport.security import Sasl
 from tests import factories
 
@@ -184,6 +185,28 @@ def test_variables_are_settings_or_known_elsewhere(variable: str) -> None:
     elsewhere = [ROOT / "docker-compose.yml", *(ROOT / "millrace").rglob("*.py")]
     elsewhere += [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
     assert any(variable in path.read_text() for path in elsewhere)
+
+
+# Rights
+
+
+@pytest.mark.parametrize("verb", RIGHTS)
+def test_the_rights_of_the_page_are_those_of_the_table(verb: str) -> None:
+    text = (ROOT / "docs" / "kafka-rights.md").read_text()
+    part = text.split(f"\n### {verb}\n")[1].split("\n### ")[0]
+    (block,) = re.findall(r"^```\n(.*?)^```", part, flags=re.M | re.S)
+    wanted = acl_commands(RIGHTS[verb], "team-a", "team-a.", "kafka.example.org:9093")
+    assert block.splitlines() == list(wanted)
+
+
+def test_every_verb_that_needs_a_broker_has_its_rights_on_the_page() -> None:
+    without = {"demo", "verify", "broker"}
+    found = set()
+    for verb in set(cli.list_commands(click.Context(cli))) - without:
+        command = cli.get_command(click.Context(cli), verb)
+        under = list(command.commands) if isinstance(command, click.Group) else [""]
+        found |= {f"{verb} {one}".strip() for one in under}
+    assert {verb.split(" --")[0] for verb in RIGHTS} == found
 
 
 # What a reader copies

@@ -20,7 +20,7 @@ from consumers.service.warming import warm_up
 from consumers.snapshots.giving_up import fail_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.app import AppOptions, serve
-from streams.errors import BrokerError, LostInputError, SnapshotFailedError
+from streams.errors import AccessError, BrokerError, LostInputError, SnapshotFailedError
 from streams.plan import Plan
 from streams.snapshot import RunManifest
 from streams.timeouts import timeouts
@@ -170,7 +170,8 @@ class LastResort:
 class Watch:
     """Looks in a thread whether a run's final snapshot is there, or will never be.
 
-    final: its manifest, once it is there. failed: why it will never be, once that is known.
+    final: its manifest, once it is there. failed: why it will never be, or never be
+    seen because the broker does not let us in, once that is known.
 
     At once after something was written in this process, else every so many seconds, when it asks
     for the end of the snapshots topic and reads what is new there. A broker that is away for a
@@ -187,7 +188,7 @@ class Watch:
         seconds: float = 0.5,
     ) -> None:
         self.final: RunManifest | None = None
-        self.failed: SnapshotFailedError | None = None
+        self.failed: SnapshotFailedError | AccessError | None = None
         self._plan = plan
         self._broker = broker
         self._progress = progress
@@ -225,7 +226,7 @@ class Watch:
                 try:
                     client = client or connect(self._broker)
                     self.final = final_manifest(client, self._plan, manifests)
-                except SnapshotFailedError as error:
+                except (SnapshotFailedError, AccessError) as error:
                     self.failed = error
                 except BrokerError as error:
                     log.warning("Whether the final snapshot is there cannot be seen: %s", error)

@@ -217,15 +217,16 @@ def _plan(chosen: "Settings", wait: float, until_done: bool) -> "Plan":
 def _has_work(chosen: "Settings", plan: "Plan") -> bool:
     """Return whether there is anything to serve: not of a finished run whose corpus was deleted.
 
-    Raises RunError if the corpus of an unfinished one was.
+    Raises RunError if the corpus of an unfinished one was, or the run's own topic is missing.
     """
     from consumers.runs.deletion import is_finished
     from streams import topics
-    from streams.run_catalog import expect_corpus
+    from streams.run_catalog import expect_corpus, expect_partials
     from streams.transport.connect import connect
 
     client, run = connect(chosen.access), plan.run
     if topics.tokens(run.corpus, run.partitions).name in client.topics():
+        expect_partials(client, run)
         return True
     if not is_finished(client, run):
         expect_corpus(client, run)

@@ -17,13 +17,13 @@ from streams.transport.kafka_connection import (
     RETRY_SECONDS,
     addresses,
     expect_broker,
-    missing_right,
     patiently,
     plain_errors,
     quiet,
 )
 from streams.transport.kafka_reader import KafkaReader
 from streams.transport.kafka_sender import KafkaSender, kept_producers
+from streams.transport.missing_right import missing_right
 from streams.transport.security import OPEN, Security
 
 REPLICAS = 3
@@ -257,10 +257,9 @@ def _refuse(
         code = answer["error_code"]
         if code not in (NO_ERROR, *fine):
             kind = errors.for_code(code)
-            if issubclass(kind, errors.AuthorizationError):
+            if missing := missing_right(kind):
                 raise AccessError(
-                    f"Kafka at {bootstrap} does not let us {action} {answer['name']!r}: "
-                    f"{missing_right(kind)}"
+                    f"Kafka at {bootstrap} does not let us {action} {answer['name']!r}: {missing}"
                 )
             why = answer.get("error_message") or kind.__name__
             raise BrokerError(f"Kafka at {bootstrap} cannot {action} {answer['name']!r}: {why}")

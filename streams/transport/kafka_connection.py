@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from kafka.errors import (
-    AuthorizationError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -18,6 +17,7 @@ from kafka.errors import (
 
 from streams.errors import AccessError, BrokerError, SettingsError
 from streams.transport.kafka_access import refusal
+from streams.transport.missing_right import missing_right
 from streams.transport.security import OPEN, Security
 
 CONNECT_SECONDS = 4.0
@@ -120,21 +120,13 @@ def plain_errors(bootstrap: str, action: str, security: Security = OPEN) -> Iter
     try:
         yield
     except (KafkaError, OSError) as error:
-        if isinstance(error, AuthorizationError):
-            raise AccessError(
-                f"Kafka at {bootstrap} does not let us {action}: {missing_right(type(error))}"
-            ) from error
+        if why := missing_right(error):
+            raise AccessError(f"Kafka at {bootstrap} does not let us {action}: {why}") from error
         if not _any_answers(bootstrap):
             raise BrokerError(_nobody(bootstrap)) from error
         if isinstance(error, _OF_CONNECTIONS):
             _expect_access(bootstrap, security)
         raise BrokerError(f"Kafka at {bootstrap} cannot {action}: {reason(error)}") from error
-
-
-def missing_right(kind: type[BaseException]) -> str:
-    """Return which right is missing, as far as an AuthorizationError of a library says it."""
-    resource = kind.__name__.removesuffix("Error").removesuffix("AuthorizationFailed").lower()
-    return f"a right to the {resource} is missing; docs/kafka-rights.md lists those of each verb"
 
 
 def reason(error: BaseException) -> str:

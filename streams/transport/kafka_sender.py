@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaProducer
-from kafka.errors import AuthorizationError, KafkaError
+from kafka.errors import KafkaError
 
 from streams.errors import AccessError, BrokerError
 from streams.transport.client import Headers
@@ -16,11 +16,11 @@ from streams.transport.kafka_connection import (
     addresses,
     expect_broker,
     hurried,
-    missing_right,
     plain_errors,
     reason,
 )
 from streams.transport.kept import Kept
+from streams.transport.missing_right import missing_right
 from streams.transport.security import OPEN, Security
 
 MAX_REQUEST_BYTES = 64 * 2**20
@@ -152,8 +152,8 @@ class KafkaSender:
 
     def _fail(self, topic: str, partition: int, error: BaseException) -> BrokerError:
         where = f"Kafka at {self._bootstrap} did not take a record for {topic}/{partition}"
-        if isinstance(error, AuthorizationError):
-            return AccessError(f"{where}: {missing_right(type(error))}")
+        if missing := missing_right(error):
+            return AccessError(f"{where}: {missing}")
         return BrokerError(f"{where}: {reason(error)}")
 
     def _raised(self) -> BrokerError:

@@ -9,8 +9,9 @@ from functools import partial
 from faust.types.transports import ProducerT
 from faust.types.tuples import RecordMetadata
 
-from streams.errors import BrokerError
+from streams.errors import AccessError, BrokerError
 from streams.transport.client import Headers
+from streams.transport.missing_right import missing_right
 
 Confirmation = asyncio.Future[RecordMetadata]
 
@@ -99,9 +100,10 @@ class Sends:
             item.confirmed.set_result(delivery.result())
 
     def _fail(self, item: _Waiting, cause: BaseException) -> None:
-        error = BrokerError(
+        missing = missing_right(cause)
+        error = (AccessError if missing else BrokerError)(
             f"a record of {len(item.value or b'')} bytes for topic {item.topic}, partition "
-            f"{item.partition}, was not stored: {cause}"
+            f"{item.partition}, was not stored: {missing or cause}"
         )
         error.__cause__ = cause
         first = self.error is None

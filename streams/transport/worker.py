@@ -11,6 +11,7 @@ import faust
 from faust.types import TP
 from faust.types.transports import ProducerT
 
+from streams.errors import AccessError
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Headers
 from streams.transport.exact import ExactConsumer, StartPositions
@@ -83,11 +84,11 @@ class ExactApp(faust.App):
         return self._sends.send(self.access.full(topic), partition, value, key, headers)
 
     def fatal(self, error: BaseException) -> None:
-        """End the process with status 1 after one line that says why."""
+        """End the process after one line that says why, with the status of the program's errors."""
         if self.failure is None:
             self.failure = error
             log.critical("Worker ends, nothing later is acknowledged: %s", error)
-            self._leave(1)
+            self._leave(2 if isinstance(error, AccessError) else 1)
             # Where ``leave`` comes back, as in tests, no stop may wait for acknowledgements.
             self.delivery.abandon()
 

@@ -1,5 +1,6 @@
 """Secrets come from files, variables and settings, and go nowhere else."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -208,11 +209,29 @@ def test_the_program_says_no_secret(program: Program, arguments: tuple[str, ...]
         assert SECRET not in "".join((ended.out, *ended.lines))
 
 
+def test_requests_that_hold_a_password_are_not_logged(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kafka.protocol.sasl import SaslAuthenticateRequest
+
+    from streams.transport import connect
+
+    def talkative(*_: object) -> None:
+        for name in ("aiokafka.conn", "kafka.net.connection"):
+            request = SaslAuthenticateRequest(f"\0me\0{SECRET}".encode())
+            logging.getLogger(name).debug("Request %d: %s", 1, request)
+            logging.getLogger(name).debug("connected")
+        raise ValueError
+
+    monkeypatch.setattr(connect, "_client", talkative)
+    said = "".join(program("-vv", "runs", "list").lines)
+    assert said.count("connected") == 2
+    assert SECRET not in said
+
+
 def test_libraries_may_log_what_they_like(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import logging
-
     from streams.transport import connect
 
     def talkative(*_: object) -> None:
