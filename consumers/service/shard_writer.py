@@ -25,6 +25,7 @@ from consumers.snapshots.giving_up import give_up
 from consumers.snapshots.snapshots import is_settled, manifests_of, published, write_shard
 from streams.drafts import remove_drafts
 from streams.errors import (
+    BrokerError,
     CorpusError,
     SnapshotError,
     StoreError,
@@ -200,9 +201,19 @@ class ShardWriter(Service):
             self._idle.get().close()
 
     def _look(self, complete: frozenset[int], owns_first: bool) -> _Look:
-        """Look at the topic once, and write the run manifests that can be written."""
-        if not complete and not owns_first:
-            return _Look()
+        """Look at the topic once, and write the run manifests that can be written.
+
+        A broker that is away for a while is asked again by who has nothing to put together.
+        """
+        try:
+            return self._looked(complete, owns_first) if complete or owns_first else _Look()
+        except BrokerError as error:
+            if owns_first:
+                raise
+            log.warning("Whether parts are to be written again cannot be seen: %s", error)
+            return _Look(waiting=True)
+
+    def _looked(self, complete: frozenset[int], owns_first: bool) -> _Look:
         begun = time.perf_counter()
         with self._connected() as client:
             snapshots = published(client, self._plan.run.name, self._manifests)

@@ -28,6 +28,7 @@ from streams.errors import (
 )
 from streams.failed_manifest import FailedManifest
 from streams.following import Followed
+from streams.names import is_name
 from streams.plan import Plan
 from streams.snapshot import (
     FINAL,
@@ -173,7 +174,8 @@ class Assembler:
                     FINAL,
                     f"the files of shard {shard} were written {times[shard]} times and were "
                     f"missing or damaged each time, the last time: {why}; mend the store "
-                    f"{self._plan.run.store} and run millrace repair",
+                    f"{self._plan.run.store}, which has to be one place for all workers, and run "
+                    "millrace repair",
                 )
         withdrawn = []
         for shard, why in damaged.items():
@@ -205,7 +207,9 @@ def _joined(first: Assembly, second: Assembly) -> Assembly:
 
 def shard_manifests(plan: Plan, snapshot: str, entries: Entries) -> dict[int, ShardManifest]:
     """Return a snapshot's shard manifests by shard; junk on the topic is passed over."""
-    found = {}
+    found: dict[int, ShardManifest] = {}
+    if not is_name(snapshot):
+        return found
     for name, value in entries.items():
         with suppress(SnapshotError):
             manifest = shard_manifest(value)

@@ -18,7 +18,7 @@ from consumers.snapshots.snapshots import final_manifest, published, write_shard
 from consumers.snapshots.withdrawals import withdraw
 from streams import store
 from streams.drafts import remove_drafts
-from streams.errors import SnapshotError, SnapshotFailedError, StoreError
+from streams.errors import BrokerError, SnapshotError, SnapshotFailedError, StoreError
 from streams.failed_manifest import find_failed
 from streams.partials import BucketState
 from streams.plan import Plan, make_plan
@@ -302,6 +302,30 @@ def test_a_part_that_is_withdrawn_while_its_owner_is_there_is_written_again(plan
         return withdrawn.is_set() and "1" in entries
 
     assert watched(plan, act, written_again) == []
+
+
+def test_a_broker_that_is_away_for_a_while_is_asked_again(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an owner of shards that others put together; it has nothing to lose meanwhile."""
+    real, looks = shard_writer.published, list[int]()
+
+    def away(*given: Any) -> Any:
+        looks.append(1)
+        if len(looks) <= 2:
+            raise BrokerError("away")
+        return real(*given)
+
+    monkeypatch.setattr(shard_writer, "published", away)
+
+    def act(writer: ShardWriter) -> None:
+        writer.owned([1])
+        writer.write_final(1, states(plan, 1))
+
+    assert watched(plan, act, lambda: len(looks) > 2) == []
+    looks.clear()
+    failures = watched(plan, lambda w: w.owned([0]), lambda: False)
+    assert [str(failure) for failure in failures] == ["away"]
 
 
 def test_a_part_is_no_longer_written_again_by_who_has_lost_its_shard(plan: Plan) -> None:

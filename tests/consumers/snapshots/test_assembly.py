@@ -275,6 +275,17 @@ def test_what_is_no_final_snapshot_does_not_stand_in_the_place_of_one(
     assert final_manifest(client, plan) == again
 
 
+@pytest.mark.parametrize("snapshot", ["..", ".", "", "a b", "x" * 200])
+def test_nothing_is_put_together_or_given_up_under_what_is_no_name(
+    plan: Plan, client: Client, snapshot: str
+) -> None:
+    """A name becomes a folder of the store."""
+    for part in write(plan, client, "noon"):
+        forged = replace(part, snapshot=snapshot)
+        publish(client, f"{plan.run.name}/{snapshot}/{part.shard}", to_json(forged))
+    assert [made.snapshot for made in look(plan, client).made] == ["noon"]
+
+
 def test_a_failed_manifest_of_something_else_is_no_failure_of_this_run(
     plan: Plan, client: Client
 ) -> None:
