@@ -67,7 +67,7 @@ def load_dictionary(
     sae.requires_grad_(False)
     sae.turn_off_forward_pass_hook_z_reshaping()  # rows come flattened
     config, metadata = sae.cfg, sae.cfg.metadata
-    hook = hook or metadata.hook_name
+    hook = hook or metadata.hook_name or metadata.hf_hook_name
     if not hook:
         raise ModelError(f"dictionary {name!r} ({location}) names no hook: set one in the settings")
     if metadata.hook_head_index is not None:

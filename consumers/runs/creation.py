@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,6 +12,7 @@ from consumers.activations.compute import TorchEngine
 from consumers.activations.sources import LoadedSource, load_dictionary, load_weights, neurons
 from consumers.inference.agreement import with_forward
 from consumers.inference.dtypes import pick_dtype
+from consumers.inference.hook_names import hook_named
 from consumers.inference.model_loading import load_model, pick_device, processing_of
 from consumers.inference.models import LanguageModel
 from consumers.runs.clusters import load_clustering
@@ -163,11 +164,15 @@ def _load(
     given = {one.name: _given(one, device) for one in wanted if one.kind != "neurons"}
     wishes = {name: one.wishes for name, one in given.items() if one.kind == "dictionary"}
     model = load_model(location, str(device), dtype, processing_of(wishes))
-    hooks = [given[one.name].hook if one.name in given else str(one.hook) for one in wanted]
+    named = [given[one.name].hook if one.name in given else str(one.hook) for one in wanted]
+    hooks = [hook_named(name, model) for name in named]
     widths = model.widths(hooks)
     loaded = []
-    for one, hook in zip(wanted, hooks, strict=True):
+    for one, name, hook in zip(wanted, named, hooks, strict=True):
         source = given.get(one.name) or neurons(one.name, hook, widths[hook])
+        if name != hook:
+            said = f"hook {name!r} of {source.kind} {one.name!r} is read as {hook}"
+            source = replace(source, hook=hook, warnings=(*source.warnings, said))
         if source.width != widths[hook]:
             raise ModelError(
                 f"{source.kind} {source.name!r} reads {source.width} values, hook {hook} of "
