@@ -52,12 +52,16 @@ def find_corpus(client: Client, name: str) -> CorpusRecord | None:
 
 
 def get_corpus(client: Client, name: str) -> CorpusRecord:
-    """Return the record of a corpus; raise CorpusError, naming the known ones, if it is missing."""
-    corpora = list_corpora(client)
-    for record in corpora:
-        if record.name == name:
-            return record
-    known = ", ".join(record.name for record in corpora) or "none"
+    """Return the record of a corpus; raise CorpusError if it is unreadable or missing."""
+    value = read_compacted(client, topics.CORPORA.name).get(corpus_key(name))
+    if value is not None:
+        try:
+            found = codec.decode(CorpusRecord, value)
+        except RecordError as error:
+            raise CorpusError(f"the record of corpus {name!r} cannot be used: {error}") from error
+        if found.name == name:
+            return found
+    known = ", ".join(record.name for record in list_corpora(client)) or "none"
     raise CorpusError(f"there is no corpus {name!r} (known: {known}); make one with produce")
 
 

@@ -12,8 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from streams.arrays import F32, I8, I64, AnyArray, Bool
+from streams.arrays import F32, F64, I8, I64, AnyArray, Bool
 from streams.errors import RunError
+from streams.run_checks import check_run
 from streams.runs import Clustering, RunRecord, Source, run_id
 
 HIT_BYTES = 64
@@ -109,7 +110,11 @@ class Plan:
 
 
 def make_plan(run: RunRecord) -> Plan:
-    """Return the plan of a run; raise RunError if a cluster's state cannot fit one record."""
+    """Return the plan of a run.
+
+    Raises RunError if a cluster's state cannot fit one record, or its record holds what none may.
+    """
+    check_run(run)
     component_first = np.cumsum([0, *(s.components for s in run.sources)])
     clusterings = tuple(_clusterings(run))
     sizes, listed = _members(run, component_first)
@@ -120,8 +125,9 @@ def make_plan(run: RunRecord) -> Plan:
     live_sizes = np.diff(member_first)
     pairs = _pair_counts(live_sizes)
     counters = 2 + len(run.edges) + 1 + widths + pairs
-    cluster_bytes = COUNTER_BYTES * (counters + 2) + _table_bytes(run, live_sizes)
-    _refuse_oversized(run, clusterings, cluster_bytes)
+    needed = COUNTER_BYTES * (counters + 2) + _table_bytes(run, live_sizes)
+    _refuse_oversized(run, clusterings, needed)
+    cluster_bytes = needed.astype(np.int64)
     bucket_first, shard_first = _pack(cluster_bytes, run)
     owned_first = np.linspace(0, component_first[-1], len(bucket_first)).astype(np.int64)
     _refuse_oversized_buckets(run, cluster_bytes, bucket_first, owned_first)
@@ -216,14 +222,17 @@ def _pair_counts(sizes: AnyArray) -> I64:
     return np.where((sizes > 1) & (pairs <= PAIRS_LIMIT), pairs, 0)
 
 
-def _table_bytes(run: RunRecord, sizes: AnyArray) -> I64:
-    """Return the most that each cluster's tables can take: k dense rows per criterion."""
-    hit = HIT_BYTES + ENTRY_BYTES * run.context * sizes
-    return np.asarray(len(run.criteria) * run.k * hit, np.int64)
+def _table_bytes(run: RunRecord, sizes: AnyArray) -> F64:
+    """Return the most that each cluster's tables can take: k dense rows per criterion.
+
+    In float64, since no integer holds what records may ask for; all that is accepted is exact.
+    """
+    hit = HIT_BYTES + float(ENTRY_BYTES * run.context) * sizes
+    return np.asarray(len(run.criteria) * run.k * hit, np.float64)
 
 
 def _refuse_oversized(
-    run: RunRecord, clusterings: tuple[ClusteringPlan, ...], cluster_bytes: I64
+    run: RunRecord, clusterings: tuple[ClusteringPlan, ...], cluster_bytes: AnyArray
 ) -> None:
     if not len(cluster_bytes):
         raise RunError("the run has no cluster: name a dictionary or a cluster file")

@@ -1,8 +1,8 @@
 """The runs that a broker knows: created once, never changed, deleted as a whole."""
 
 from streams import codec, topics
-from streams.catalog import read_latest
-from streams.errors import RunError
+from streams.catalog import read_compacted, read_latest
+from streams.errors import RecordError, RunError
 from streams.runs import RunRecord, run_id
 from streams.transport.client import Client
 
@@ -14,12 +14,16 @@ def list_runs(client: Client) -> list[RunRecord]:
 
 
 def get_run(client: Client, name: str) -> RunRecord:
-    """Return a run's record; raise RunError, naming those there are, if it is missing."""
-    runs = list_runs(client)
-    for record in runs:
-        if record.name == name:
-            return record
-    known = ", ".join(record.name for record in runs) or "none"
+    """Return a run's record; raise RunError if it is unreadable or missing."""
+    value = read_compacted(client, topics.RUNS.name).get(name.encode())
+    if value is not None:
+        try:
+            found = codec.decode(RunRecord, value)
+        except RecordError as error:
+            raise RunError(f"the record of run {name!r} cannot be used: {error}") from error
+        if found.name == name:
+            return found
+    known = ", ".join(record.name for record in list_runs(client)) or "none"
     raise RunError(f"there is no run {name!r} (known: {known}); make one with runs create")
 
 

@@ -1,0 +1,68 @@
+"""What a run record must hold for a plan to follow from it, before anything is allocated."""
+
+import numpy as np
+
+from streams.bounds import MAX_CLUSTERS, MAX_EDGES, check_fields, shown
+from streams.errors import RunError, ShapeError
+from streams.runs import CRITERIA, Clustering, RunRecord
+
+
+def check_run(run: RunRecord) -> None:
+    """Raise RunError, in one line that names the run, for numbers outside their bounds.
+
+    Also for parts that do not fit each other: members that are none, or more sizes than labels.
+    """
+    try:
+        check_fields(run)
+        _check(run)
+    except ShapeError as error:
+        raise RunError(f"run {shown(run.name)} cannot be computed: {error}") from error
+
+
+def _check(run: RunRecord) -> None:
+    _expect(set(run.criteria) <= set(CRITERIA), f"criteria other than {', '.join(CRITERIA)}")
+    edges = run.edges
+    _expect(edges.ndim == 1 and len(edges) <= MAX_EDGES, f"more than {MAX_EDGES:,} edges")
+    rising = np.isfinite(edges).all() and (np.diff(edges) > 0).all()
+    _expect(bool(rising), "histogram edges that do not rise")
+    for name, values, stop in (
+        ("masked_ids", run.masked_ids, run.model.vocabulary),
+        ("masked_positions", run.masked_positions, run.context),
+    ):
+        inside = values.ndim == 1 and bool(((values >= 0) & (values < stop)).all())
+        _expect(inside, f"{name} outside 0 to {stop - 1:,}")
+    for source in run.sources:
+        _expect(
+            all(number < source.components for number in source.dropped),
+            f"a dropped component that source {source.name!r} does not have",
+        )
+    components = np.array([source.components for source in run.sources], np.int64)
+    _expect(components.sum() <= MAX_CLUSTERS, f"more than {MAX_CLUSTERS:,} components")
+    singles = sum(source.components for source in run.sources if source.singles)
+    clusters = singles + sum(len(clustering.labels) for clustering in run.clusterings)
+    _expect(clusters <= MAX_CLUSTERS, f"more than {MAX_CLUSTERS:,} clusters")
+    for clustering in run.clusterings:
+        _check_members(clustering, components)
+
+
+def _check_members(
+    clustering: Clustering, components: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> None:
+    sizes, source, index = (
+        np.asarray(column, np.int64)
+        for column in (clustering.sizes, clustering.source, clustering.index)
+    )
+    what = f"a clustering {clustering.name!r} whose"
+    _expect(sizes.shape == (len(clustering.labels),), f"{what} sizes are not one per label")
+    _expect(bool((sizes >= 0).all()), f"{what} sizes are negative")
+    fits = source.shape == index.shape == (int(sizes.sum()),)
+    _expect(fits, f"{what} members are not as many as its sizes say")
+    known = (source >= 0) & (source < len(components))
+    _expect(bool(known.all()), f"{what} members are of sources that the run does not have")
+    there = (index >= 0) & (index < components[source])
+    _expect(bool(there.all()), f"{what} members do not exist")
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ShapeError(f"its record has {otherwise}")
