@@ -32,12 +32,15 @@ ENV PATH=/opt/millrace/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MILLRACE_CACHE=/cache \
+    XDG_CACHE_HOME=/cache \
     HF_HOME=/cache/huggingface \
     NUMBA_CACHE_DIR=/cache/numba
 # Named volumes take their owner from these folders.
-RUN useradd --uid 10001 --create-home millrace \
+RUN groupadd --gid 10001 millrace \
+ && useradd --uid 10001 --gid 10001 --create-home millrace \
  && install -d -o millrace -g millrace /snapshots /cache /cache/huggingface /cache/numba
-USER millrace
+# By number, so that whoever starts the container can see that it is not root.
+USER 10001:10001
 WORKDIR /home/millrace
 ENTRYPOINT ["millrace"]
 CMD ["--help"]

@@ -119,6 +119,9 @@ def run_program(arguments: Sequence[str]) -> int:
     # Threads that wait by spinning stand still when they outnumber the cores that are free.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # No code that comes with a dataset, and no pickled objects, whatever was set elsewhere.
+    os.environ["HF_DATASETS_TRUST_REMOTE_CODE"] = "0"
+    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     try:
         with no_installs("millrace"):
             # Without its standalone mode click returns the status of an Exit.

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_LONGEST_NUMBER = 40
+
+
 class Seconds(click.FloatRange):
     """A time that ends: neither negative nor infinite."""
 
@@ -37,10 +40,13 @@ class Limit(click.ParamType):
         if isinstance(value, tuple):
             return value
         digits = value.rstrip("abcdefghijklmnopqrstuvwxyz ")
+        if len(digits) > _LONGEST_NUMBER:
+            self.fail(f"a number of {len(digits):,} digits is too large", param, ctx)
         kind = value[len(digits) :].strip() or "documents"
-        if kind not in ("documents", "tokens") or not digits.replace("_", "").isdigit():
+        plain = digits.replace("_", "")
+        if kind not in ("documents", "tokens") or not (plain.isascii() and plain.isdigit()):
             self.fail(f"{value!r}: write 200documents or 1000000tokens", param, ctx)
-        return kind, int(digits)
+        return kind, int(plain)
 
 
 class Size(click.ParamType):
@@ -50,7 +56,10 @@ class Size(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
         """Return the number, or the word; what it may be is left to the settings."""
-        return int(value) if str(value).removeprefix("-").isdecimal() else str(value)
+        text = str(value)
+        if len(text) > _LONGEST_NUMBER:
+            self.fail(f"{len(text):,} characters are too many", param, ctx)
+        return int(text) if text.removeprefix("-").isdecimal() else text
 
 
 class _Option(click.Option):

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+from annotated_types import MaxLen
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,6 +17,7 @@ from pydantic import (
 )
 
 from consumers.runs.specs import Coactivation
+from streams import bounds
 from streams.runs import Forward, Sign
 from streams.timeouts import LEAST_SESSION, check_session
 from streams.transport.access import check_prefix
@@ -29,8 +31,7 @@ def _unless_empty(value: Any) -> Any:
 
 
 Given = Annotated[T | None, BeforeValidator(_unless_empty)]
-Positive = Annotated[int, Field(ge=1)]
-Counter = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -63,9 +64,9 @@ class CorpusSettings(Section):
     text: tuple[str, ...] = ()
     format: str | None = None
     tokenizer: str | None = None
-    context: Annotated[int, Field(ge=2)] | None = None
-    batch_rows: Positive = 64
-    partitions: Positive = 4
+    context: Annotated[int, Field(ge=2, le=bounds.MAX_CONTEXT)] | None = None
+    batch_rows: bounds.BatchRows = 64
+    partitions: bounds.Partitions = 4
     pack: bool = False
     bos: bool | None = None
     separator: str = "eos"
@@ -94,15 +95,15 @@ class RunSettings(Section):
     """What is computed; the meanings are those of the run record."""
 
     name: str = "run"
-    k: Positive = 100
+    k: bounds.K = 100
     criteria: tuple[Literal["maximum", "last"], ...] = ("maximum",)
-    shards: Positive = 4
+    shards: bounds.Shards = 4
     mask_special: bool = True
-    mask_ids: tuple[Counter, ...] = ()
-    mask_positions: tuple[Counter, ...] = ()
-    edges: tuple[float, ...] | None = None
-    sum_bits: Annotated[int, Field(ge=0, le=40)] = 20
-    bucket_bytes: Annotated[int, Field(ge=2**10)] = 8 * 2**20
+    mask_ids: Annotated[tuple[bounds.TokenId, ...], MaxLen(bounds.MAX_VOCABULARY)] = ()
+    mask_positions: Annotated[tuple[bounds.Position, ...], MaxLen(bounds.MAX_CONTEXT)] = ()
+    edges: Annotated[tuple[float, ...], MaxLen(bounds.MAX_EDGES)] | None = None
+    sum_bits: bounds.SumBits = 20
+    bucket_bytes: Annotated[int, Field(ge=2**10, le=2**30)] = 8 * 2**20
     record_bytes: Annotated[int, Field(ge=2**12, le=2**30)] = 32 * 2**20
 
 
@@ -115,8 +116,8 @@ class ModelSettings(Section):
     path: str | None = None
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
-    micro_batch: Positive | Literal["auto"] = 8
-    threads: Counter = 0
+    micro_batch: bounds.MicroBatch | Literal["auto"] = 8
+    threads: bounds.Threads = 0
     forward: Forward | Literal["auto"] = "auto"
 
 
@@ -125,7 +126,7 @@ class SourceSettings(Section):
 
     name: str
     threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    dropped: tuple[Counter, ...] = ()
+    dropped: Annotated[tuple[bounds.Component, ...], MaxLen(bounds.MAX_CLUSTERS)] = ()
     clusters_of_one: bool = True
     coactivation: Coactivation = "auto"
 

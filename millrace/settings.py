@@ -47,11 +47,13 @@ from millrace.settings_errors import (
 from millrace.settings_paths import with_absolute_paths
 from streams.credentials import expect_no_credentials
 from streams.errors import SettingsError
+from streams.regular_files import read_bounded
 from streams.store import IN_THE_ENVIRONMENT
 from streams.timeouts import usual_session
 from streams.transport.access import BrokerAccess
 
 PREFIX = "MILLRACE_"
+_MOST_BYTES = 16 * 2**20  # of a settings file
 # Variables of ours that are no settings: of the command line, of the broker's cache.
 OTHERS = ("settings", "cache", "wait", "until_done", "metrics_port", "metrics_host", "log_format")
 Layers = list[tuple[str, dict[str, Any]]]
@@ -220,13 +222,13 @@ def _source(section: SourceSettings) -> dict[str, Any]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bounded(file, _MOST_BYTES).decode("utf-8"))
     except OSError as error:
         reason = error.strerror or "cannot be read"
         raise SettingsError(f"settings file {file}: {reason}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"settings file {file} is not UTF-8 (byte {error.start})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a ValueError also for endless numbers
         raise SettingsError(f"settings file {file} is no TOML: {error}") from error
 
 
@@ -236,7 +238,7 @@ def _variables(environment: Mapping[str, str]) -> dict[str, Any]:
     source.env_vars = {key.lower(): value for key, value in environment.items()}
     try:
         return dict(source())
-    except VariableError as error:
+    except (VariableError, RecursionError) as error:
         raise SettingsError(
             f"environment: {error}: lists and tables are written as JSON"
         ) from error

@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from streams.bounds import shown
 from streams.credentials import hidden, without_credentials
 from streams.errors import SettingsError
 
+_SHOWN = 200
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
 SECRETS = ("password", "key_password")
 """Keys whose values are shown nowhere; each may be given as a file, by ``<key>_file``."""
@@ -67,8 +69,11 @@ def shown_value(path: Sequence[str | int], value: Any) -> str:
     if path and (path[-1] in SECRETS or path == ["kafka"]):
         return "***"
     if isinstance(value, str):
-        return repr(hidden(value))
-    return without_credentials(repr(value))
+        return shown(hidden(value))
+    if type(value) is int:
+        return shown(value)
+    text = without_credentials(repr(value))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _reason(kind: str, message: str) -> str:

@@ -20,9 +20,12 @@ from streams.errors import ShapeError
 MAX_CLUSTERS = 2**22
 """Clusters of a run, all clusterings together; as many components of all its sources."""
 
+MAX_LABEL = 1000
 MAX_VOCABULARY = 2**24
 MAX_EDGES = 4096
 MAX_CONTEXT = 2**20
+MAX_BATCH_TOKENS = 2**24
+"""Rows times context of a token batch: more would not fit the largest record."""
 
 _SHOWN = 80
 
@@ -49,6 +52,7 @@ class Rule:
 Shards = Annotated[int, Interval(ge=1, le=4096)]
 Partitions = Annotated[int, Interval(ge=1, le=4096)]
 Context = Annotated[int, Interval(ge=1, le=MAX_CONTEXT)]
+Position = Annotated[int, Interval(ge=0, lt=MAX_CONTEXT)]
 BatchRows = Annotated[int, Interval(ge=1, le=2**16)]
 MicroBatch = Annotated[int, Interval(ge=1, le=2**16)]
 Threads = Annotated[int, Interval(ge=0, le=4096)]
@@ -63,7 +67,7 @@ RecordBytes = Annotated[int, Interval(ge=1, le=2**30)]
 Iteration = Annotated[int, Interval(ge=0, lt=2**31)]
 Count = Annotated[int, Interval(ge=0, lt=2**63)]
 Text = Annotated[str, MaxLen(4096)]
-Label = Annotated[str, MaxLen(1000)]
+Label = Annotated[str, MaxLen(MAX_LABEL)]
 
 
 def shown(value: Any) -> str:

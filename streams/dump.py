@@ -19,6 +19,7 @@ import pyarrow as pa
 from streams import codec
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.errors import CorpusError, RecordError
+from streams.regular_files import open_regular
 
 Entry = CorpusRecord | Vocabulary | TokenBatch | PartitionEnd
 
@@ -71,7 +72,7 @@ def read_dump(path: Path) -> Iterator[Entry]:
     damage to a frame shows before that frame is given out, a cut only at the end.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             _check_magic(path, file.read(len(_MAGIC)))
             yield from _read_frames(path, io.BufferedReader(_unpacked(file), 2**20))
     except (OSError, RecordError, pa.ArrowException) as error:
@@ -79,7 +80,7 @@ def read_dump(path: Path) -> Iterator[Entry]:
         raise CorpusError(f"cannot read the dump {path}: {reason}") from error
 
 
-def _unpacked(file: io.BufferedReader) -> io.RawIOBase:
+def _unpacked(file: BinaryIO) -> io.RawIOBase:
     return cast(io.RawIOBase, pa.CompressedInputStream(file, "zstd"))
 
 

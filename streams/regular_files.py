@@ -4,6 +4,7 @@ Whoever names a file means its bytes, so only regular files are opened, and neve
 was asked for.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -63,7 +64,7 @@ def expect_inside(root: str, path: str) -> None:
 
 def _expect_regular(path: str | Path, found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
-        raise NotRegularError(path, "it is a folder")
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if stat.S_ISLNK(found.st_mode):
         raise NotRegularError(path, "it is a link: name the file that it leads to")
     if not stat.S_ISREG(found.st_mode):

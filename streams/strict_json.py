@@ -14,16 +14,19 @@ class JsonError(ValueError):
     """It is no JSON that we take; the text is the end of "it ..."."""
 
 
-def parse_json(data: bytes, most: int) -> Any:
-    """Return the value that UTF-8 text of up to ``most`` bytes holds; raises JsonError."""
+def parse_json(data: bytes, most: int, *, finite: bool = True) -> Any:
+    """Return the value that UTF-8 text of up to ``most`` bytes holds; raises JsonError.
+
+    finite: whether NaN and Infinity, which Python writes into JSON, are refused.
+    """
     if len(data) > most:
         raise JsonError(f"has {len(data):,} bytes, more than the {most:,} that are read")
     try:
         found = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_once,
-            parse_constant=_no_constant,
-            parse_float=_finite,
+            parse_constant=_no_constant if finite else float,
+            parse_float=_finite if finite else float,
             parse_int=_integer,
         )
     except JsonError:
@@ -43,7 +46,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise JsonError(f"names {twice[:80]!r} twice")
+        raise JsonError(f"is ambiguous: {twice[:80]!r} stands there twice")
     return found
 
 

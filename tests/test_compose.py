@@ -54,6 +54,26 @@ def test_ports_are_open_to_this_machine_alone(services):
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_nothing_can_be_changed_in_a_container_but_its_volumes(services):
+    for name in OURS:
+        service = services[name]
+        assert service["read_only"] is True
+        assert service["user"] == "10001:10001"
+        assert all(place.split(":")[0] in ("/tmp", "/home/millrace") for place in service["tmpfs"])
+        assert next(v.split(":")[-1] for v in service["volumes"] if "examples" in v) == "ro"
+    for service in services.values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert not {"privileged", "cap_add", "pid", "ipc", "network_mode"} & set(service)
+
+
+def test_the_image_runs_as_a_numbered_user_who_is_not_root():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    last = [line for line in lines if line.startswith("USER ")][-1]
+    assert last == "USER 10001:10001"
+    assert any("useradd --uid 10001 --gid 10001" in line for line in lines)
+
+
 def test_everything_waits_for_a_healthy_broker(services):
     for name in OURS:
         assert services[name]["depends_on"]["kafka"] == {"condition": "service_healthy"}

@@ -13,7 +13,9 @@ from torch import Tensor
 from consumers.activations.encoders import Encoder, TopKEncoder
 from consumers.activations.saes import encoder_of
 from consumers.inference.models import close, content_of, one_line
+from consumers.inference.safe_loading import read_object, safetensors_only
 from consumers.runs.training import Training, training_of
+from streams.bounds import MAX_CLUSTERS, shown
 from streams.errors import ModelError
 from streams.no_installs import no_installs
 from streams.runs import Kind, Sign
@@ -150,8 +152,10 @@ def _load_sae(name: str, location: str, device: torch.device) -> Any:
     try:
         if folder.is_dir() or not mark:
             _check_folder(name, folder, SAE_CLASS_REGISTRY)
-            return SAE.load_from_disk(folder, device=str(device))
-        return SAE.from_pretrained(release, number, device=str(device))
+            with safetensors_only():
+                return SAE.load_from_disk(folder, device=str(device))
+        with safetensors_only():
+            return SAE.from_pretrained(release, number, device=str(device))
     except ModelError:
         raise
     except Exception as error:  # whatever the libraries raise, the person gets one line
@@ -164,7 +168,8 @@ def _check_folder(name: str, folder: Path, known: dict[str, Any]) -> None:
     for file in ("cfg.json", "sae_weights.safetensors"):
         if not (folder / file).is_file():
             raise ModelError(f"dictionary {name!r}: {folder} is no SAELens folder, it lacks {file}")
-    config = json.loads((folder / "cfg.json").read_text())
+    config = read_object(folder / "cfg.json")
+    _check_sizes(name, folder, config)
     architecture = config.get("architecture", "standard")
     if "batchtopk" in str(architecture):
         raise ModelError(
@@ -175,6 +180,18 @@ def _check_folder(name: str, folder: Path, known: dict[str, Any]) -> None:
         raise ModelError(
             f"dictionary {name!r} in {folder} has the unknown architecture {architecture!r}: "
             f"SAELens loads {', '.join(sorted(known))}"
+        )
+
+
+def _check_sizes(name: str, folder: Path, config: dict[str, Any]) -> None:
+    """Raise ModelError if the metadata speaks of more weights than the file can hold."""
+    width, components = config.get("d_in"), config.get("d_sae")
+    fits = type(width) is int and type(components) is int and min(width, components) > 0
+    most = (folder / "sae_weights.safetensors").stat().st_size
+    if not fits or components > MAX_CLUSTERS or width * components > most:  # type: ignore[operator]
+        raise ModelError(
+            f"dictionary {name!r} in {folder} has {shown(components)} features of "
+            f"{shown(width)} values in its cfg.json, and weights of {most:,} bytes"
         )
 
 

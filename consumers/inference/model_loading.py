@@ -12,6 +12,7 @@ import torch
 
 from consumers.inference.models import Fidelity, LanguageModel, one_line
 from consumers.inference.published import Published, observe
+from consumers.inference.safe_loading import check_model_folder, safetensors_only
 from consumers.inference.text_part import load_text_part
 from consumers.inference.twins import NoTwinError, make_eager_twin
 from streams.errors import InstallError, ModelError
@@ -39,7 +40,11 @@ def load_model(
         location = str(folder)
     elif not _HUB_NAME.fullmatch(location):
         raise ModelError(f"there is no model folder {location}")
-    with warnings.catch_warnings(), no_installs(f"loading model {location}"):
+    with (
+        warnings.catch_warnings(),
+        no_installs(f"loading model {location}"),
+        safetensors_only(),
+    ):
         warnings.simplefilter("ignore")
         net, options, fidelity = _boot(location, place, DTYPES[dtype], folder.is_dir(), processing)
     net.eval()
@@ -99,14 +104,7 @@ def _check_folder(folder: Path) -> None:
         )
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is no Hugging Face model folder: it has no config.json")
-    if not any(folder.glob("*.safetensors")):
-        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth"))
-        what = f"only {', '.join(pickled)}" if pickled else "no weights"
-        raise ModelError(
-            f"model folder {folder} has {what}: weights are read from safetensors alone, "
-            "since pickled ones can run code; if you trust them, convert them once: "
-            "transformers.AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
-        )
+    check_model_folder(folder)
 
 
 def _text(file: Path, key: str) -> str:
@@ -136,7 +134,12 @@ def _boot(
         own = _load_own(location, device, dtype)
         known = None if own is None else observe(own, *_sizes(own))
         net: Any = TransformerBridge.boot_transformers(
-            location, device=device, dtype=dtype, tokenizer=_blank_tokenizer(), hf_model=own
+            location,
+            device=device,
+            dtype=dtype,
+            tokenizer=_blank_tokenizer(),
+            trust_remote_code=False,
+            hf_model=own,
         )
     except (ModelError, InstallError):
         raise

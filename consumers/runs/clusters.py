@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from consumers.runs.specs import Coactivation, coactivates
+from streams.bounds import MAX_CLUSTERS, MAX_LABEL, shown
 from streams.errors import ModelError, SettingsError
 from streams.names import check_name
+from streams.regular_files import read_bounded
 from streams.runs import Clustering, Source
+from streams.strict_json import JsonError, parse_json
 
+_MOST_BYTES = 128 * 2**20
+_LONGEST_INDEX = 19
 _KEYS = {"name", "iteration", "clusters"}
-
-
-class _DoubledError(Exception):
-    """A JSON object holds a key twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class _Place:
     cluster: str = ""
 
     def wrong(self, what: str) -> ModelError:
-        at = f"cluster file {self.path}" + (f", cluster {self.cluster!r}" if self.cluster else "")
+        at = f"cluster file {self.path}"
+        if self.cluster:
+            at += f", cluster {shown(self.cluster)}"
         return ModelError(f"{at}: {what}")
 
 
@@ -67,28 +70,14 @@ def load_clustering(
 
 def _read(place: _Place) -> dict[str, Any]:
     try:
-        text = place.path.read_text(encoding="utf-8")
-        document = json.loads(text, object_pairs_hook=_once)
+        document = parse_json(read_bounded(place.path, _MOST_BYTES), _MOST_BYTES)
     except OSError as error:
         raise place.wrong(error.strerror or "cannot be read") from error
-    except UnicodeDecodeError as error:
-        raise place.wrong(f"is not UTF-8 (byte {error.start})") from error
-    except _DoubledError as error:
-        raise place.wrong(f"{error.args[0]!r} stands there twice") from error
-    except (ValueError, RecursionError) as error:
-        raise place.wrong(f"is not JSON: {error}") from error
+    except JsonError as error:
+        raise place.wrong(str(error)) from error
     if not isinstance(document, dict):
         raise place.wrong("holds no map of clusters")
     return document
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _DoubledError(key)
-        found[key] = value
-    return found
 
 
 def _parts(document: dict[str, Any], place: _Place) -> tuple[str, int, dict[str, Any]]:
@@ -98,13 +87,17 @@ def _parts(document: dict[str, Any], place: _Place) -> tuple[str, int, dict[str,
     name = document.get("name", place.path.stem) if whole else place.path.stem
     iteration = document.get("iteration", 0) if whole else 0
     if whole and (extra := sorted(document.keys() - _KEYS)):
-        raise place.wrong(f"unknown key {extra[0]!r}: known are name, iteration and clusters")
+        raise place.wrong(f"unknown key {shown(extra[0])}: known are name, iteration and clusters")
     if type(iteration) is not int or not 0 <= iteration < 2**31:
-        raise place.wrong(f"iteration {iteration!r} is no whole number from 0 to 2**31 - 1")
+        raise place.wrong(f"iteration {shown(iteration)} is no whole number from 0 to 2**31 - 1")
     if not isinstance(name, str):
-        raise place.wrong(f"name {name!r} is no text")
+        raise place.wrong(f"name {shown(name)} is no text")
     if not clusters:
         raise place.wrong("has no clusters")
+    if len(clusters) > MAX_CLUSTERS:
+        raise place.wrong(f"has {len(clusters):,} clusters, more than {MAX_CLUSTERS:,}")
+    if long := next((label for label in clusters if len(label) > MAX_LABEL), None):
+        raise place.wrong(f"has a label of {len(long):,} characters, more than {MAX_LABEL:,}")
     try:
         return check_name(name, "clustering"), iteration, clusters
     except SettingsError as error:
@@ -123,7 +116,7 @@ def _members(
     for label in labels:
         member = _member(label, numbers, sources, place)
         if member in found:
-            raise place.wrong(f"component {label!r} is repeated")
+            raise place.wrong(f"component {shown(label)} is repeated")
         found[member] = label
     return list(found)
 
@@ -133,14 +126,14 @@ def _member(
 ) -> tuple[int, int]:
     name, _, index = label.rpartition(":")
     if not name or not (index.isascii() and index.isdigit()):
-        raise place.wrong(f"component {label!r} does not read source:index")
+        raise place.wrong(f"component {shown(label)} does not read source:index")
     if name not in numbers:
         known = ", ".join(numbers)
-        raise place.wrong(f"component {label!r} names an unknown source; known are {known}")
+        raise place.wrong(f"component {shown(label)} names an unknown source; known are {known}")
     number = numbers[name]
-    if int(index) >= sources[number].components:
+    if len(index) > _LONGEST_INDEX or int(index) >= sources[number].components:
         raise place.wrong(
-            f"component {label!r} does not exist: {name} has {sources[number].components}"
+            f"component {shown(label)} does not exist: {name} has {sources[number].components}"
         )
     return number, int(index)
 

@@ -28,7 +28,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
     for name in ("pipe", "to-pipe", "/dev/zero"):
         with pytest.raises(NotRegularError, match="a device, pipe or socket"):
             open_regular(tmp_path / name)
-    with pytest.raises(NotRegularError, match="it is a folder"):
+    with pytest.raises(IsADirectoryError, match="Is a directory"):
         open_regular(tmp_path)
     (tmp_path / "round").symlink_to("round")
     with pytest.raises(OSError, match="symbolic links"):

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -27,10 +28,14 @@ def test_any_bytes_are_a_value_or_one_line(data):
             raise AssertionError("an error of more than one line") from error
 
 
+def test_infinity_is_a_number_where_it_may_be():
+    assert parse_json(b"[Infinity, 1e999]", 100, finite=False) == [math.inf, math.inf]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "names 'c' twice"),
+        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "'c' stands there twice"),
         (b"[NaN]", "holds NaN where a number should be"),
         (b"[-Infinity]", "holds -Infinity"),
         (b"[1e999]", "holds a number that is too large"),
