@@ -37,6 +37,7 @@ from consumers.selection.selection import valid_tokens
 from streams.arrays import Bool
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.plan import Plan, make_plan
+from streams.runs import with_parameters
 
 MICRO_BATCH = 8
 BEST = 100
@@ -109,7 +110,7 @@ class Given:
 
 def check(run_plan: Plan, given: Given, rows: int) -> None:
     """Assert that both references and ours make the same tables of two batches."""
-    plan = make_plan(replace(run_plan.run, k=CHECKED))
+    plan = make_plan(with_parameters(run_plan.run, k=CHECKED))
     extraction, deferred = Extraction(plan), reference.Deferred()
     loop, dense = reference.empty(plan.components, CHECKED), given.dense(rows, plan.components)
     for taken in (slice(0, rows // 2), slice(rows // 2, rows)):

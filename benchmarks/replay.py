@@ -11,6 +11,7 @@ from benchmarks.shapes import Shape, batches
 from consumers.activations.engine import Activations
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
+from streams.measures import rankings
 from streams.plan import Plan, make_plan
 from streams.runs import Model, RunRecord, Source
 
@@ -69,7 +70,7 @@ def replay_plan(shape: Shape, *, shards: int = 4, k: int = 100, partitions: int 
             clusterings=(),
             shards=shards,
             store="memory://replay",
-            k=k,
+            rankings=rankings(k=k),
         )
     )
 

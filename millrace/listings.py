@@ -11,7 +11,8 @@ from typing import Any
 
 from streams.corpus import CorpusRecord
 from streams.deadletters import DeadLetter, Refusal, Refused
-from streams.runs import RunRecord, run_id
+from streams.run_identity import run_id
+from streams.runs import RunRecord
 from streams.stored_snapshots import StoredSnapshot
 
 

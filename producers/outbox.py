@@ -16,7 +16,7 @@ def headers(kind: bytes, sequence: int) -> Headers:
     return (
         (topics.KIND, kind),
         (topics.SEQUENCE, str(sequence).encode()),
-        (SCHEMA_VERSION, str(codec.PLAIN).encode()),
+        (SCHEMA_VERSION, str(codec.VERSION).encode()),
     )
 
 

@@ -1,12 +1,12 @@
-"""The wire format: one version byte, then a MessagePack map of the record's fields.
+"""The wire format: a version byte, a byte for the form, then a MessagePack map of the fields.
 
 Arrays travel as ``[dtype, shape, bytes]``; integer arrays take the narrowest type that holds
 their values and come back in the declared one. Readers ignore fields they do not know and fill
 missing ones from the dataclass defaults, so that fields can be added but never change meaning. A
 field made by ``later`` is left out where it holds its default: older records keep their bytes.
 
-Version 2 holds the packed form of a record that has one: a Zstandard frame around such a map, in
-which the bytes of an array are sorted by their place in the number (all lowest bytes first).
+The packed form of a record that has one is a Zstandard frame around such a map, in which the bytes
+of an array are sorted by their place in the number (all lowest bytes first).
 
 A decoder allocates no more than a multiple of the bytes it was given; see ``frames`` for what a
 frame may hold.
@@ -26,8 +26,9 @@ from streams import bounds, frames
 from streams.arrays import AnyArray
 from streams.errors import ShapeError, UndecodableError, VersionError
 
-PLAIN, PACKED = 1, 2
-VERSION = PACKED
+VERSION = 2
+PLAIN, PACKED = bytes((VERSION,)) + b"m", bytes((VERSION,)) + b"z"
+_FRAME_OF_VERSION_1 = b"\x28\xb5\x2f\xfd"  # version 1 put 2 before the frames of its packed forms
 _NARROW = tuple(
     (name, np.iinfo(name).min, np.iinfo(name).max) for name in ("|u1", "<u2", "<u4", "<i8")
 )
@@ -56,42 +57,45 @@ def later(default: T) -> T:
 
 
 def encode(record: Any) -> bytes:
-    """Return the bytes of a record (any of our dataclasses) in version 1."""
+    """Return the bytes of a record (any of our dataclasses)."""
     body = msgpack.packb(_lower(record, np.ndarray.tobytes), use_bin_type=True)
-    return bytes((PLAIN,)) + typing.cast(bytes, body)
+    return PLAIN + typing.cast(bytes, body)
 
 
 def encode_packed(record: Packable) -> bytes:
-    """Return the bytes of a record's packed form in version 2.
+    """Return the bytes of a record's packed form.
 
     A record without one, and a body that a frame shrinks so much that readers take it for hostile,
-    go in version 1.
+    go as they are.
     """
     packed = record.packed()
     if packed is None:
         return encode(record)
     body = typing.cast(bytes, msgpack.packb(_lower(packed, frames.sorted_bytes), use_bin_type=True))
     frame = frames.framed(body)
-    return encode(record) if frame is None else bytes((PACKED,)) + frame
+    return encode(record) if frame is None else PACKED + frame
 
 
 def decode(kind: type[T], data: bytes | None) -> T:
     """Return the record that ``data`` holds.
 
-    Raises UndecodableError for anything but the bytes of a ``kind``, VersionError for those of a
-    newer program, and ShapeError for fields that hold what they may not (see bounds.py) or a packed
-    form whose parts do not fit each other.
+    Raises UndecodableError for anything but the bytes of a ``kind``, VersionError for those of
+    another version, and ShapeError for fields that hold what they may not (see bounds.py) or a
+    packed form whose parts do not fit each other.
     """
     if not data:
         raise UndecodableError("it is empty")
-    if data[0] > VERSION:
-        raise VersionError(found=data[0], newest=VERSION)
-    if data[0] == PLAIN:
-        return typing.cast(T, _raised(kind, memoryview(data)[1:], np.frombuffer))
+    if not data[0]:
+        raise UndecodableError("its first byte names no version")
+    if data[0] != VERSION or data[1:5] == _FRAME_OF_VERSION_1:
+        raise VersionError(found=data[0] if data[0] > VERSION else 1, ours=VERSION)
+    head, body = data[:2], data[2:]
+    if head == PLAIN:
+        return typing.cast(T, _raised(kind, memoryview(body), np.frombuffer))
     packed = getattr(kind, "PACKED", None)
-    if data[0] != PACKED or packed is None:
-        raise UndecodableError(f"unknown first byte {data[0]} of a {kind.__name__}")
-    return typing.cast(T, _raised(packed, frames.unframed(data[1:]), frames.unsorted).unpacked())
+    if head != PACKED or packed is None:
+        raise UndecodableError(f"unknown second byte of a {kind.__name__}: {head[1:]!r}")
+    return typing.cast(T, _raised(packed, frames.unframed(body), frames.unsorted).unpacked())
 
 
 def _raised(kind: Any, packed: bytes | memoryview, ordered: "_Order") -> Any:

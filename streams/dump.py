@@ -23,7 +23,7 @@ from streams.regular_files import open_regular
 
 Entry = CorpusRecord | Vocabulary | TokenBatch | PartitionEnd
 
-_MAGIC = b"millrace corpus\x01"
+_MAGIC = b"millrace corpus\x02"
 _FRAME = struct.Struct("<BII")
 _KINDS: dict[int, type[Entry]] = {1: CorpusRecord, 2: Vocabulary, 3: TokenBatch, 4: PartitionEnd}
 _CODES = {kind: code for code, kind in _KINDS.items()}
@@ -68,7 +68,7 @@ def _frame(code: int, body: bytes) -> bytes:
 def read_dump(path: Path) -> Iterator[Entry]:
     """Yield everything that a dump holds, in the order in which it was written.
 
-    Raises CorpusError if the file is missing, no dump, of a newer version, damaged or cut short;
+    Raises CorpusError if the file is missing, no dump, of another version, damaged or cut short;
     damage to a frame shows before that frame is given out, a cut only at the end.
     """
     try:
@@ -89,6 +89,11 @@ def _check_magic(path: Path, magic: bytes) -> None:
         raise CorpusError(f"{path} is no dump of a corpus; make one with 'corpora dump'")
     if magic[-1] > _MAGIC[-1]:
         raise CorpusError(f"{path} was dumped by a newer version of this program: update it")
+    if magic[-1] < _MAGIC[-1]:
+        raise CorpusError(
+            f"{path} was written by an earlier form of Millrace (version {magic[-1]}); produce the "
+            "corpus and dump it again"
+        )
 
 
 def _read_frames(path: Path, file: io.BufferedReader) -> Iterator[Entry]:

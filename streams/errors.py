@@ -96,12 +96,18 @@ class UndecodableError(RecordError):
 
 
 class VersionError(RecordError):
-    """The record was written by a newer version of this program."""
+    """The record was written by an earlier or a newer form of this program."""
 
-    def __init__(self, found: int, newest: int) -> None:
-        super().__init__(f"record has schema version {found}, this program reads up to {newest}")
+    def __init__(self, found: int, ours: int) -> None:
+        said = (
+            f"record was written by an earlier form of Millrace (version {found}); make the corpus "
+            "and the run again"
+            if found < ours
+            else f"record has version {found}, this program reads version {ours}; take a newer one"
+        )
+        super().__init__(said)
         self.found = found
-        self.newest = newest
+        self.ours = ours
 
 
 class ShapeError(RecordError):

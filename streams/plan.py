@@ -15,7 +15,8 @@ import numpy as np
 from streams.arrays import F32, F64, I8, I64, AnyArray, Bool
 from streams.errors import RunError
 from streams.run_checks import check_run
-from streams.runs import Clustering, RunRecord, Source, run_id
+from streams.run_identity import run_id
+from streams.runs import Clustering, RunRecord, Source
 
 HIT_BYTES = 64
 ENTRY_BYTES = 8
@@ -112,7 +113,8 @@ class Plan:
 def make_plan(run: RunRecord) -> Plan:
     """Return the plan of a run.
 
-    Raises RunError if a cluster's state cannot fit one record, or its record holds what none may.
+    Raises RunError if a cluster's state cannot fit one record, or its record holds what none may or
+    names a statistic or ranking that is not known here.
     """
     check_run(run)
     component_first = np.cumsum([0, *(s.components for s in run.sources)])

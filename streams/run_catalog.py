@@ -3,7 +3,8 @@
 from streams import codec, topics
 from streams.catalog import read_compacted, read_latest
 from streams.errors import RecordError, RunError
-from streams.runs import RunRecord, run_id
+from streams.run_identity import differences
+from streams.runs import RunRecord
 from streams.transport.client import Client
 
 
@@ -33,9 +34,10 @@ def expect_new(client: Client, record: RunRecord) -> RunRecord:
     Raises RunError if another run has the name.
     """
     known = next((run for run in list_runs(client) if run.name == record.name), record)
-    if run_id(known) != run_id(record):
+    if apart := differences(known, record):
         raise RunError(
-            f"a run {record.name!r} with other settings exists: take another name or delete it"
+            f"a run {record.name!r} with other settings exists ({', '.join(apart)}): "
+            "take another name or delete it"
         )
     return known
 

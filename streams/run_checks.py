@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from streams.bounds import MAX_CLUSTERS, MAX_EDGES, check_fields, shown
+from streams.bounds import MAX_CLUSTERS, check_fields, shown
 from streams.errors import RunError, ShapeError
-from streams.runs import CRITERIA, Clustering, RunRecord
+from streams.measures import RANKINGS, STATISTICS, check_known, parameters_of
+from streams.runs import Clustering, RunRecord
 
 
 def check_run(run: RunRecord) -> None:
@@ -20,11 +21,11 @@ def check_run(run: RunRecord) -> None:
 
 
 def _check(run: RunRecord) -> None:
-    _expect(set(run.criteria) <= set(CRITERIA), f"criteria other than {', '.join(CRITERIA)}")
-    edges = run.edges
-    _expect(edges.ndim == 1 and len(edges) <= MAX_EDGES, f"more than {MAX_EDGES:,} edges")
-    rising = np.isfinite(edges).all() and (np.diff(edges) > 0).all()
-    _expect(bool(rising), "histogram edges that do not rise")
+    check_known(run.name, run.statistics, STATISTICS, "statistic")
+    check_known(run.name, run.rankings, RANKINGS, "ranking")
+    _ = run.edges, run.sum_bits  # RunError where no statistic has them
+    same = all(parameters_of(each).get("k") == run.k for each in run.rankings)
+    _expect(same, "rankings that do not take the same k")
     for name, values, stop in (
         ("masked_ids", run.masked_ids, run.model.vocabulary),
         ("masked_positions", run.masked_positions, run.context),

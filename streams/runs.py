@@ -1,21 +1,35 @@
 """The run record: the immutable description of one corpus through one model."""
 
-import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval, MaxLen
 
-from streams import bounds, codec
+from streams import bounds
 from streams.arrays import F32, I32, I64
+from streams.bounds import Rule
+from streams.measures import (
+    ACTIVATION,
+    RANKINGS,
+    Measure,
+    are_sound,
+    are_sound_rankings,
+    bare_name,
+    edges_of,
+    parameter,
+    parameters_of,
+    rankings,
+    statistics,
+)
 from streams.names import Name
 
 Sign = Literal["value", "absolute", "positive", "negative"]
 Kind = Literal["dictionary", "neurons", "weights"]
 Forward = Literal["transformers-onednn", "transformers", "transformers-eager", "transformer-lens"]
-CRITERIA = ("maximum", "last")
+CRITERIA = tuple(name.partition("@")[0] for name in RANKINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +48,8 @@ class Model:
     dtype: bounds.Label = "float32"
     micro_batch: bounds.MicroBatch = 8
     threads: bounds.Threads = 1
-    forward: Forward = codec.later("transformer-lens")
-    reason: str = codec.later("")
+    forward: Forward = "transformer-lens"
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +93,23 @@ class Clustering:
     coactivation: bool = True
 
 
+_Statistics = Annotated[
+    tuple[Measure, ...], MaxLen(256), Rule(are_sound, "no statistics with parameters they may have")
+]
+_Rankings = Annotated[
+    tuple[Measure, ...],
+    MaxLen(16),
+    Rule(are_sound_rankings, "no rankings with parameters they may have"),
+]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RunRecord:
     """Everything that the numbers of a run depend on. Workers build their plan from it alone.
 
-    edges: ascending lower edges of the histogram bins, activity units; one bin lies below them.
-    masked_ids and masked_positions: tokens that count as absent. sum_bits: sums are integers in
-    units of 2**-sum_bits. store: folder or address that parts of snapshots are written to.
+    statistics and rankings: what is counted, and what examples are ranked by (``measures``).
+    masked_ids and masked_positions: tokens that count as absent. store: folder or address that
+    snapshots are written to.
     warnings: what has to be said of the numbers, a line each: where the run does otherwise than its
     dictionaries were trained, say.
     """
@@ -99,27 +123,49 @@ class RunRecord:
     clusterings: Annotated[tuple[Clustering, ...], MaxLen(1024)]
     shards: bounds.Shards
     store: bounds.Text
-    criteria: Annotated[tuple[bounds.Label, ...], MaxLen(16)] = ("maximum",)
-    k: bounds.K = 100
-    edges: F32 = field(default_factory=lambda: default_edges())
+    statistics: _Statistics = field(default_factory=lambda: statistics())
+    rankings: _Rankings = field(default_factory=lambda: rankings())
     masked_ids: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     masked_positions: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    sum_bits: bounds.SumBits = 20
     bucket_bytes: bounds.BucketBytes = 8 * 2**20
     record_bytes: bounds.RecordBytes = 32 * 2**20
     created: bounds.Label = ""
-    warnings: Annotated[tuple[bounds.Text, ...], MaxLen(1024)] = codec.later(())
+    warnings: Annotated[tuple[bounds.Text, ...], MaxLen(1024)] = ()
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """What examples are ranked by: the names of the rankings, without versions."""
+        return tuple(map(bare_name, self.rankings))
+
+    @property
+    def k(self) -> int:
+        """Examples per cluster and ranking."""
+        return max(int(parameters_of(each)["k"]) for each in self.rankings)
+
+    @property
+    def edges(self) -> F32:
+        """Ascending lower edges of the histogram bins; one bin lies below them."""
+        return edges_of(self.statistics)
+
+    @property
+    def sum_bits(self) -> int:
+        """Sums are integers in units of 2**-sum_bits."""
+        return int(parameter(self.statistics, ACTIVATION, "sum_bits"))
 
 
-def default_edges() -> F32:
-    """Return lower bin edges from 2**-8 to 2**8, four to a doubling."""
-    return np.exp2(np.arange(-32, 33) / 4).astype(np.float32)
-
-
-def run_id(run: RunRecord) -> str:
-    """Return the hash of a run record that travels in every partial, 32 hexadecimal digits.
-
-    The time of creation and the warnings are left out: the same settings are the same run.
-    """
-    bare = replace(run, created="", warnings=())
-    return hashlib.sha256(codec.encode(bare)).hexdigest()[:32]
+def with_parameters(
+    run: RunRecord,
+    *,
+    criteria: Sequence[str] | None = None,
+    k: int | None = None,
+    edges: F32 | None = None,
+    sum_bits: int | None = None,
+) -> RunRecord:
+    """Return a run with other parameters of its statistics and rankings."""
+    names = run.criteria if criteria is None else criteria
+    bits = run.sum_bits if sum_bits is None else sum_bits
+    return replace(
+        run,
+        statistics=statistics(bits, run.edges if edges is None else edges),
+        rankings=rankings(names, run.k if k is None else k),
+    )

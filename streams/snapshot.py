@@ -67,6 +67,7 @@ class RefusedRecord:
 class RunManifest:
     """What makes a set of files a snapshot; written last.
 
+    run_id and identity: hashes of the run's record, see run_identity.py; people compare identities.
     final: every shard has seen the whole corpus. content: the hash over those of the tables that
     the run's record names, see content.py. chains: per shard. tables and files: what there is.
     about: the run record for people (model, sources, clusterings, criteria, k, edges, sum_bits,
@@ -79,6 +80,7 @@ class RunManifest:
     version: _Version
     run: Name
     run_id: bounds.Label
+    identity: bounds.Label
     snapshot: Name
     final: bool
     content: Hash

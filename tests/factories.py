@@ -9,6 +9,7 @@ from consumers.activations.engine import Activations
 from consumers.aggregation.shards import new_bucket
 from streams.content import Hashed
 from streams.corpus import TokenBatch, sample_key
+from streams.measures import rankings, statistics
 from streams.partials import BucketState
 from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Model, RunRecord, Source
@@ -54,12 +55,16 @@ def run_record(**changes: Any) -> RunRecord:
         "clusterings": (clustering({"a": [(0, 1), (0, 2)], "b": [(0, 2), (0, 3), (0, 11)]}),),
         "shards": 3,
         "store": "memory://store",
-        "criteria": ("maximum", "last"),
-        "k": 3,
         "masked_ids": np.array([0]),
         "bucket_bytes": 6000,
     }
-    return RunRecord(**{**given, **changes})
+    named = {"criteria": ("maximum", "last"), "k": 3, "edges": None, "sum_bits": 20}
+    named = {name: changes.pop(name, default) for name, default in named.items()}
+    measures = {
+        "statistics": statistics(named["sum_bits"], named["edges"]),
+        "rankings": rankings(named["criteria"], named["k"]),
+    }
+    return RunRecord(**{**given, **measures, **changes})
 
 
 def plan(**changes: Any) -> Plan:
@@ -73,6 +78,7 @@ def run_manifest(**changes: Any) -> RunManifest:
         "version": VERSION,
         "run": "prose",
         "run_id": "ab" * 16,
+        "identity": "ba" * 16,
         "snapshot": "final",
         "final": True,
         "content": "cd" * 32,

@@ -47,9 +47,16 @@ def new_bucket(plan: Plan, shard: int, bucket: int) -> BucketState:
 
 def check_state(plan: Plan, state: BucketState) -> None:
     """Raise ShapeError unless a state read back belongs to this plan."""
-    ours = state.run == plan.id and 0 <= state.shard < plan.run.shards
-    if not ours or state.bucket not in plan.buckets_of(state.shard):
-        raise ShapeError(f"state of another run or shard: {state.run} {state.shard}/{state.bucket}")
+    where = f"the state of bucket {state.bucket} in shard {state.shard}"
+    if state.run != plan.id:
+        raise ShapeError(
+            f"{where} is that of run id {state.run}, run {plan.run.name!r} has {plan.id}: it was "
+            "kept with other settings, or by a Millrace that lays states out in another way; "
+            "delete the run and make it again"
+        )
+    within = 0 <= state.shard < plan.run.shards
+    if not within or state.bucket not in plan.buckets_of(state.shard):
+        raise ShapeError(f"{where} belongs to no shard of run {plan.run.name!r}")
     clusters = len(plan.clusters_of(state.bucket))
     sizes = {state.sums.shape, state.low.shape, state.high.shape}
     if state.counts.shape != (plan.counters_of(state.bucket),) or sizes != {(clusters,)}:

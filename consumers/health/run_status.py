@@ -12,7 +12,8 @@ from streams import topics
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.monitoring.durations import duration
 from streams.plan import Plan, make_plan
-from streams.runs import RunRecord, run_id
+from streams.run_identity import run_id
+from streams.runs import RunRecord
 from streams.snapshot import RefusedRecord, run_manifest
 from streams.transport.client import Client
 

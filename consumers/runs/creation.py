@@ -31,6 +31,7 @@ from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_
 from streams.arrays import I64
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import ModelError, RunError
+from streams.measures import rankings, statistics
 from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Kind, Model, RunRecord, Source
 
@@ -97,12 +98,10 @@ def prepare_run(
         clusterings=_clusterings(spec, sources),
         shards=spec.shards,
         store=spec.store,
-        criteria=spec.criteria,
-        k=spec.k,
-        edges=bin_edges(spec.edges),
+        statistics=statistics(spec.sum_bits, bin_edges(spec.edges)),
+        rankings=rankings(spec.criteria, spec.k),
         masked_ids=absent[0],
         masked_positions=absent[1],
-        sum_bits=spec.sum_bits,
         bucket_bytes=spec.bucket_bytes,
         record_bytes=spec.record_bytes,
         created=created,

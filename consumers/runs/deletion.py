@@ -11,7 +11,8 @@ from streams.errors import SnapshotError, SnapshotFailedError
 from streams.plan import make_plan
 from streams.run_catalog import delete_groups, delete_run, list_runs
 from streams.run_files import RunFiles, find_run_files, remove_run_files
-from streams.runs import RunRecord, run_id
+from streams.run_identity import run_id
+from streams.runs import RunRecord
 from streams.snapshot import run_manifest, shard_manifest
 from streams.store import open_store
 from streams.transport.client import Client

@@ -9,8 +9,9 @@ from consumers.runs.specs import RunSpec
 from streams.arrays import F32, I64
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError, RunError, SettingsError
+from streams.measures import default_edges
 from streams.names import check_name
-from streams.runs import CRITERIA, default_edges
+from streams.runs import CRITERIA
 
 
 def check_names(spec: RunSpec) -> None:

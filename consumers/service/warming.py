@@ -12,7 +12,7 @@ from consumers.selection.worker import ActivationWorker
 from streams import codec, topics
 from streams.corpus import TokenBatch, sample_keys
 from streams.plan import Plan, make_plan
-from streams.runs import Clustering, RunRecord, Source
+from streams.runs import Clustering, RunRecord, Source, with_parameters
 
 _COMPONENTS, _ROWS, _BATCHES, _K = 8, 8, 3, 2
 
@@ -52,13 +52,11 @@ def _small(run: RunRecord) -> RunRecord:
     labels = tuple(f"pair {number}" for number in range(len(sizes)))
     clustering = Clustering("warm", 0, "0", labels, sizes, np.zeros_like(pairs), pairs)
     return replace(
-        run,
+        with_parameters(run, k=min(_K, run.k), sum_bits=0),  # no sum of made-up ones is too large
         partitions=1,
         sources=(source,),
         clusterings=(clustering,),
         shards=1,
-        k=min(_K, run.k),
-        sum_bits=0,  # no sum of made-up activity is too large then
         masked_ids=np.zeros(0, np.int64),
         masked_positions=np.zeros(0, np.int64),
     )

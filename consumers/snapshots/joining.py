@@ -11,6 +11,7 @@ from consumers.snapshots.snapshots import about
 from streams.content import Hashed, content_of
 from streams.errors import DamagedPartError, StoreError
 from streams.plan import Plan
+from streams.run_identity import identity
 from streams.snapshot import VERSION, RefusedRecord, RunManifest, ShardManifest
 from streams.snapshot_tables import HITS, SAMPLES, TABLES
 from streams.store import open_store, read_pieces, write_part
@@ -40,6 +41,7 @@ def joined(
         version=VERSION,
         run=plan.run.name,
         run_id=plan.id,
+        identity=identity(plan.run),
         snapshot=shards[0].snapshot,
         final=all(shard.complete for shard in shards),
         content="",

@@ -19,10 +19,12 @@ from streams.errors import (
 )
 from streams.failed_manifest import find_failed
 from streams.following import Followed
+from streams.measures import parameters_of
 from streams.names import check_name
 from streams.partials import BucketState, SnapshotRequest
 from streams.plan import Plan
-from streams.runs import RunRecord, run_id
+from streams.run_identity import identity, run_id
+from streams.runs import RunRecord
 from streams.snapshot import (
     FINAL,
     VERSION,
@@ -174,6 +176,7 @@ def write_plain(
         version=VERSION,
         run=plan.run.name,
         run_id=plan.id,
+        identity=identity(plan.run),
         snapshot=snapshot,
         final=True,
         content=content_of({name: each.hash for name, each in hashed.items()}),
@@ -200,6 +203,8 @@ def about(run: RunRecord) -> dict[str, Any]:
         "vocabulary": run.model.vocabulary,
         "corpus": run.corpus,
         "context": run.context,
+        "statistics": {m.name: dict(parameters_of(m)) for m in run.statistics},
+        "rankings": {m.name: dict(parameters_of(m)) for m in run.rankings},
         "criteria": list(run.criteria),
         "k": run.k,
         "edges": run.edges.tolist(),

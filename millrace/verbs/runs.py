@@ -58,7 +58,7 @@ def create(
     from streams.catalog import get_corpus
     from streams.lost_input import expect_whole
     from streams.run_catalog import put_run
-    from streams.runs import run_id
+    from streams.run_identity import run_id
     from streams.store import open_store
 
     options: dict[str, Any] = {

@@ -30,13 +30,13 @@ from streams.errors import RecordError, StreamError
 from streams.partials import BucketState
 from streams.transport.client import StoredRecord
 from tests import factories
-from tests.golden import version_1
+from tests.golden import version_2
 from tests.streams.same import bits
 from tests.streams.strategies import KINDS
 
 PLAN = factories.plan()
 ENGINE = factories.DenseEngine(PLAN)
-MAGIC = b"millrace corpus\x01"
+MAGIC = b"millrace corpus\x02"
 
 
 def decode_record(kind: type) -> Callable[[bytes], None]:
@@ -186,7 +186,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         arguments[at : at + 2] = [str(folder)]
         for number in range(len(TARGETS)):
-            for name, record in version_1.records().items():
+            for name, record in version_2.records().items():
                 (folder / f"{number}-{name}").write_bytes(bytes([number]) + codec.encode(record))
     atheris.instrument_all()
     atheris.Setup(arguments, check)

@@ -7,7 +7,7 @@ import msgpack
 import zstandard
 from hypothesis import strategies as st
 
-from streams import frames
+from streams import codec, frames
 
 HOSTILE = (
     b"\xc6\xff\xff\xff\xff",  # 4 GB of bytes
@@ -52,8 +52,8 @@ def edited(draw: st.DrawFn, seed: bytes) -> bytes:
 @st.composite
 def regrown(draw: st.DrawFn, seed: bytes) -> bytes:
     """Return ``seed`` with up to two nodes of its tree replaced by something else."""
-    framed = seed[:1] == b"\2"
-    tree = msgpack.unpackb(frames.unframed(seed[1:]) if framed else seed[1:], raw=False)
+    framed = seed[:2] == codec.PACKED
+    tree = msgpack.unpackb(frames.unframed(seed[2:]) if framed else seed[2:], raw=False)
     for _ in range(draw(st.integers(1, 2))):
         parent, key = _choose(draw, tree)
         if draw(st.integers(0, 9)) == 0 and isinstance(parent, dict):
@@ -61,7 +61,7 @@ def regrown(draw: st.DrawFn, seed: bytes) -> bytes:
         else:
             parent[key] = deepcopy(draw(_strange))
     body = bytes(msgpack.packb(tree, use_bin_type=True))
-    return seed[:1] + (zstandard.compress(body) if framed else body)
+    return seed[:2] + (zstandard.compress(body) if framed else body)
 
 
 def _choose(draw: st.DrawFn, tree: Any) -> tuple[Any, Any]:

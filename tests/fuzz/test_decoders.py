@@ -18,7 +18,7 @@ from streams.partials import HitsPart, SnapshotRequest, SourceEnd
 from tests import factories
 from tests.fuzz.fuzz_decoders import ENGINE, MAGIC, PLAN, TARGETS, check
 from tests.fuzz.mutations import HOSTILE, edited, nearly
-from tests.golden import version_1
+from tests.golden import version_2
 from tests.golden.write import HERE
 
 fuzz = settings(
@@ -28,7 +28,7 @@ fuzz = settings(
 
 def seeds():
     """Return valid bytes for every target that has an inside to reach."""
-    by_kind = {type(r).__name__: codec.encode(r) for r in version_1.records().values()}
+    by_kind = {type(r).__name__: codec.encode(r) for r in version_2.records().values()}
     batch = factories.batches()[0]
     valid = valid_tokens(PLAN, batch)
     selection = select(PLAN, batch, valid, ENGINE.compute(batch, valid))
@@ -51,8 +51,8 @@ def seeds():
         "end": codec.encode(PartitionEnd("text", 0, 5, 1, 1)),
         "dump frame body": body,
         "dump frames": frames,
-        "dump": (HERE / "v1" / "dump").read_bytes(),
-        "manifests": snapshot.to_json(version_1.manifests()["run-manifest"]),
+        "dump": (HERE / "v2" / "dump").read_bytes(),
+        "manifests": snapshot.to_json(version_2.manifests()["run-manifest"]),
         "headers": b"17",
         "dead letter": b"17",
         "unknown kind": sent[topics.HITS],
@@ -75,14 +75,14 @@ def test_random_and_nearly_right_bytes_give_a_record_or_our_error(name):
     seed = SEEDS[name]
     TARGETS[name](seed)
     for piece in HOSTILE:
-        TARGETS[name](b"\1" + piece)
-        TARGETS[name](b"\2" + piece)
-        TARGETS[name](b"\2" + zstandard.compress(piece))
+        TARGETS[name](b"\2m" + piece)
+        TARGETS[name](b"\2z" + piece)
+        TARGETS[name](b"\2z" + zstandard.compress(piece))
         TARGETS[name](seed[: len(seed) // 2] + piece)
     near = nearly(seed) if name in TREES else edited(seed)
 
     @fuzz
-    @given(st.one_of(near, near, st.binary(), st.binary().map(lambda data: b"\1" + data)))
+    @given(st.one_of(near, near, st.binary(), st.binary().map(lambda data: b"\2m" + data)))
     def run(data):
         TARGETS[name](data)
 

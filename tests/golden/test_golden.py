@@ -1,30 +1,32 @@
 """Bytes that past releases wrote still mean what they meant, and are still what we write."""
 
+import hashlib
+
 import pytest
 
 from streams import codec, frames, snapshot
 from streams.dump import read_dump
 from streams.errors import CorpusError, SnapshotError, VersionError
-from streams.runs import run_id
-from tests.golden import version_1, version_2
+from streams.plan import make_plan
+from streams.run_identity import LAYOUT, identity, run_id
+from tests.golden import version_2, version_2_packed
 from tests.golden.write import HERE, write
 from tests.streams.same import bits
 from tests.streams.strategies import KINDS
 
-V1, V2 = HERE / "v1", HERE / "v2"
-RECORDS = version_1.records()
-PACKED = version_2.records()
-MANIFESTS = version_1.manifests()
-RUN_ID = "42f90b227a5a8e4a98fb808ff86c9f0d"
+V2 = HERE / "v2"
+RECORDS = version_2.records()
+PACKED = version_2_packed.records()
+MANIFESTS = version_2.manifests()
+RUN_ID, IDENTITY = "7639db11696eb4e5e2bdca3177f89788", "5123e9dd707396b5af42bd03a31eeead"
 READERS = {"shard-manifest": snapshot.shard_manifest, "run-manifest": snapshot.run_manifest}
 
 
 def test_every_kind_of_record_has_golden_bytes():
     assert {type(record) for record in RECORDS.values()} == set(KINDS)
-    files = {f"{name}.bin" for name in RECORDS} | {f"{name}.json" for name in MANIFESTS}
-    assert {path.name for path in V1.iterdir()} == files | {"dump"}
     assert {type(record) for record in PACKED.values()} == {k for k in KINDS if has_packed(k)}
-    assert {path.name for path in V2.iterdir()} == {f"{name}.bin" for name in PACKED}
+    files = {f"{n}.bin" for n in (*RECORDS, *PACKED)} | {f"{n}.json" for n in MANIFESTS}
+    assert {path.name for path in V2.iterdir()} == files | {"dump"}
 
 
 def has_packed(kind):
@@ -33,7 +35,7 @@ def has_packed(kind):
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_stored_bytes_decode_to_what_they_meant(name):
-    found = codec.decode(type(RECORDS[name]), (V1 / f"{name}.bin").read_bytes())
+    found = codec.decode(type(RECORDS[name]), (V2 / f"{name}.bin").read_bytes())
     assert bits(found) == bits(RECORDS[name])
 
 
@@ -48,35 +50,53 @@ def test_the_same_packed_bodies_are_still_written(name):
     """The frame around a body may differ with the version of the compressor."""
     stored = (V2 / f"{name}.bin").read_bytes()
     written = codec.encode_packed(PACKED[name])
-    assert stored[:1] == written[:1] == b"\2"
-    assert frames.unframed(written[1:]) == frames.unframed(stored[1:])
+    assert stored[:2] == written[:2] == b"\2z"
+    assert frames.unframed(written[2:]) == frames.unframed(stored[2:])
 
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_the_same_bytes_are_still_written(name):
-    """Other bytes for a run record are another run id: its workers would not know their state."""
-    assert codec.encode(RECORDS[name]) == (V1 / f"{name}.bin").read_bytes()
+    assert codec.encode(RECORDS[name]) == (V2 / f"{name}.bin").read_bytes()
 
 
-def test_the_run_id_of_a_released_record_never_changes():
+def test_the_hashes_of_a_released_record_never_change():
+    """With another run id its workers would not know their state."""
     assert run_id(RECORDS["run-record"]) == RUN_ID
+    assert identity(RECORDS["run-record"]) == IDENTITY
+
+
+def test_a_layout_that_changes_is_counted_up():
+    """Where counters stand in a state: if it moves, count up LAYOUT, or the version of a statistic,
+    so that states of before are refused by name, and write down what is new here."""
+    plan = make_plan(RECORDS["run-record"])
+    at = [getattr(plan, name) for name in plan.__slots__ if name.startswith(("at_", "counter_"))]
+    found = hashlib.sha256(b"".join(each.astype("<i8").tobytes() for each in at)).hexdigest()
+    assert (LAYOUT, found[:16]) == (2, "c883fdc2e9601563")
 
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_future_version_is_refused_by_name(name):
-    body = (V1 / f"{name}.bin").read_bytes()
-    with pytest.raises(VersionError, match="schema version 3, this program reads up to 2") as info:
+    body = (V2 / f"{name}.bin").read_bytes()
+    with pytest.raises(VersionError, match="version 3, this program reads version 2") as info:
         codec.decode(type(RECORDS[name]), b"\3" + body[1:])
-    assert (info.value.found, info.value.newest) == (3, 2)
+    assert (info.value.found, info.value.ours) == (3, 2)
+
+
+@pytest.mark.parametrize("body", [b"\1\x80", b"\1", b"\2\x28\xb5\x2f\xfd\x20"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_of_an_earlier_form_is_refused_with_what_to_do(kind, body):
+    line = r"an earlier form of Millrace \(version 1\); make the corpus and the run again"
+    with pytest.raises(VersionError, match=line):
+        codec.decode(kind, body)
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_stored_manifests_read_as_what_they_meant(name):
-    assert READERS[name]((V1 / f"{name}.json").read_bytes()) == MANIFESTS[name]
+    assert READERS[name]((V2 / f"{name}.json").read_bytes()) == MANIFESTS[name]
 
 
 def test_a_future_manifest_is_refused_by_name():
-    body = (V1 / "run-manifest.json").read_bytes()
+    body = (V2 / "run-manifest.json").read_bytes()
     with pytest.raises(SnapshotError, match="version 3, this program reads version 2; take a new"):
         snapshot.run_manifest(body.replace(b'"version": 2', b'"version": 3'))
 
@@ -89,19 +109,20 @@ def test_a_manifest_of_an_earlier_form_is_refused_with_what_to_do(read):
 
 
 def test_the_stored_dump_reads_as_what_it_meant():
-    assert bits(list(read_dump(V1 / "dump"))) == bits(version_1.dump())
+    assert bits(list(read_dump(V2 / "dump"))) == bits(version_2.dump())
 
 
-def test_a_future_dump_is_refused_by_name(tmp_path):
-    body = (V1 / "dump").read_bytes()
-    (tmp_path / "dump").write_bytes(body[:15] + b"\2" + body[16:])
-    with pytest.raises(CorpusError, match="newer version"):
-        list(read_dump(tmp_path / "dump"))
+def test_a_dump_of_another_version_is_refused_by_name(tmp_path):
+    body = (V2 / "dump").read_bytes()
+    for version, line in ((3, "newer version"), (1, "earlier form of Millrace .version 1.; prod")):
+        (tmp_path / "dump").write_bytes(body[:15] + bytes([version]) + body[16:])
+        with pytest.raises(CorpusError, match=line):
+            list(read_dump(tmp_path / "dump"))
 
 
 def test_writing_never_touches_what_is_there(tmp_path):
     written = write(tmp_path)
-    assert {path.name for path in written} == {p.name for v in (V1, V2) for p in v.iterdir()}
+    assert {path.name for path in written} == {p.name for p in V2.iterdir()}
     for path in written:
         path.write_bytes(b"released")
     assert write(tmp_path) == []

@@ -1,6 +1,6 @@
-"""Write the golden bytes of every schema version: ``python -m tests.golden.write``.
+"""Write the golden bytes: ``python -m tests.golden.write``.
 
-Files of a version that exists are never written again: what they hold is what was released.
+Files that exist are never written again: what they hold is what was released.
 """
 
 import sys
@@ -8,30 +8,29 @@ from pathlib import Path
 
 from streams import codec, snapshot
 from streams.dump import write_dump
-from tests.golden import version_1, version_2
+from tests.golden import version_2, version_2_packed
 
 HERE = Path(__file__).parent
 
 
 def write(folder: Path) -> list[Path]:
-    """Write what is missing under ``folder``; return the files written."""
-    plain, packed = version_1.records(), version_2.records()
-    bodies = {f"v1/{name}.bin": codec.encode(value) for name, value in plain.items()}
-    bodies |= {f"v2/{name}.bin": codec.encode_packed(value) for name, value in packed.items()}
-    bodies |= {f"v1/{n}.json": snapshot.to_json(v) for n, v in version_1.manifests().items()}
-    for version in ("v1", "v2"):
-        (folder / version).mkdir(exist_ok=True)
+    """Write what is missing in ``folder``; return the files written."""
+    folder.mkdir(exist_ok=True)
+    bodies = {f"{n}.bin": codec.encode(value) for n, value in version_2.records().items()}
+    packed = version_2_packed.records().items()
+    bodies |= {f"{name}.bin": codec.encode_packed(value) for name, value in packed}
+    bodies |= {f"{n}.json": snapshot.to_json(v) for n, v in version_2.manifests().items()}
     written = []
     for name, body in bodies.items():
         if not (folder / name).exists():
             (folder / name).write_bytes(body)
             written.append(folder / name)
-    if not (folder / "v1" / "dump").exists():
-        write_dump(folder / "v1" / "dump", version_1.dump())
-        written.append(folder / "v1" / "dump")
+    if not (folder / "dump").exists():
+        write_dump(folder / "dump", version_2.dump())
+        written.append(folder / "dump")
     return written
 
 
 if __name__ == "__main__":
-    for path in write(HERE):
+    for path in write(HERE / "v2"):
         sys.stdout.write(f"wrote {path.relative_to(HERE)}\n")

@@ -15,7 +15,7 @@ from streams.store import open_store, read_manifest, read_table, write_part
 from streams.transport.connect import connect
 from tests import factories
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
-from tests.golden import version_1
+from tests.golden import version_2
 from tests.streams.test_store import TABLE
 
 UP = ["../../up", "..", ".", "/abs", "a/b", "", "A", "nul", "con", "a\0b", "a\nb", "é", "a" * 81,
@@ -50,7 +50,7 @@ def changed(manifest, **changes):
     return json.dumps(found).encode()
 
 
-MANIFESTS = version_1.manifests()
+MANIFESTS = version_2.manifests()
 RUN, SHARD = MANIFESTS["run-manifest"], MANIFESTS["shard-manifest"]
 
 

@@ -12,6 +12,7 @@ from consumers.snapshots.snapshots import published, request_snapshot
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
 from streams.run_catalog import delete_run, list_runs, put_run
+from streams.runs import with_parameters
 from streams.store import read_table
 from streams.table_hashes import verify
 from tests import factories
@@ -138,7 +139,9 @@ def all_hits(service: Service) -> list[dict[str, object]]:
     from consumers.oracle.oracle_run import oracle_tables
     from streams.plan import make_plan
 
-    plan = make_plan(replace(service.plan.run, k=10**6, record_bytes=2**40, bucket_bytes=2**40))
+    plan = make_plan(
+        replace(with_parameters(service.plan.run, k=10**6), record_bytes=2**40, bucket_bytes=2**40)
+    )
     rows: list[dict[str, object]] = oracle_tables(
         plan, factories.DenseEngine(plan), iter(service.batches), ()
     )["hits"].to_pylist()

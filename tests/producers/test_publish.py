@@ -77,7 +77,7 @@ def test_a_corpus_is_batches_ends_vocabulary_and_a_sealed_record(folder, client)
         *batches, last = log(client, partition)
         for sequence, stored in enumerate(batches):
             about = (("kind", b"token-batch"), ("sequence", b"%d" % sequence))
-            assert stored.headers == (*about, ("schema-version", b"1"))
+            assert stored.headers == (*about, ("schema-version", b"2"))
             batch = codec.decode(TokenBatch, stored.value)
             batch.check(record.vocabulary)
             assert (batch.partition, batch.sequence) == (partition, sequence)

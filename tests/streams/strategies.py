@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from streams.bounds import fault
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.hits import Hits, no_hits
+from streams.measures import Measure, measure
 from streams.names import Name, is_name
 from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
 from streams.runs import RunRecord
@@ -108,10 +109,22 @@ _SCALARS = {
 }
 
 
+_measures = st.builds(
+    measure,
+    st.text(max_size=5),
+    k=st.sampled_from([1, 100, 2**17]),
+    edges=st.sampled_from([[], [0.5], [-1.0, 0, 2.5]]),
+    sum_bits=st.integers(0, 40),
+    word=st.text(max_size=3),
+)
+
+
 def records(kind: Any) -> st.SearchStrategy[Any]:
     """Return the records of a kind with any values of the types that its fields declare."""
     arguments = typing.get_args(kind)
     origin = typing.get_origin(kind)
+    if kind is Measure:
+        return _measures
     if origin is typing.Annotated:
         if isinstance(arguments[1], str):
             return arrays(np.dtype(arguments[1]))

@@ -13,11 +13,11 @@ from streams.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.errors import RecordError, UndecodableError, VersionError
 from streams.partials import Statistics
 from streams.runs import RunRecord
-from tests.golden import version_1
+from tests.golden import version_2
 from tests.streams.same import bits
 from tests.streams.strategies import KINDS, arrays, quick, records
 
-GOLDEN = version_1.records()
+GOLDEN = version_2.records()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ def small(**changes):
 
 
 def packed(body):
-    return b"\1" + msgpack.packb(body, use_bin_type=True)
+    return b"\2m" + msgpack.packb(body, use_bin_type=True)
 
 
 def array(*parts):
@@ -59,7 +59,7 @@ def test_every_record_comes_back_to_the_last_bit(kind):
 @quick
 @given(arrays(np.dtype(np.int64)))
 def test_integers_take_the_narrowest_type_that_holds_them(numbers):
-    body = msgpack.unpackb(codec.encode(Small(1, numbers))[1:])
+    body = msgpack.unpackb(codec.encode(Small(1, numbers))[2:])
     assert body["numbers"][0] == slow_narrowest(numbers)
 
 
@@ -78,7 +78,7 @@ def test_order_in_memory_does_not_matter():
 
 
 def test_fields_that_we_do_not_know_are_passed_over():
-    body = msgpack.unpackb(codec.encode(GOLDEN["run-record"])[1:])
+    body = msgpack.unpackb(codec.encode(GOLDEN["run-record"])[2:])
     body["sources"][0]["colour"] = ["blue", {"deep": 1}]
     found = codec.decode(RunRecord, packed({**body, "later": 7}))
     assert bits(found) == bits(GOLDEN["run-record"])
@@ -109,16 +109,16 @@ def test_missing_fields_without_a_default_are_named():
 
 
 def test_a_missing_field_inside_is_named_with_its_place():
-    body = msgpack.unpackb(codec.encode(GOLDEN["run-record"])[1:])
+    body = msgpack.unpackb(codec.encode(GOLDEN["run-record"])[2:])
     del body["model"]["location"]
     with pytest.raises(UndecodableError, match=r"RunRecord\.model lacks location"):
         codec.decode(RunRecord, packed(body))
 
 
 def test_newer_version_is_named():
-    with pytest.raises(VersionError, match="version 9, this program reads up to 2") as info:
+    with pytest.raises(VersionError, match="version 9, this program reads version 2") as info:
         codec.decode(Small, b"\x09anything")
-    assert (info.value.found, info.value.newest) == (9, 2)
+    assert (info.value.found, info.value.ours) == (9, 2)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,11 @@ def test_newer_version_is_named():
     [
         (None, "it is empty"),
         (b"", "it is empty"),
-        (b"\0", "unknown first byte 0"),
-        (b"\1", "broken MessagePack"),
-        (b"\1\xc0", "Small is no map"),
-        (b"\1\x90", "Small is no map"),
+        (b"\0", "its first byte names no version"),
+        (b"\2", "unknown second byte of a Small"),
+        (b"\2m", "broken MessagePack"),
+        (b"\2m\xc0", "Small is no map"),
+        (b"\2m\x90", "Small is no map"),
         (packed(small()) + b"\0", "broken MessagePack"),
         (packed({**small(), 5: 1}), "broken MessagePack"),
         (packed(small(count="1")), r"Small\.count is no int"),
@@ -169,7 +170,7 @@ def test_whole_numbers_are_floats_where_a_float_is_wanted():
 
 
 def test_a_word_that_is_none_of_ours_is_refused():
-    body = msgpack.unpackb(codec.encode(GOLDEN["run-record"])[1:])
+    body = msgpack.unpackb(codec.encode(GOLDEN["run-record"])[2:])
     body["sources"][0]["sign"] = ["value"]
     with pytest.raises(UndecodableError, match="sign is none of value, absolute"):
         codec.decode(RunRecord, packed(body))
@@ -219,12 +220,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_length_is_refused_in_bounded_memory(name):
-    data = b"\1" + HOSTILE[name]
+    data = b"\2m" + HOSTILE[name]
     assert peak_of_decoding(Vocabulary, data) < 100_000 + 100 * len(data)
 
 
 def test_a_hostile_shape_is_refused_in_bounded_memory():
-    body = msgpack.unpackb(codec.encode(GOLDEN["token-batch"])[1:])
+    body = msgpack.unpackb(codec.encode(GOLDEN["token-batch"])[2:])
     for shape in ([2**39], [2**20, 2**19], [2**31, 2**32, 2**33], [0, 2**39, 2**39]):
         body["ids"] = ["|u1", shape, b"\0" * 6]
         assert peak_of_decoding(TokenBatch, packed(body)) < 100_000

@@ -1,11 +1,11 @@
-from dataclasses import replace
-
 import pytest
 
 from streams import codec, topics
-from streams.errors import BrokerError, RunError
+from streams.catalog import get_corpus
+from streams.errors import BrokerError, CorpusError, RunError
 from streams.run_catalog import delete_run, expect_new, get_run, list_runs, put_run
-from streams.runs import run_id
+from streams.run_identity import run_id
+from streams.runs import with_parameters
 from tests import factories
 from tests.producers.conftest import new_client
 from tests.streams.same import bits
@@ -83,7 +83,18 @@ def test_a_run_of_a_newer_version_hides_no_other(client, caplog):
     put_run(client, run())
     put(client, "runs", (b"later", b"\3" + codec.encode(run("later"))[1:]))
     assert [record.name for record in list_runs(client)] == ["prose"]
-    assert "schema version 3" in caplog.text
+    assert "version 3" in caplog.text
+
+
+def test_a_run_or_corpus_of_an_earlier_form_is_refused_with_what_to_do(client):
+    put_run(client, run("other"))
+    for topic in ("runs", "corpora"):
+        put(client, topic, (b"prose", b"\1\x80"))
+    line = "earlier form of Millrace .version 1.; make the corpus and the run again"
+    with pytest.raises(RunError, match=f"run 'prose' cannot be used: .*{line}"):
+        get_run(client, "prose")
+    with pytest.raises(CorpusError, match=f"corpus 'prose' cannot be used: .*{line}"):
+        get_corpus(client, "prose")
 
 
 def test_a_deleted_run_leaves_the_others_and_its_name_is_free(client):
@@ -98,7 +109,7 @@ def test_a_deleted_run_leaves_the_others_and_its_name_is_free(client):
     gone = {r.key for r in client.read("snapshots", 0) if r.value is None}
     assert b"prose-2/final" in kept - gone
     assert {b"prose/final", b"prose/final/0"} == gone
-    put_run(client, replace(run(), k=9))
+    put_run(client, with_parameters(run(), k=9))
     assert get_run(client, "prose").k == 9
 
 

@@ -8,11 +8,11 @@ from streams import codec
 from streams.errors import ShapeError
 from streams.partials import Statistics
 from streams.tallies import pack_tallies, unpack_tallies
-from tests.golden import version_1, version_2
+from tests.golden import version_2, version_2_packed
 from tests.streams.same import bits
 from tests.streams.strategies import quick, records
 
-TALLIES = (version_1.tally(3, 7), version_2.tally(4, 2**40), version_1.tally(9, 1))
+TALLIES = (version_2.tally(3, 7), version_2_packed.tally(4, 2**40), version_2.tally(9, 1))
 PACKED = pack_tallies(TALLIES)
 
 

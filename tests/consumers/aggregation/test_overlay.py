@@ -144,7 +144,7 @@ def test_a_state_of_another_run_is_refused():
     overlay = loaded()
     overlay.apply(0, 0, chained(0))
     other = Overlay(factories.plan(shards=1, k=7))
-    with pytest.raises(ShapeError, match="state of another run"):
+    with pytest.raises(ShapeError, match="is that of run id"):
         other.load(0, written(overlay))
 
 

@@ -280,12 +280,12 @@ def longer(array):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"run": "another"}, "another run or shard: another 0/0"),
-        ({"shard": 1}, "another run or shard"),
-        ({"shard": 99}, "another run or shard"),
-        ({"shard": -1}, "another run or shard"),
-        ({"bucket": -1}, "another run or shard"),
-        ({"bucket": 10**6}, "another run or shard"),
+        ({"run": "another"}, "bucket 0 in shard 0 is that of run id another"),
+        ({"shard": 1}, "belongs to no shard"),
+        ({"shard": 99}, "belongs to no shard"),
+        ({"shard": -1}, "belongs to no shard"),
+        ({"bucket": -1}, "belongs to no shard"),
+        ({"bucket": 10**6}, "belongs to no shard"),
         ({"counts": longer(START.counts)}, "another layout than the run's"),
         ({"counts": START.counts[:, None]}, "another layout than the run's"),
         ({"sums": longer(START.sums)}, "another layout than the run's"),
@@ -306,5 +306,5 @@ def test_a_state_of_another_run_or_layout_is_refused(changes, said):
 
 def test_a_state_of_the_same_run_with_other_settings_is_refused():
     other = factories.plan(k=4)
-    with pytest.raises(ShapeError, match="state of another run"):
+    with pytest.raises(ShapeError, match="is that of run id"):
         check_state(other, START)

@@ -12,7 +12,7 @@ from consumers.runs.disagreements import disagreements
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec
 from consumers.runs.training import Training, agreed_bos, training_of, trainings
 from streams.corpus import CorpusRecord
-from streams.runs import run_id
+from streams.run_identity import run_id
 from tests.consumers.conftest import with_source
 from tests.models_on_disk import CONTEXT, WORDS, save_dictionary
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from consumers.activations.engine import Activations
 from consumers.selection.selection import select, valid_tokens, with_rows
 from streams.errors import OverflowingSumError
+from streams.runs import with_parameters
 from tests import factories
 from tests.streams.same import bits
 from tests.streams.strategies import plain, quick
@@ -291,7 +292,7 @@ def test_histogram_bins_begin_at_their_edge():
 def test_the_first_of_equal_peaks_counts():
     batch = factories.batch([[1, 1, 1]], [3])
     dense = np.array([[[1.0, 2.0, 2.0]]], np.float32)
-    plan = replace(SINGLE, run=replace(SINGLE.run, criteria=("maximum",)))
+    plan = replace(SINGLE, run=with_parameters(SINGLE.run, criteria=("maximum",)))
     valid = valid_tokens(plan, batch)
     found = select(plan, batch, valid, sparse(plan, dense)).candidates
     assert (found.peak.tolist(), found.score.tolist()) == ([1], [2.0])

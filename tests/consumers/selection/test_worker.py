@@ -85,9 +85,10 @@ POISON = {
     "nothing": (None, UndecodableError),
     "no bytes": (b"", UndecodableError),
     "random bytes": (b"\x8a\x11junk", VersionError),
-    "broken": (b"\1\xc1", UndecodableError),
+    "broken": (b"\2m\xc1", UndecodableError),
     "cut": (GOOD[:-5], UndecodableError),
     "of a newer version": (b"\3" + GOOD[1:], VersionError),
+    "of an earlier version": (b"\1" + GOOD[2:], VersionError),
     "another kind": (codec.encode(PartitionEnd("text", 0, 1, 1, 1)), UndecodableError),
     "an id beyond the vocabulary": (
         changed(ids=np.full_like(IDS, 50)),

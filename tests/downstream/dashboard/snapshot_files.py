@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from streams.content import content_of, table_hash
-from streams.runs import default_edges
+from streams.measures import default_edges
 from streams.snapshot import VERSION, RunManifest
 from streams.snapshot_tables import TABLES
 from streams.store import open_store, write_manifest, write_part
@@ -85,6 +85,7 @@ def write_snapshot(
         version=VERSION,
         run=run,
         run_id="ab" * 16,
+        identity="ba" * 16,
         snapshot=snapshot,
         final=final,
         content=content_of({name: each.hash for name, each in hashed.items()}),
