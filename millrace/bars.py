@@ -18,6 +18,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from millrace.logs import logs_are_json, said_as_json
+
 console = Console(stderr=True)
 
 
@@ -33,7 +35,7 @@ class _Rate(ProgressColumn):
 
 def shown_on_terminal() -> bool:
     """Return whether bars move, as they do on a terminal alone."""
-    return console.is_terminal
+    return console.is_terminal and not logs_are_json()
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def bars() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    progress = Progress(*columns, console=console)
+    progress = Progress(*columns, console=console, disable=logs_are_json())
     try:
         yield progress
     except BaseException:
@@ -65,6 +67,9 @@ def bars() -> Iterator[Progress]:
 @contextmanager
 def spinner(what: str) -> Iterator[None]:
     """Show on a terminal that something goes on that has no measure."""
+    if logs_are_json():
+        yield
+        return
     with console.status(what):
         yield
 
@@ -82,7 +87,9 @@ class ProducerBar:
         self._progress.advance(self._task, tokens)
 
     def say(self, text: str) -> None:
-        """Print a line above the bars."""
+        """Print a line above the bars; where logs are JSON it is an event already."""
+        if logs_are_json():
+            return
         self._progress.console.print(text, highlight=False, soft_wrap=True)
 
     def finish(self, tokens: int) -> None:
@@ -93,6 +100,8 @@ class ProducerBar:
 
 def stages(seconds: Mapping[str, float]) -> None:
     """Print how long each stage took."""
+    if said_as_json("; ".join(f"{name} {value:.1f} s" for name, value in seconds.items())):
+        return
     table = Table(title="Stages", title_justify="left")
     table.add_column("stage")
     table.add_column("seconds", justify="right")
@@ -103,4 +112,5 @@ def stages(seconds: Mapping[str, float]) -> None:
 
 def say(text: str) -> None:
     """Print a line for a person."""
-    click.echo(text, err=True)
+    if not said_as_json(text):
+        click.echo(text, err=True)

@@ -127,7 +127,10 @@ def run_program(arguments: Sequence[str]) -> int:
             # Without its standalone mode click returns the status of an Exit.
             status = cli.main(list(arguments), prog_name="millrace", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("millrace: interrupted", err=True)
+        from millrace.logs import failed_as_json
+
+        if not failed_as_json("interrupted", 130):
+            click.echo("millrace: interrupted", err=True)
         return 130
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

@@ -9,7 +9,7 @@ from collections.abc import Container
 from typing import Literal, TextIO
 
 from streams.credentials import without_credentials
-from streams.monitoring.events import LOGGER, PROGRAM_FAILED, say
+from streams.monitoring.events import LOGGER, PROGRAM_FAILED, PROGRAM_SAID, say
 
 Format = Literal["text", "json"]
 
@@ -92,12 +92,25 @@ def show_events(names: Container[str]) -> None:
             handler.events = names
 
 
+def logs_are_json() -> bool:
+    """Return whether programs read the error output, so that nothing but JSON may stand there."""
+    return any(handler.form == "json" for handler in _handlers())
+
+
+def said_as_json(text: str) -> bool:
+    """Say something that is a line for people if logs are JSON; return whether that was so."""
+    if logs_are_json():
+        say(PROGRAM_SAID, text=text)
+        return True
+    return False
+
+
 def failed_as_json(message: str, status: int) -> bool:
     """Say why the program ends if logs are JSON; return whether that was so."""
-    if not any(handler.form == "json" for handler in _handlers()):
-        return False
-    say(PROGRAM_FAILED, cause=message, status=status)
-    return True
+    if logs_are_json():
+        say(PROGRAM_FAILED, cause=message, status=status)
+        return True
+    return False
 
 
 def _handlers() -> list[_Errors]:

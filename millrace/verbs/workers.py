@@ -220,6 +220,7 @@ def _has_work(chosen: "Settings", plan: "Plan") -> bool:
     Raises RunError if the corpus of an unfinished one was, or the run's own topic is missing.
     """
     from consumers.runs.deletion import is_finished
+    from millrace.bars import say
     from streams import topics
     from streams.run_catalog import expect_corpus, expect_partials
     from streams.transport.connect import connect
@@ -230,5 +231,5 @@ def _has_work(chosen: "Settings", plan: "Plan") -> bool:
         return True
     if not is_finished(client, run):
         expect_corpus(client, run)
-    click.echo(f"run {run.name} is finished and its corpus was deleted: nothing to do", err=True)
+    say(f"run {run.name} is finished and its corpus was deleted: nothing to do")
     return False

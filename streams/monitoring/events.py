@@ -85,6 +85,7 @@ PRODUCER_ENDED = Event(
     "Producer ended: corpus {corpus}, {reason}, {rows} rows, {tokens} tokens in {seconds} s",
     ("corpus", "reason", "rows", "tokens", "seconds"),
 )
+PROGRAM_SAID = Event("program_said", "{text}", ("text",))
 PROGRAM_FAILED = Event(
     "program_failed", "millrace: error: {cause}", ("cause", "status"), logging.ERROR
 )

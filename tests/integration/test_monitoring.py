@@ -41,6 +41,7 @@ HOST = "127.0.0.1"
 PATIENCE = 120.0
 # Of what goes wrong, and what takes half a minute.
 UNSEEN = (
+    events.PROGRAM_SAID,
     events.PROGRAM_FAILED,
     events.SNAPSHOT_FAILED,
     events.PRODUCER_SAID,

@@ -108,6 +108,24 @@ def test_every_line_is_one_json_object(
     )
 
 
+def test_a_whole_run_says_nothing_but_json(
+    program: Program, disk: Path, text: Path, tmp_path: Path
+) -> None:
+    ended = program(
+        *("run", text, "--skip-bad", "--model", disk / "gpt2", "--dictionary", disk / "standard"),
+        *("--device", "cpu", "--store", tmp_path / "store", "--broker", BROKER),
+        *("--log-format", "json"),
+    )
+    forget(NAME)
+    assert ended.status == 0, ended.lines
+    said = as_json(ended)
+    names = [line["event"] for line in said]
+    assert {"producer_started", "worker_started", "snapshot_written", "program_said"} <= set(names)
+    texts = [line["text"] for line in said if line["event"] == "program_said"]
+    assert any(one.startswith("load ") and "; forward " in one for one in texts)
+    assert any(one.startswith("content ") for one in texts)
+
+
 def test_the_last_error_is_an_event_too(program: Program) -> None:
     ended = program("--log-format", "json", "runs", "show", "none", "--broker", BROKER)
     (line,) = as_json(ended)
