@@ -38,7 +38,9 @@ class Produced:
     clock: Callable[[], float] = time.monotonic
 
     def advance(self, rows: int, tokens: int) -> None:
-        """Count a batch."""
+        """Count a batch. With the first one it is said that the producer has started."""
+        if not self.batches:
+            events.say(events.PRODUCER_STARTED, corpus=self.corpus)
         self.batches += 1
         self.rows += rows
         self.tokens += tokens
@@ -106,7 +108,10 @@ class Produced:
 def reported(
     produced: Produced, every: float = _REPORT_SECONDS, sample_every: float = _SAMPLE_SECONDS
 ) -> Iterator[None]:
-    """Sample and report in a thread while the block runs; say when it begins and ends."""
+    """Sample and report in a thread while the block runs, and say how it ends.
+
+    What fails before the first batch has its error alone, which says enough.
+    """
     ended = threading.Event()
     begun = said = produced.clock()
 
@@ -116,10 +121,10 @@ def reported(
             produced.sample()
             if produced.clock() - said >= every:
                 said = produced.clock()
-                produced.report()
+                if produced.batches:
+                    produced.report()
 
     thread = threading.Thread(target=run, name="reporter", daemon=True)
-    events.say(events.PRODUCER_STARTED, corpus=produced.corpus)
     produced.sample()
     thread.start()
     reason = "the corpus is complete"
@@ -133,11 +138,12 @@ def reported(
         ended.set()
         thread.join()
         produced.sample()
-        events.say(
-            events.PRODUCER_ENDED,
-            corpus=produced.corpus,
-            reason=reason,
-            rows=produced.rows,
-            tokens=produced.tokens,
-            seconds=produced.clock() - begun,
-        )
+        if produced.batches or produced.sealed:
+            events.say(
+                events.PRODUCER_ENDED,
+                corpus=produced.corpus,
+                reason=reason,
+                rows=produced.rows,
+                tokens=produced.tokens,
+                seconds=produced.clock() - begun,
+            )

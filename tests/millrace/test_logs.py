@@ -186,10 +186,16 @@ def test_a_producer_says_when_it_starts_skips_and_ends(
     ended = program("produce", text, "--tokenizer", disk / "gpt2", "--skip-bad", "--broker", BROKER)
     forget(NAME)
     assert ended.status == 0
-    started, dead, *_, end = said(ended)
+    dead, started, *_, end = said(ended)
     assert started == "Producer started: corpus corpus"
     assert dead.startswith(f"Dead letter: {text} line 2, partition ?, offset ?: UnreadableDocument")
     assert end.startswith("Producer ended: corpus corpus, the corpus is complete, 2 rows, ")
+
+
+def test_a_producer_that_cannot_start_says_its_error_alone(program: Program, disk: Path) -> None:
+    refusal = program("produce", "--tokenizer", disk / "gpt2", "--broker", BROKER).refusal()
+    forget(NAME)
+    assert refusal.startswith("no text is named")
 
 
 def test_progress_has_done_total_rates_and_time_left(
