@@ -28,8 +28,9 @@ class LoadedSource:
     encode: values [token, width] -> components [token, component]; with whole_rows instead
     [row, position, width] -> [row, position, component], for dictionaries that look back.
     encoder: the same in a form that can be computed some components at a time, None if there is
-    none. wishes: what a dictionary says about loading its model. training: how it was trained.
-    warnings: what else has to be said of it, a line each.
+    none. decode: components back to values of the hook [token, width], None where a source has no
+    reconstruction of it. wishes: what a dictionary says about loading its model. training: how it
+    was trained. warnings: what else has to be said of it, a line each.
     """
 
     name: str
@@ -43,6 +44,7 @@ class LoadedSource:
     sign: Sign = "value"
     whole_rows: bool = False
     encoder: Encoder | TopKEncoder | None = None
+    decode: Callable[[Tensor], Tensor] | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
     training: Training = Training()
     warnings: tuple[str, ...] = ()
@@ -88,6 +90,7 @@ def load_dictionary(
         sign="absolute" if architecture == "abstopk" else "value",
         whole_rows=architecture == "temporal",
         encoder=encoder_of(name, sae),
+        decode=sae.decode if _rebuilds(architecture) else None,
         wishes=dict(metadata.model_from_pretrained_kwargs or {}),
         training=training_of({**metadata.to_dict(), "hook_name": hook}),
         warnings=_scaling(name, config.normalize_activations),
@@ -193,6 +196,11 @@ def _check_sizes(name: str, folder: Path, config: dict[str, Any]) -> None:
             f"dictionary {name!r} in {folder} has {shown(components)} features of "
             f"{shown(width)} values in its cfg.json, and weights of {most:,} bytes"
         )
+
+
+def _rebuilds(architecture: str) -> bool:
+    """Return whether a dictionary's reconstruction is of the hook that it reads, token by token."""
+    return "transcoder" not in architecture and architecture != "temporal"
 
 
 def _encode(sae: Any, values: Tensor) -> Tensor:

@@ -100,6 +100,20 @@ def farthest(model: LanguageModel, other: LanguageModel, hooks: Sequence[str], c
     return f"{gap:.1e} at {name}" if gap else ""
 
 
+def published_gap(
+    model: LanguageModel, hooks: Sequence[str], context: int
+) -> tuple[float, str] | None:
+    """Return how far a model's forward is from the published code, and at which hook.
+
+    None where that cannot be read at the hooks.
+    """
+    try:
+        reference = _reference(model, hooks)
+    except NoTwinError:
+        return None
+    return _largest_gap(reference, model, hooks, min(context, model.context))
+
+
 def _largest_gap(
     model: LanguageModel, other: LanguageModel, hooks: Sequence[str], context: int
 ) -> tuple[float, str]:

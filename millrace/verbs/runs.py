@@ -19,7 +19,7 @@ from millrace.options import (
     store_option,
 )
 from millrace.suggesting import SuggestingGroup
-from streams.errors import BrokerError
+from streams.errors import BrokerError, NotFiniteError, RunError
 from streams.transport.connect import connect
 
 
@@ -49,11 +49,14 @@ def create(
 ) -> None:
     """Create the run that the settings describe, after checking that all of it fits together.
 
-    Says of every setting where it came from; what is not listed has its default.
+    Says of every setting where it came from; what is not listed has its default. A few rows are
+    computed, and what they say is printed in short; millrace check says more.
     """
-    from consumers.runs.creation import create_run
+    from consumers.runs.creation import prepare_run
+    from millrace.check_report import short
+    from millrace.checking import report_on
     from millrace.options import given
-    from millrace.sampling import choice, sample_rows, settled_spec
+    from millrace.sampling import choice, first_batch, sample_rows, settled_spec
     from millrace.settings import origins
     from streams.catalog import get_corpus
     from streams.lost_input import expect_whole
@@ -75,12 +78,19 @@ def create(
     expect_whole(client, record.name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     spec = settled_spec(client, chosen)
-    made = create_run(spec, record, now, sample_rows(client, chosen, spec))
+    engine = prepare_run(spec, record, now, sample_rows(client, chosen, spec))
+    made = engine.plan.run
+    try:
+        found = list(short(report_on(engine, record, (), first_batch(client, chosen))))
+    except (NotFiniteError, RunError) as error:  # of a few rows: the run may be right all the same
+        found = [f"not checked: {error}"]
     put_run(client, made)
     for line in origins(settings_file, options=given(options)):
         click.echo(line)
     if chosen.has_auto():
         click.echo(choice(made))
+    for line in found:
+        click.echo(line)
     click.echo(f"run {made.name} over corpus {made.corpus}: id {run_id(made)}")
 
 

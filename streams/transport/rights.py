@@ -141,6 +141,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         *_topic(CORPORA, "Read"),
         *_topic(TOKENS, "Read"),
     ),
+    "check": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read"), *_topic(TOKENS, "Read")),
     "tune": (*_topic(CORPORA, "Read"), *_topic(TOKENS, "Read")),
 }
 

@@ -1,0 +1,165 @@
+"""What a few rows say about a run before it is made: agreement, sparsity, memory, time."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from consumers.activations.compute import TorchEngine
+from consumers.inference.agreement import published_gap
+from consumers.selection.selection import valid_tokens
+from consumers.tuning.tuning_memory import memory_of
+from consumers.tuning.tuning_run import with_micro_batch
+from streams.arrays import F32
+from streams.corpus import TokenBatch
+from streams.errors import RunError
+from streams.plan import activity_of
+
+# Dense [token, component] arrays exist here, so that few tokens are enough: 64 MB each.
+_VALUES = 2**24
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChecked:
+    """A source on the sample.
+
+    encode_gap: how far its values are from its own ``encode`` (SAELens' for a dictionary), relative
+    to the largest. per_token: components that fire per valid token; published: what the dictionary
+    says it should be. explained: share of the hook's variance that its reconstruction has, None
+    where it has none of that hook. writes: the hook that a transcoder is for.
+    """
+
+    name: str
+    kind: str
+    hook: str
+    width: int
+    components: int
+    encode_gap: float
+    per_token: float
+    published: float | None
+    explained: float | None
+    writes: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was measured on ``tokens`` valid tokens of ``rows`` rows.
+
+    forward_gap: how far the forward is from the published code, relative to the values, and where;
+    None if that could not be run. micro_batch_gap: how far the chosen micro-batch is from 1,
+    relative to the largest activation. rate: tokens per second. memory: largest use, bytes.
+    """
+
+    rows: int
+    tokens: int
+    forward_gap: tuple[float, str] | None
+    micro_batch_gap: float
+    rate: float
+    memory: int
+    sources: tuple[SourceChecked, ...]
+
+
+def check_engine(engine: TorchEngine, sample: TokenBatch) -> Checked:
+    """Return what the first rows of a sample say about an engine and its run.
+
+    Raises RunError if no token of them is valid, and what computing raises.
+    """
+    plan = engine.plan
+    context = sample.ids.shape[1]
+    rows = max(1, min(len(sample.ids), _VALUES // (context * plan.components)))
+    batch = replace(
+        sample,
+        ids=sample.ids[:rows],
+        mask=sample.mask[:rows],
+        keys=sample.keys[:rows],
+        documents=sample.documents[:rows],
+        domains=sample.domains[:rows],
+    )
+    valid = valid_tokens(plan, batch)
+    if not valid.any():
+        raise RunError("nothing can be checked: every token of the first rows is masked")
+    engine.compute(batch, valid)  # what is done once, at the first batch, is not timed
+    found: list[F32] = []
+    begun = time.perf_counter()
+    memory = memory_of(engine.model.device).peak(lambda: found.append(_dense(engine, batch)))
+    seconds = time.perf_counter() - begun
+    alone = TorchEngine(with_micro_batch(plan, 1), engine.model, engine.sources)
+    (values,) = found
+    hooks = sorted({source.hook for source in engine.sources})
+    hooked = _hooked(engine, batch, hooks)
+    tokens = torch.from_numpy(valid).to(engine.model.device)
+    first = plan.component_first.tolist()
+    sources = [
+        _source(engine, number, values[:, first[number] :][:, : source.components], hooked, tokens)
+        for number, source in enumerate(engine.sources)
+    ]
+    return Checked(
+        rows=rows,
+        tokens=int(valid.sum()),
+        forward_gap=published_gap(engine.model, hooks, context),
+        micro_batch_gap=_gap(_dense(alone, batch), values),
+        rate=int(valid.sum()) / max(seconds, 1e-9),
+        memory=memory,
+        sources=tuple(sources),
+    )
+
+
+def _dense(engine: TorchEngine, batch: TokenBatch) -> F32:
+    """Return the signed values [valid token, component] of a batch."""
+    valid = valid_tokens(engine.plan, batch)
+    number = np.full(valid.shape, -1)
+    number[valid] = np.arange(valid.sum())
+    activations = engine.compute(batch, valid)
+    out = np.zeros((int(valid.sum()), engine.plan.components), np.float32)
+    out[number[activations.row, activations.position], activations.component] = activations.value
+    return out
+
+
+def _hooked(engine: TorchEngine, batch: TokenBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
+    """Return [row, position, width] of each hook, by micro-batches as the engine computes them."""
+    size = engine.plan.run.model.micro_batch
+    ids = torch.from_numpy(batch.ids.astype(np.int64)).to(engine.model.device)
+    parts = [engine.model.run(part, hooks) for part in torch.split(ids, size)]
+    return {name: torch.cat([part[name] for part in parts]).flatten(2) for name in hooks}
+
+
+def _source(
+    engine: TorchEngine, number: int, values: F32, hooked: dict[str, Tensor], valid: Tensor
+) -> SourceChecked:
+    source, plan = engine.sources[number], engine.plan
+    read = hooked[source.hook]
+    with torch.inference_mode():
+        given = read if source.whole_rows else read[valid]
+        encoded = source.values(given, valid if source.whole_rows else None)
+        rebuilt = None if source.decode is None else source.decode(encoded)
+    expected = encoded.float().cpu().numpy().copy()
+    expected[:, list(plan.run.sources[number].dropped)] = 0
+    token, component = np.nonzero(values)
+    first = plan.component_first[number]
+    _, fires = activity_of(plan, component + first, values[token, component])
+    return SourceChecked(
+        name=source.name,
+        kind=source.kind,
+        hook=source.hook,
+        width=source.width,
+        components=source.components,
+        encode_gap=_gap(expected, values),
+        per_token=float(fires.sum() / len(values)),
+        published=source.training.sparsity,
+        explained=None if rebuilt is None else _explained(read[valid].float(), rebuilt.float()),
+        writes=source.training.writes,
+    )
+
+
+def _gap(expected: F32, found: F32) -> float:
+    largest = float(np.abs(expected).max(initial=0.0))
+    return float(np.abs(expected - found).max(initial=0.0)) / max(largest, 1e-30)
+
+
+def _explained(values: Tensor, rebuilt: Tensor) -> float:
+    """Return the share of variance of [token, width] that a reconstruction has."""
+    around = (values - values.mean(0)).square().sum()
+    return float(1 - (values - rebuilt).square().sum() / around.clamp_min(1e-30))
