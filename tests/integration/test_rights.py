@@ -165,13 +165,13 @@ def test_who_looks_needs_what_is_documented_and_no_more(
 
 
 def sometimes_needed(verb: str) -> list[Right]:
-    """Return the rights that these looks need; a run whose input was cut needs the others, too."""
+    """Return the rights that these looks need: no input was cut, and nothing is to be rewound."""
     only_if_cut = {"topic aggregates. Read", "topic tokens. Read"} if verb == "runs show" else set()
-    only_to_rewind = {"group activations. Read"} if verb == "repair" else set()
+    to_rewind = {"group activations. Read", "topic tokens. Read"} if verb == "repair" else set()
     return [
         right
         for right in RIGHTS[verb]
-        if f"{right.kind} {right.name} {right.operation}" not in only_if_cut | only_to_rewind
+        if f"{right.kind} {right.name} {right.operation}" not in only_if_cut | to_rewind
     ]
 
 
