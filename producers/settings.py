@@ -14,6 +14,7 @@ from producers.rows import Cut, first_tokens
 from producers.tally import Tally
 from producers.tokenised import LONG_ROWS, Form, LongRows, tokenised
 from producers.written_ids import check_written_ids
+from streams.bounds import MAX_BATCH_TOKENS
 from streams.corpus import Choice, CorpusRecord, TokenBatch
 from streams.errors import SettingsError
 from streams.names import check_name
@@ -62,6 +63,11 @@ class CorpusSettings:
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise SettingsError(f"{key}: {value} is too small; take 1 or more")
+        if self.batch_rows * self.context > MAX_BATCH_TOKENS:
+            raise SettingsError(
+                f"batch_rows: {self.batch_rows:,} rows of {self.context:,} tokens are more than "
+                f"the {MAX_BATCH_TOKENS:,} tokens that a batch can hold; take fewer"
+            )
         if self.long_rows not in LONG_ROWS:
             raise SettingsError(f"long_rows: {self.long_rows!r} is none of {', '.join(LONG_ROWS)}")
 

@@ -21,7 +21,7 @@ MAX_CLUSTERS = 2**22
 """Clusters of a run, all clusterings together; as many components of all its sources."""
 
 MAX_LABEL = 1000
-MAX_VOCABULARY = 2**24
+MAX_VOCABULARY = 2**22
 MAX_EDGES = 4096
 MAX_CONTEXT = 2**20
 MAX_BATCH_TOKENS = 2**24

@@ -7,6 +7,7 @@ import numpy as np
 from consumers.inference.models import LanguageModel
 from consumers.runs.specs import RunSpec
 from streams.arrays import F32, I64
+from streams.bounds import MAX_BATCH_TOKENS
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError, RunError, SettingsError
 from streams.measures import default_edges
@@ -34,7 +35,12 @@ def check_criteria(criteria: Sequence[str]) -> None:
 
 
 def check_corpus(corpus: CorpusRecord, model: LanguageModel) -> None:
-    """Raise ModelError if the rows of a corpus do not fit the model."""
+    """Raise ModelError if the rows of a corpus do not fit the model, RunError if no batch can."""
+    if corpus.batch_rows * corpus.context > MAX_BATCH_TOKENS:
+        raise RunError(
+            f"the record of corpus {corpus.name} speaks of {corpus.batch_rows:,} rows of "
+            f"{corpus.context:,} tokens a batch, and none holds more than {MAX_BATCH_TOKENS:,}"
+        )
     if corpus.limit_of_ids() > model.vocabulary:
         raise ModelError(
             f"corpus {corpus.name} has token ids up to {corpus.limit_of_ids() - 1} (tokenizer "

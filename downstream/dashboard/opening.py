@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.dashboard.data import Clustering, Snapshot
+from streams.bounds import MAX_CLUSTERS, MAX_VOCABULARY
 from streams.errors import SnapshotError
 from streams.snapshot import RunManifest
 from streams.snapshot_tables import TABLES
@@ -24,7 +25,14 @@ _NUMBERS = (
     "member_coactivation_counted",
     "coactivation_counted",
 )
-_KEPT = ("clusters", "features", "totals", "vocabulary")
+_MOST_ROWS = {
+    "clusters": MAX_CLUSTERS,
+    "features": MAX_CLUSTERS,
+    "totals": 1,
+    "vocabulary": MAX_VOCABULARY,
+}
+_KEPT = tuple(_MOST_ROWS)
+_MOST_CLUSTERINGS = 2048
 
 
 def open_snapshot(manifest: RunManifest) -> Snapshot:
@@ -45,6 +53,9 @@ def open_snapshot(manifest: RunManifest) -> Snapshot:
 
 
 def _read(manifest: RunManifest, name: str) -> pa.Table:
+    rows = sum(part.rows for part in manifest.files if part.table == name)
+    if rows > _MOST_ROWS[name]:
+        raise SnapshotError(f"the table {name!r} of {manifest.snapshot!r} claims {rows:,} rows")
     table = read_table(manifest, name, check=True)
     if not table.schema.equals(TABLES[name].schema):
         raise SnapshotError(f"the table {name!r} of {manifest.snapshot!r} has other columns")
@@ -61,6 +72,8 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
     column: dict[str, Any] = {n: clusters[n].combine_chunks() for n in clusters.column_names}
     members = column["members"]
     names = members.flatten().dictionary_encode()
+    if len(names.dictionary) > MAX_CLUSTERS:
+        raise ValueError(f"its clusters have {len(names.dictionary):,} features as members")
     totals = tables["totals"].to_pylist()[0]
     numbers = {n: column[n].to_numpy(zero_copy_only=False) for n in _NUMBERS}
     bins = len(manifest.about["edges"]) + 1
@@ -96,12 +109,14 @@ def _vocabulary(table: Any) -> Iterator[tuple[int, bytes]]:
 def _clusterings(clusters: pa.Table) -> Iterator[Clustering]:
     """Yield each clustering with its range of clusters, which lie together."""
     keys = clusters.select(["clustering", "iteration"])
-    for group in (
+    groups = (
         keys.append_column("at", pa.array(range(len(keys))))
         .group_by(["clustering", "iteration"], use_threads=False)
         .aggregate([("at", "min"), ("at", "max")])
-        .to_pylist()
-    ):
+    )
+    if len(groups) > _MOST_CLUSTERINGS:
+        raise ValueError(f"it has {len(groups):,} clusterings")
+    for group in groups.to_pylist():
         yield Clustering(
             group["clustering"], group["iteration"], group["at_min"], group["at_max"] + 1
         )

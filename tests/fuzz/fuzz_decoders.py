@@ -10,6 +10,7 @@ the project does not depend on:
 finding is written to ./crash-*; to see it again, give that file as the only argument.
 """
 
+import io
 import struct
 import sys
 import tempfile
@@ -22,12 +23,18 @@ import pyarrow as pa
 
 from consumers.aggregation import overlay as overlays
 from consumers.aggregation.overlay import Overlay, bucket_key
+from consumers.runs.clusters import load_clustering
 from consumers.selection.worker import ActivationWorker
+from millrace.settings import load_settings
 from streams import codec, snapshot, topics
 from streams.deadletters import dead_letter
 from streams.dump import read_dump
-from streams.errors import RecordError, StreamError
+from streams.errors import RecordError, RunError, StreamError
+from streams.parquet_reading import BudgetedParquet
 from streams.partials import BucketState
+from streams.plan import make_plan
+from streams.runs import RunRecord
+from streams.snapshot_tables import TABLES
 from streams.transport.client import StoredRecord
 from tests import factories
 from tests.golden import version_2
@@ -37,6 +44,8 @@ from tests.streams.strategies import KINDS
 PLAN = factories.plan()
 ENGINE = factories.DenseEngine(PLAN)
 MAGIC = b"millrace corpus\x02"
+PARQUET = TABLES["vocabulary"].schema
+PARQUET_ROWS = 40
 
 
 def decode_record(kind: type) -> Callable[[bytes], None]:
@@ -121,8 +130,12 @@ def _in_one_line(read: Callable[[], object]) -> None:
     try:
         read()
     except StreamError as error:
-        if "\n" in str(error):
-            raise AssertionError("an error of more than one line") from error
+        _expect_one_line(error)
+
+
+def _expect_one_line(error: StreamError) -> None:
+    if "\n" in str(error) or len(str(error)) > 2000:
+        raise AssertionError("an error of more than one line, or an endless one") from error
 
 
 def read_frames(data: bytes) -> None:
@@ -140,6 +153,43 @@ def read_manifests(data: bytes) -> None:
     """Read both manifests."""
     for reader in (snapshot.run_manifest, snapshot.shard_manifest):
         _in_one_line(partial(reader, data))
+
+
+def plan_run(data: bytes) -> None:
+    """Make the plan of a run record; one that passes can be refused, but not in another way."""
+    try:
+        make_plan(codec.decode(RunRecord, data))
+    except (RecordError, RunError) as error:
+        _expect_one_line(error)
+
+
+def read_parquet(data: bytes) -> None:
+    """Read a file of a table, whole and in pieces, within its budget."""
+    for read in (lambda file: file.table(), lambda file: list(file.pieces(8))):
+        try:
+            read(
+                BudgetedParquet(
+                    io.BytesIO(data), size=len(data), rows=PARQUET_ROWS, limit=2**24, schema=PARQUET
+                )
+            )
+        except (OSError, ValueError, pa.ArrowException):
+            continue
+
+
+def read_clusters(data: bytes) -> None:
+    """Read a cluster file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        _in_one_line(lambda: load_clustering(file.name, PLAN.run.sources))
+
+
+def read_settings(data: bytes) -> None:
+    """Read a settings file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        _in_one_line(lambda: load_settings(Path(file.name), {}))
 
 
 def read_dead_letter(data: bytes) -> None:
@@ -165,6 +215,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "dump frames": read_frames,
     "dump frame body": read_frame_body,
     "manifests": read_manifests,
+    "plan": plan_run,
+    "parquet": read_parquet,
+    "cluster file": read_clusters,
+    "settings": read_settings,
     "dead letter": read_dead_letter,
 }
 

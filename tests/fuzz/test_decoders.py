@@ -1,9 +1,11 @@
 """The fuzz targets under hypothesis: random bytes, and valid bytes that were changed a little."""
 
 import struct
+import time
 import tracemalloc
 import zlib
 
+import pyarrow as pa
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -14,9 +16,10 @@ from consumers.selection.messages import batch_records
 from consumers.selection.selection import select, valid_tokens, with_rows
 from streams import codec, snapshot, topics
 from streams.corpus import PartitionEnd
+from streams.parquet import ParquetEncoder
 from streams.partials import HitsPart, SnapshotRequest, SourceEnd
 from tests import factories
-from tests.fuzz.fuzz_decoders import ENGINE, MAGIC, PLAN, TARGETS, check
+from tests.fuzz.fuzz_decoders import ENGINE, MAGIC, PARQUET, PARQUET_ROWS, PLAN, TARGETS, check
 from tests.fuzz.mutations import HOSTILE, edited, nearly
 from tests.golden import version_2
 from tests.golden.write import HERE
@@ -24,6 +27,14 @@ from tests.golden.write import HERE
 fuzz = settings(
     max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+
+
+def vocabulary():
+    """Return a file of 40 tokens in two row groups."""
+    encoder = ParquetEncoder(PARQUET)
+    rows = PARQUET_ROWS // 2
+    tables = [pa.table([range(at, at + rows), [b"token"] * rows], PARQUET) for at in (0, rows)]
+    return b"".join([*map(encoder.add, tables), encoder.end()])
 
 
 def seeds():
@@ -53,6 +64,10 @@ def seeds():
         "dump frames": frames,
         "dump": (HERE / "v2" / "dump").read_bytes(),
         "manifests": snapshot.to_json(version_2.manifests()["run-manifest"]),
+        "plan": codec.encode(PLAN.run),
+        "parquet": vocabulary(),
+        "cluster file": b'{"name": "x", "iteration": 1, "clusters": {"a": ["sae:1", "sae:2"]}}',
+        "settings": b"[run]\nshards = 3\nedges = [1.0, 2.0]\n[corpus]\nname = 'x'\n",
         "headers": b"17",
         "dead letter": b"17",
         "unknown kind": sent[topics.HITS],
@@ -61,7 +76,10 @@ def seeds():
 
 SEEDS = seeds()
 TREES = {
-    n for n in SEEDS if n not in ("dump", "dump frames", "manifests", "headers", "dead letter")
+    n
+    for n in SEEDS
+    if n not in ("dump", "dump frames", "manifests", "headers", "dead letter")
+    and n not in ("parquet", "cluster file", "settings")
 }
 
 
@@ -102,3 +120,28 @@ def test_a_dump_frame_that_claims_4_gb_is_refused_in_bounded_memory():
         assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
     finally:
         tracemalloc.stop()
+
+
+HEAVY = [
+    b"[" * 200_000,
+    b'{"a":' * 100_000,
+    b"[[]," * 100_000,
+    b'{"files": [' + b"{}," * 100_000,
+    b"9" * 100_000,
+    b"PAR1" + b"\x19\xfc\xff\xff\xff\x0f" * 10_000 + struct.pack("<I", 60_000) + b"PAR1",
+    b"k = " + b"[" * 50_000,
+    b"\1" + b"\x91" * 100_000,
+]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_heavy_bytes_take_little_memory_and_time(name):
+    for data in HEAVY:
+        tracemalloc.start()
+        begun = time.process_time()
+        try:
+            TARGETS[name](data)
+            assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
+        finally:
+            tracemalloc.stop()
+        assert time.process_time() - begun < 20

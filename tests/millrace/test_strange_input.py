@@ -69,6 +69,7 @@ def test_variables_outside_their_bounds(value):
         ["produce", "--context", DIGITS],
         ["produce", "--partitions", str(2**40)],
         ["runs", "create", "--k", str(2**62)],
+        ["produce", "x", "--tokenizer", "x", "--context", "100000", "--batch-size", "60000"],
     ],
     ids=lambda arguments: " ".join(arguments)[:30],
 )

@@ -32,7 +32,7 @@ WRONG = {
     "is 0: it takes from 1, up to 4,096": {"shards": 0},
     "is 1099511627776: it takes": {"shards": 2**40},
     "is -1: it takes": {"shards": -1},
-    "is 16777216: it takes from 0, below 16,777,216": {"maybe": 2**24},
+    "is 4194304: it takes from 0, below 4,194,304": {"maybe": 2**22},
     "has a length of 3: it takes up to 2": {"several": ("a", "b", "c")},
     "has a length of 1,001": {"several": ("a" * 1001,)},
     "is nan: it takes": {"share": float("nan")},
