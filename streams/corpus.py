@@ -1,6 +1,7 @@
 """Records of a corpus: token batches, the end of a partition, the corpus itself."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -115,11 +116,38 @@ class CorpusRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenForms:
+    """What some ids show as in one place of a text. tokens: the bytes of each of ``ids``."""
+
+    ids: Annotated[tuple[bounds.TokenId, ...], MaxLen(bounds.MAX_VOCABULARY)] = ()
+    tokens: Annotated[tuple[bytes, ...], MaxLen(bounds.MAX_VOCABULARY)] = ()
+
+    def over(self, tokens: Sequence[bytes]) -> list[bytes]:
+        """Return the bytes of all ids in this place. tokens: those of each id elsewhere."""
+        found = list(tokens)
+        for number, token in zip(self.ids, self.tokens, strict=True):
+            found[number] = token
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The bytes that each token id stands for, so that readers need no tokenizer."""
+    """The bytes that each token id shows as, so that readers need no tokenizer.
+
+    first, last, alone: of the ids that show as something else at the beginning or the end of a
+    text, or as all of it: most decoders leave a space out there.
+    """
 
     corpus: Name
     tokens: Annotated[tuple[bytes, ...], MaxLen(bounds.MAX_VOCABULARY)]
+    first: TokenForms = codec.later(TokenForms())
+    last: TokenForms = codec.later(TokenForms())
+    alone: TokenForms = codec.later(TokenForms())
+
+    @property
+    def forms(self) -> tuple[TokenForms, TokenForms, TokenForms]:
+        """What ids show as at the beginning, at the end, and alone."""
+        return self.first, self.last, self.alone
 
 
 def lengths_of(mask: AnyArray) -> I32:

@@ -200,6 +200,9 @@ VOCABULARY = TableForm(
     (
         Column("id", pa.int32(), "token id"),
         Column("token", pa.binary(), "its bytes; they need not be whole characters"),
+        Column("first", pa.binary(), "its bytes where it begins a row"),
+        Column("last", pa.binary(), "its bytes where it ends one"),
+        Column("alone", pa.binary(), "its bytes where it is all of one"),
     ),
 )
 

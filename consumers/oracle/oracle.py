@@ -6,7 +6,7 @@ the table columns with the service and nothing of its selection, aggregation or 
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 from consumers.activations.engine import Activations, Engine
 from consumers.snapshots.samples import Place, sample_of, samples_table
 from streams.arrays import AnyArray
-from streams.corpus import TokenBatch
+from streams.corpus import TokenBatch, TokenForms
 from streams.errors import RecordError
 from streams.plan import PAIRS_LIMIT, Plan
 from streams.snapshot_tables import TABLES
@@ -172,8 +172,15 @@ class Oracle:
                 if i < j:
                     self.together[(inside[i], inside[j])] += int(both[i, j])
 
-    def tables(self, vocabulary: Iterable[bytes]) -> dict[str, pa.Table]:
-        """Return the tables of the snapshot (see streams/snapshot_tables.py)."""
+    def tables(
+        self, vocabulary: Sequence[bytes], forms: Sequence[TokenForms] = ()
+    ) -> dict[str, pa.Table]:
+        """Return the tables of the snapshot (see streams/snapshot_tables.py).
+
+        vocabulary, forms: the bytes of each id, and those at the beginning, at the end and alone.
+        """
+        places_of_ids = [dict(zip(form.ids, form.tokens, strict=True)) for form in forms]
+        first, last, alone = places_of_ids or ({}, {}, {})
         hits = list(self._ranked())
         places = {(h["partition"], h["sequence"], h["row"]) for h in hits}
         samples = {p: sample_of(self.kept[p[:2]][0], p[2]) for p in places}
@@ -199,7 +206,16 @@ class Oracle:
                     "refused": self.refused,
                 }
             ],
-            "vocabulary": [{"id": i, "token": t} for i, t in enumerate(vocabulary)],
+            "vocabulary": [
+                {
+                    "id": i,
+                    "token": t,
+                    "first": first.get(i, t),
+                    "last": last.get(i, t),
+                    "alone": alone.get(i, t),
+                }
+                for i, t in enumerate(vocabulary)
+            ],
         }
         tables = {n: pa.Table.from_pylist(r, schema=TABLES[n].schema) for n, r in rows.items()}
         return {**tables, "samples": samples_table(samples)}

@@ -1,6 +1,6 @@
 """Feeding the oracle a whole corpus, from its topic or from a dump."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from consumers.selection.worker import check_batch
 from consumers.snapshots.samples import sequence_of
 from streams import codec, topics
 from streams.catalog import get_vocabulary
-from streams.corpus import TokenBatch
+from streams.corpus import TokenBatch, TokenForms
 from streams.dump import iter_batches, read_head
 from streams.errors import RecordError
 from streams.plan import Plan, make_plan
@@ -28,7 +28,7 @@ def run_oracle(
     engine = load_engine(plan, device)
     vocabulary = read_head(dump)[1] if dump else get_vocabulary(client, run.corpus)
     batches = iter(iter_batches(dump)) if dump else topic_batches(client, plan)
-    return plan, oracle_tables(plan, engine, batches, vocabulary.tokens)
+    return plan, oracle_tables(plan, engine, batches, vocabulary.tokens, vocabulary.forms)
 
 
 def oracle_tables(
@@ -36,6 +36,7 @@ def oracle_tables(
     engine: Engine,
     batches: Iterator[TokenBatch | None],
     vocabulary: tuple[bytes, ...],
+    forms: Sequence[TokenForms] = (),
 ) -> dict[str, pa.Table]:
     """Return the tables for batches in order; None stands for one that cannot be read."""
     oracle = Oracle(plan, engine)
@@ -44,7 +45,7 @@ def oracle_tables(
             oracle.refuse()
         else:
             oracle.add(batch)
-    return oracle.tables(vocabulary)
+    return oracle.tables(vocabulary, forms)
 
 
 def topic_batches(client: Client, plan: Plan) -> Iterator[TokenBatch | None]:

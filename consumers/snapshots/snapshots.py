@@ -55,7 +55,7 @@ def shard_tables(
     if shard == 0:
         yield "totals", tables.totals_table(states[0])
         vocabulary = get_vocabulary(client, plan.run.corpus)
-        yield "vocabulary", tables.vocabulary_table(vocabulary.tokens)
+        yield "vocabulary", tables.vocabulary_table(vocabulary.tokens, vocabulary.forms)
 
 
 def write_shard(

@@ -15,6 +15,7 @@ from consumers.snapshots.labels import (
     source_of,
 )
 from streams.arrays import F32, I32, I64, AnyArray
+from streams.corpus import TokenForms
 from streams.hits import Hits, join, rank, take
 from streams.partials import BucketState
 from streams.plan import Plan, activity_of
@@ -262,6 +263,8 @@ def totals_table(state: BucketState) -> pa.Table:
     return table_of(TOTALS, columns)
 
 
-def vocabulary_table(tokens: Sequence[bytes]) -> pa.Table:
-    """Return the bytes of every token id."""
-    return table_of(VOCABULARY, {"id": np.arange(len(tokens)), "token": list(tokens)})
+def vocabulary_table(tokens: Sequence[bytes], forms: Sequence[TokenForms] = ()) -> pa.Table:
+    """Return the bytes of every token id. forms: those at the beginning, at the end, and alone."""
+    first, last, alone = (form.over(tokens) for form in forms or (TokenForms(),) * 3)
+    columns = {"id": np.arange(len(tokens)), "token": list(tokens)}
+    return table_of(VOCABULARY, columns | {"first": first, "last": last, "alone": alone})

@@ -116,13 +116,23 @@ def _samples(snapshot: Snapshot, hits: Iterable[dict[str, Any]]) -> dict[Place, 
     return found
 
 
+def _bytes_of(snapshot: Snapshot, ids: Sequence[int]) -> list[bytes]:
+    """Return what each token of a row shows, as the tokenizer decodes the row."""
+    found = [snapshot.vocabulary.get(i, f"⟨id {i}⟩".encode()) for i in ids]
+    ends = {"alone": 0} if len(ids) == 1 else {"first": 0, "last": -1}
+    for place, at in ends.items():
+        if ids:
+            found[at] = snapshot.token_forms.get(place, {}).get(ids[at], found[at])
+    return found
+
+
 def _context(
     snapshot: Snapshot, hit: dict[str, Any], sample: dict[str, Any], names: Sequence[str]
 ) -> Context:
     high = float(snapshot.high[hit["cluster"]])
     ids, peak = sample["ids"], hit["peak"]
     activity = dict(zip(hit["positions"], hit["activations"], strict=True))
-    shown = readable([snapshot.vocabulary.get(i, f"⟨id {i}⟩".encode()) for i in ids])
+    shown = readable(_bytes_of(snapshot, ids))
     tokens = tuple(
         Token(at, id_, pieces, activity.get(at, 0.0), _level(activity.get(at, 0.0), high))
         for at, (id_, pieces) in enumerate(zip(ids, shown, strict=True))

@@ -32,7 +32,8 @@ class Snapshot:
     """One snapshot, opened. Arrays have one entry per cluster, in the order of their numbers.
 
     member_first [cluster + 1] and member: the members of each cluster, as numbers into
-    member_names. vocabulary: the bytes of each token id.
+    member_names. vocabulary: the bytes of each token id. token_forms: those of ids that show as
+    something else "first" or "last" in a row, or "alone".
     """
 
     manifest: RunManifest
@@ -56,6 +57,7 @@ class Snapshot:
     rows: int
     refused: int
     vocabulary: dict[int, bytes]
+    token_forms: dict[str, dict[int, bytes]]
 
     @property
     def about(self) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
         rows=totals["rows"],
         refused=totals["refused"],
         vocabulary=dict(_vocabulary(tables["vocabulary"])),
+        token_forms=_token_forms(tables["vocabulary"]),
         firing_tokens=numbers["firing_tokens"],
         firing_rows=numbers["firing_rows"],
         densities=numbers["activation_density"],
@@ -104,6 +105,16 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
 
 def _vocabulary(table: Any) -> Iterator[tuple[int, bytes]]:
     return zip(table["id"].to_pylist(), table["token"].to_pylist(), strict=True)
+
+
+def _token_forms(table: Any) -> dict[str, dict[int, bytes]]:
+    """Return the ids that show as something else at an end of a row, for each such place."""
+    found = {}
+    for place in ("first", "last", "alone"):
+        if place in table.column_names:
+            other = table.filter(pc.not_equal(table[place], table["token"]))
+            found[place] = dict(zip(other["id"].to_pylist(), other[place].to_pylist(), strict=True))
+    return found
 
 
 def _clusterings(clusters: pa.Table) -> Iterator[Clustering]:

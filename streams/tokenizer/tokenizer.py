@@ -1,13 +1,13 @@
 """The model's own tokenizer at work: texts into ids, and which ids go around them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from tokenizers import Tokenizer as Backend
 
 from streams.arrays import U32
-from streams.corpus import Vocabulary
+from streams.corpus import TokenForms, Vocabulary
 from streams.errors import SettingsError
 from streams.tokenizer.description import Description, describe, part_types, tokenizer_id
 from streams.tokenizer.encoders import Encoder, FastEncoder
@@ -76,7 +76,8 @@ class Tokenizer:
 
     def vocabulary(self, corpus: str) -> Vocabulary:
         """Return the bytes of every id, for readers who have no tokenizer."""
-        return Vocabulary(corpus, self.tokens)
+        texts = self.texts
+        return Vocabulary(corpus, self.tokens, *map(_forms, (texts.first, texts.last, texts.alone)))
 
     def encode(self, texts: Sequence[str], special: bool = False) -> list[U32]:
         """Return the ids of each text, nothing put around it.
@@ -88,6 +89,10 @@ class Tokenizer:
     def id_of(self, token: str) -> int | None:
         """Return the id of a token by its spelling, None if there is none."""
         return self.encoder.id_of(token)
+
+
+def _forms(found: Mapping[int, bytes]) -> TokenForms:
+    return TokenForms(tuple(found), tuple(found.values()))
 
 
 def make_tokenizer(location: str, backend: Backend, names: dict[str, int]) -> Tokenizer:

@@ -35,19 +35,16 @@ def long_texts() -> tuple[str, bytes, int]:
     rows = 20_000
     ids = pa.array(np.arange(rows), pa.int32())
     token = _repeated(b"x" * 2_000_000, pa.binary(), rows)
-    table = pa.table({"id": ids, "token": token})
+    table = pa.table({"id": ids, "token": token, "first": token, "last": token, "alone": token})
     return "vocabulary", parquet(table, store_schema=False, dictionary_pagesize_limit=2**30), rows
 
 
 def many_texts() -> tuple[str, bytes, int]:
     """Return 4 million tokens of 3 kB each, with a dictionary of the usual size: 12 GB."""
     rows = 4_000_000
-    table = pa.table(
-        {
-            "id": pa.array(np.zeros(rows), pa.int32()),
-            "token": _repeated(b"x" * 3000, pa.binary(), rows),
-        }
-    )
+    token = _repeated(b"x" * 3000, pa.binary(), rows)
+    ids = pa.array(np.zeros(rows), pa.int32())
+    table = pa.table({"id": ids, "token": token, "first": token, "last": token, "alone": token})
     return "vocabulary", parquet(table, store_schema=False), rows
 
 

@@ -222,9 +222,10 @@ def oracle_content(broker: str, run: str) -> str:
 
     client = connect(broker)
     plan = make_plan(get_run(client, run))
-    vocabulary = get_vocabulary(client, plan.run.corpus).tokens
-    engine = load_engine(plan, "cpu")
-    return content_hash(oracle_tables(plan, engine, topic_batches(client, plan), vocabulary))
+    words = get_vocabulary(client, plan.run.corpus)
+    batches = topic_batches(client, plan)
+    tables = oracle_tables(plan, load_engine(plan, "cpu"), batches, words.tokens, words.forms)
+    return content_hash(tables)
 
 
 def snapshot_of(ended: Ended) -> RunManifest:

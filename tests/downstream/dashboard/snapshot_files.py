@@ -115,7 +115,10 @@ def _rows(given: Given, edges: Any, k: int) -> dict[str, Iterable[dict[str, Any]
         "member_coactivation": _member_pairs(given),
         "features": _features(given),
         "totals": [_totals(given)],
-        "vocabulary": ({"id": i, "token": token} for i, token in enumerate(given.vocabulary)),
+        "vocabulary": (
+            {"id": i, **dict.fromkeys(("token", "first", "last", "alone"), token)}
+            for i, token in enumerate(given.vocabulary)
+        ),
     }
 
 

@@ -13,6 +13,7 @@ from downstream.dashboard.listing import Query, make_listing
 from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import home, provenance
 from downstream.dashboard.watch import Shelf
+from streams.corpus import TokenForms
 from streams.plan import Plan
 from tests import factories
 
@@ -29,6 +30,25 @@ def opened(folder: Path, plan: Plan) -> Snapshot:
         oracle.add(batch)
     tables = oracle.tables([b"a", b"b"])
     return open_snapshot(write_plain(plan, tables, "final", str(folder)))
+
+
+def test_a_row_shows_as_its_tokenizer_decodes_it(tmp_path: Path) -> None:
+    plan = factories.plan(sources=SOURCES, clusterings=(MIXED,))
+    oracle = Oracle(plan, factories.DenseEngine(plan, 1))
+    for batch in factories.batches(seed=1):
+        oracle.add(batch)
+    words = [f" w{number}".encode() for number in range(factories.VOCABULARY)]
+    bare = TokenForms(tuple(range(len(words))), tuple(word.strip() for word in words))
+    tables = oracle.tables(words, (bare, TokenForms(), bare))
+    shown = open_snapshot(write_plain(plan, tables, "final", str(tmp_path)))
+    contexts = [
+        c for cluster in range(len(shown.labels)) for c in cluster_page(shown, cluster).contexts
+    ]
+    assert len({len(context.tokens) for context in contexts}) > 1
+    for context in contexts:
+        ids = [token.id for token in context.tokens]
+        text = "".join(piece.text for token in context.tokens for piece in token.pieces)
+        assert text == " ".join(f"w{number}" for number in ids)
 
 
 @pytest.fixture

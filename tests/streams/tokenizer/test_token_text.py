@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models
 
+from streams import codec
+from streams.corpus import Vocabulary
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.token_text import TokenTexts
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
@@ -93,3 +95,12 @@ def test_an_id_without_a_piece_shows_nothing():
     made = Backend(models.WordLevel({"a": 0, "c": 2}, unk_token="a"))
     made.decoder = decoders.Fuse()
     assert make_tokenizer("t", made, {}).tokens == (b"a", b"", b"c")
+
+
+def test_the_record_of_a_vocabulary_says_what_shows_elsewhere():
+    tokenizer = fast("SentencePiece BPE")
+    record = codec.decode(Vocabulary, codec.encode(tokenizer.vocabulary("text")))
+    number = tokenizer.id_of("▁th")
+    assert number is not None
+    assert [form.over(record.tokens)[number] for form in record.forms] == [b"th", b" th", b"th"]
+    assert record.tokens[number] == b" th"
