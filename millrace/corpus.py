@@ -1,7 +1,9 @@
 """From the ``[corpus]`` section of the settings to what the producers take."""
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumers.runs.specs import longest_context, suggested_context
@@ -9,6 +11,7 @@ from consumers.runs.training import agreed_bos, trainings
 from producers.documents import BadDocument, Refusals
 from producers.domain_limits import parse_domain_limit
 from producers.fields import Fields
+from producers.readers.hugging_face import tokenizer_of
 from producers.readers.opening import STDIN
 from producers.readers.python_text import PLACE
 from producers.resume import expect_same
@@ -28,11 +31,21 @@ from streams.transport.client import Client
 if TYPE_CHECKING:
     from millrace.settings import Settings
 
+log = logging.getLogger(__name__)
+
 
 def corpus_settings(settings: "Settings", client: Client) -> CorpusSettings:
     """Return how text becomes the corpus; the tokenizer is the model's unless one is named."""
     section = settings.corpus
-    tokenizer = section.tokenizer or settings.model.path
+    made_with = next(filter(None, map(tokenizer_of, section.text)), None)
+    tokenizer = section.tokenizer or settings.model.path or made_with
+    if made_with is not None and Path(str(tokenizer)).name != Path(made_with).name:
+        log.warning(
+            "the text's ids were made with tokenizer %s, as SAELens notes; they are read as those "
+            "of %s",
+            made_with,
+            tokenizer,
+        )
     if tokenizer is None:
         raise SettingsError("corpus.tokenizer is missing: name a tokenizer, or a model to take its")
     begun = find_corpus(client, section.name)

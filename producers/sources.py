@@ -7,7 +7,7 @@ from producers.documents import Document, Refusals
 from producers.fields import Fields
 from producers.readers.arrow_file import ArrowFile
 from producers.readers.csv_table import Csv
-from producers.readers.hugging_face import PREFIX, parse_place, read_dataset
+from producers.readers.hugging_face import PREFIX, is_saved, parse_place, read_dataset
 from producers.readers.json_documents import Json
 from producers.readers.locations import expect_location, locations
 from producers.readers.opening import BROKEN_FILE, STDIN, Location, Opened, reason
@@ -74,6 +74,8 @@ class Source:
                 yield from python_documents()
             elif place.startswith(PREFIX):
                 yield from read_dataset(place, self.fields, self.refusals)
+            elif is_saved(place):
+                yield from read_dataset(PREFIX + place, self.fields, self.refusals)
             else:
                 for location in locations(place, prefix=len(self.places) > 1):
                     yield from self._read(location)

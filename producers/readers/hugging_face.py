@@ -1,5 +1,6 @@
 """Hugging Face datasets, streamed: ``hf:NAME[:CONFIG][#SPLIT]``, a hub name or a local folder."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -66,6 +67,17 @@ def read_dataset(place: str, fields: Fields, bad: Refusals) -> Iterator[Document
             bad.add(f"{place} row {number}", str(error), repr(row).encode(errors="replace"))
             continue
         yield document
+
+
+def tokenizer_of(place: str) -> str | None:
+    """Return the tokenizer that SAELens says it made a local dataset's ids with, None if unsaid."""
+    name = parse_place(place).name if place.startswith(PREFIX) else place
+    try:
+        found = json.loads((Path(name) / "sae_lens.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    made_with = found.get("tokenizer_name") if isinstance(found, dict) else None
+    return made_with if isinstance(made_with, str) else None
 
 
 def is_saved(name: str) -> bool:

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from producers.documents import Document
-from producers.readers.hugging_face import DatasetPlace, parse_place
+from producers.readers.hugging_face import DatasetPlace, parse_place, tokenizer_of
 from producers.sources import Source
 from streams.errors import CorpusError
 
@@ -101,3 +101,15 @@ def test_slices_of_a_streamed_dataset_are_honoured(monkeypatch):
             ("train[-1:]", ALL[-1:]),
         ):
             assert [d.text for d in Source((f"hf:{folder}#{split}",))] == expected
+
+
+def test_a_folder_that_save_to_disk_wrote_is_a_dataset_without_a_prefix(saved):
+    assert [d.text for d in Source((str(saved / "one"),))] == ALL
+
+
+def test_saelens_notes_the_tokenizer_of_ids(tmp_path):
+    assert tokenizer_of(f"hf:{tmp_path}#train") is None
+    (tmp_path / "sae_lens.json").write_text('{"tokenizer_name": "org/name", "context_size": 16}')
+    assert tokenizer_of(f"hf:{tmp_path}#train") == tokenizer_of(str(tmp_path)) == "org/name"
+    (tmp_path / "sae_lens.json").write_text("[]")
+    assert tokenizer_of(str(tmp_path)) is None
