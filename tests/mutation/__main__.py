@@ -14,14 +14,13 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 
 from rich.console import Console
 
 from streams.errors import BrokerError
 from streams.native import NativeKafka, cache_folder
-from tests.mutation.fast_tests import PACKAGES, fast_tests
+from tests.mutation.fast_tests import PACKAGES, FastTests, fast_tests
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.trying import Tree, Trial, copied
 
@@ -84,24 +83,36 @@ def try_all(chosen: Sequence[Mutant], parallel: int, environment: Mapping[str, s
     """Try mutants in copies of the checkout, a few at a time; print each outcome as it comes."""
     with tempfile.TemporaryDirectory(prefix="millrace-mutants-") as folder:
         trees: queue.SimpleQueue[Tree] = queue.SimpleQueue()
-        made = [copied(CHECKOUT, Path(folder) / str(n), environment) for n in range(parallel)]
-        usual = cache(made[0].baseline)
-        for tests in dict.fromkeys(fast_tests(one.file) for one in chosen):
-            console.print(f"{usual(tests):6.1f} s  {' '.join(tests.paths)}", markup=False)
-        for tree in made:
-            trees.put(tree)
+        for number in range(parallel):
+            trees.put(copied(CHECKOUT, Path(folder) / str(number), environment))
+
+        def baseline(tests: FastTests) -> float:
+            with taken(trees) as tree:
+                seconds = tree.baseline(tests)
+            console.print(f"{seconds:6.1f} s  {' '.join(tests.paths)}", markup=False)
+            return seconds
 
         def attempt(mutant: Mutant) -> Trial:
-            tree, tests = trees.get(), fast_tests(mutant.file)
-            try:
-                trial = tree.attempt(mutant, tests, usual(tests))
-            finally:
-                trees.put(tree)
+            tests = fast_tests(mutant.file)
+            with taken(trees) as tree:
+                trial = tree.attempt(mutant, tests, usual[tests])
             console.print(f"{trial.outcome:8}  {trial.seconds:6.1f} s  {mutant}", markup=False)
             return trial
 
         with ThreadPoolExecutor(parallel) as threads:
+            needed = list(dict.fromkeys(fast_tests(one.file) for one in chosen))
+            usual = dict(zip(needed, threads.map(baseline, needed), strict=True))
             return list(threads.map(attempt, chosen))
+
+
+@contextmanager
+def taken(trees: "queue.SimpleQueue[Tree]") -> Iterator[Tree]:
+    """Yield a tree that nobody else uses meanwhile."""
+    tree = trees.get()
+    try:
+        yield tree
+    finally:
+        trees.put(tree)
 
 
 def report(trials: Sequence[Trial]) -> int:

@@ -34,8 +34,12 @@ _TABLE = {
     "streams/transport": FastTests(
         (_UNITS, _CLIENTS, "tests/integration/test_transport_conformance.py")
     ),
+    "streams/transport/durable.py": FastTests((_UNITS, "tests/consumers/health/test_group.py")),
     "consumers/aggregation": FastTests(("tests/consumers/aggregation",)),
     "consumers/health": FastTests(("tests/consumers/health",)),
+    "consumers/health/run_status.py": FastTests(
+        ("tests/consumers/health", "tests/millrace/test_listing.py")
+    ),
     "consumers/health/corpus_log.py": FastTests(("tests/consumers/health", _AGENTS[0])),
     "consumers/health/missing.py": FastTests(("tests/consumers/health", *_AGENTS[:2])),
     "consumers/health/refusals.py": FastTests(("tests/consumers/health", _AGENTS[2])),

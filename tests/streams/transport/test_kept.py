@@ -9,7 +9,7 @@ class Keeper:
     def __init__(self) -> None:
         self.made = 0
         self.ended: list[int] = []
-        self.now = 0.0
+        self.now = 1000.0  # far from 0, where sums are as good as differences
         self.kept = Kept(self._make, self.ended.append, seconds=10, clock=lambda: self.now)
 
     def _make(self) -> int:
@@ -58,10 +58,10 @@ def test_one_that_lay_idle_for_too_long_is_closed():
     keeper = Keeper()
     with keeper.kept.lent():
         pass
-    keeper.now = 10.0
+    keeper.now += 10.0
     assert keeper.kept.take() == 1
     keeper.kept.give_back(1)
-    keeper.now = 20.1
+    keeper.now += 10.1
     assert keeper.kept.take() == 2
     assert keeper.ended == [1]
 
