@@ -4,7 +4,6 @@ import socket
 
 from millrace.bars import say
 from streams.errors import SettingsError, UserError
-from streams.store import read_manifest
 from streams.transport.access import BrokerAccess
 
 
@@ -23,6 +22,7 @@ def expect_port(host: str, port: int) -> None:
 def serve_pages(manifest: str | None, broker: BrokerAccess, host: str, port: int) -> None:
     """Serve one snapshot, or all that a broker announces, until interrupted."""
     from downstream.dashboard.app import serve
+    from downstream.reading.locating import locate
 
     if manifest is None and broker.is_embedded:
         raise SettingsError(
@@ -31,5 +31,5 @@ def serve_pages(manifest: str | None, broker: BrokerAccess, host: str, port: int
     if manifest is None:
         serve(host, port, broker=broker, report=say)
     else:
-        read_manifest(manifest)
+        locate(manifest)
         serve(host, port, snapshot=manifest, report=say)

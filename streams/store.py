@@ -94,7 +94,7 @@ def check_store(address: str) -> None:
     path = store.path(f"check-{uuid.uuid4().hex}")
     there = _exists(store, store.root)
     try:
-        _write_whole(store, path, bytes(_CHECKED_BYTES))
+        write_file(store, path, bytes(_CHECKED_BYTES))
         store.files.rm(path)
     finally:
         if not there and _exists(store, store.root):
@@ -134,11 +134,12 @@ def write_part(
 def write_manifest(store: Store, manifest: RunManifest | FailedManifest) -> str:
     """Write a run manifest, or a failed one in its place, last of all, and return its path."""
     path = store.path(manifest.run, manifest.snapshot, "manifest.json")
-    _write_whole(store, path, to_json(manifest))
+    write_file(store, path, to_json(manifest))
     return path
 
 
-def _write_whole(store: Store, path: str, data: bytes) -> None:
+def write_file(store: Store, path: str, data: bytes) -> None:
+    """Write a file that appears whole; raises StoreError if it cannot be written."""
     with _draft(store, path) as made:
         made.add(data)
 

@@ -15,7 +15,7 @@ from streams.bounds import Count, Label, Rule, Text
 from streams.column_types import type_name, type_of
 from streams.content import Hashed
 from streams.names import InnerPath, Name
-from streams.snapshot_tables import TableForm
+from streams.snapshot_tables import Column, TableForm
 
 Hash = Annotated[str, Rule(lambda text: re.fullmatch("([0-9a-f]{64})?", text), "no SHA-256")]
 
@@ -67,12 +67,17 @@ class PartFile:
 
 def table_entry(form: TableForm, hashed: Hashed, *, content: bool) -> TableEntry:
     """Return how a manifest lists a table of a known form."""
-    columns = tuple(
-        ColumnEntry(c.name, type_name(c.type), c.description, c.unit, c.meaning, c.error)
-        for c in form.columns
-    )
+    columns = tuple(map(column_entry, form.columns))
     return TableEntry(
         form.name, form.description, form.key, hashed.rows, hashed.hash, content, columns
+    )
+
+
+def column_entry(column: Column) -> ColumnEntry:
+    """Return how a manifest lists a column."""
+    kind = type_name(column.type)
+    return ColumnEntry(
+        column.name, kind, column.description, column.unit, column.meaning, column.error
     )
 
 

@@ -26,6 +26,8 @@ from consumers.snapshots.snapshots import write_plain
 from millrace.cli import cli
 from millrace.settings import Settings, load_settings
 from streams import arrays, corpus, hits, packed_hits, partials, runs, tallies
+from streams.annotations import Annotation
+from streams.attachments import AttachmentManifest
 from streams.column_types import type_name
 from streams.content import content_hash
 from streams.failed_manifest import FailedManifest
@@ -82,10 +84,11 @@ def is_defined(dotted: str) -> bool:
     parts = dotted.split(".")
     for stop in range(len(parts), 0, -1):
         path = ROOT.joinpath(*parts[:stop])
-        module = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path
-        if module.suffix == ".py" or (module / "__init__.py").is_file():
+        one = path.with_suffix(".py")
+        module = one if one.is_file() else path / "__init__.py"
+        if module.is_file():
             rest = ".".join(parts[stop:])
-            return not rest or (module.suffix == ".py" and rest in names_in(module))
+            return not rest or rest in names_in(module)
     return False
 
 
@@ -350,6 +353,18 @@ def test_the_manifest_has_the_keys_of_the_page() -> None:
     assert described == [field.name for field in dataclasses.fields(RunManifest)]
     failed = [key for row in rows_under("Failed manifest") for key in re.split(r"`, `", row[0])]
     assert failed == [field.name for field in dataclasses.fields(FailedManifest)]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"), [("attachment", AttachmentManifest), ("annotation", Annotation)]
+)
+def test_what_stands_beside_snapshots_has_the_keys_of_the_page(what: str, kind: type) -> None:
+    text = (ROOT / "docs" / "formats.md").read_text()
+    (part,) = re.findall(rf"\| {what} key \| meaning \|\n\|---\|---\|\n((?:\|.*\n)+)", text)
+    described = [
+        k for line in part.splitlines() for k in re.findall(r"`(\w+)`", line.split("|")[1])
+    ]
+    assert described == [field.name for field in dataclasses.fields(kind)]
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:

@@ -1,20 +1,15 @@
-"""The contexts that excite clusters: hits and samples of a snapshot, joined for display."""
+"""Max-activating examples as pages show them: shades in steps, an excerpt around the peak."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from downstream.dashboard.data import Snapshot
-from downstream.dashboard.text import Piece, readable
-from streams.errors import SnapshotError
-from streams.store import read_table
+from downstream.reading.examples import Example, Place, read_examples
+from downstream.reading.token_text import Piece, readable
 
 LEVELS = 16
 BEFORE, AFTER = 18, 10
-_PLACE = ("partition", "sequence", "row")
-
-Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,98 +67,49 @@ def top_contexts(
     snapshot: Snapshot, cluster: int, criterion: str, most: int
 ) -> tuple[Context, ...]:
     """Return the best contexts of a cluster, best first."""
-    filters = [("cluster", "==", cluster), ("ranking", "==", criterion), ("rank", "<", most)]
-    hits = read_table(snapshot.manifest, "hits", filters=filters).to_pylist()
-    samples = _samples(snapshot, hits)
     names = snapshot.members(cluster)
-    return tuple(
-        _context(snapshot, hit, samples[_place(hit)], names)
-        for hit in sorted(hits, key=lambda hit: hit["rank"])
-    )
+    found = read_examples(snapshot, [cluster], criterion, most)
+    return tuple(_context(example, names) for example in found)
 
 
 def best_contexts(snapshot: Snapshot, clusters: Sequence[int]) -> dict[int, Context]:
     """Return the best context of each cluster that has one, by the run's first criterion."""
-    filters = [
-        ("cluster", "in", list(clusters)),
-        ("ranking", "==", snapshot.criteria[0]),
-        ("rank", "==", 0),
-    ]
-    if not clusters:
-        return {}
-    hits = read_table(snapshot.manifest, "hits", filters=filters).to_pylist()
-    samples = _samples(snapshot, hits)
-    return {hit["cluster"]: _context(snapshot, hit, samples[_place(hit)], ()) for hit in hits}
+    found = read_examples(snapshot, clusters, snapshot.criteria[0], 1)
+    return {example.cluster: _context(example, ()) for example in found}
 
 
-def _place(row: dict[str, Any]) -> Place:
-    return row["partition"], row["sequence"], row["row"]
-
-
-def _samples(snapshot: Snapshot, hits: Iterable[dict[str, Any]]) -> dict[Place, dict[str, Any]]:
-    """Return the samples at the places of hits; every one must be there."""
-    places = sorted({_place(hit) for hit in hits})
-    if not places:
-        return {}
-    filters = [
-        [(name, "==", at) for name, at in zip(_PLACE, place, strict=True)] for place in places
-    ]
-    rows = read_table(snapshot.manifest, "samples", filters=filters).to_pylist()
-    found = {_place(row): row for row in rows}
-    if len(found) < len(places):
-        absent = next(place for place in places if place not in found)
-        raise SnapshotError(f"snapshot {snapshot.manifest.snapshot!r} lacks the sample at {absent}")
-    return found
-
-
-def _bytes_of(snapshot: Snapshot, ids: Sequence[int]) -> list[bytes]:
-    """Return what each token of a row shows, as the tokenizer decodes the row."""
-    found = [snapshot.vocabulary.get(i, f"⟨id {i}⟩".encode()) for i in ids]
-    ends = {"alone": 0} if len(ids) == 1 else {"first": 0, "last": -1}
-    for place, at in ends.items():
-        if ids:
-            found[at] = snapshot.token_forms.get(place, {}).get(ids[at], found[at])
-    return found
-
-
-def _context(
-    snapshot: Snapshot, hit: dict[str, Any], sample: dict[str, Any], names: Sequence[str]
-) -> Context:
-    high = float(snapshot.high[hit["cluster"]])
-    ids, peak = sample["ids"], hit["peak"]
-    activity = dict(zip(hit["positions"], hit["activations"], strict=True))
-    shown = readable(_bytes_of(snapshot, ids))
+def _context(example: Example, names: Sequence[str]) -> Context:
+    values = zip(example.token_ids, readable(example.tokens), example.activations, strict=True)
     tokens = tuple(
-        Token(at, id_, pieces, activity.get(at, 0.0), _level(activity.get(at, 0.0), high))
-        for at, (id_, pieces) in enumerate(zip(ids, shown, strict=True))
+        Token(at, id_, pieces, value, _level(value, example.scale))
+        for at, (id_, pieces, value) in enumerate(values)
     )
     return Context(
-        rank=hit["rank"],
-        score=hit["score"],
-        peak=peak,
-        sample=hit["sample"].hex(),
-        document=sample["document"] or "",
-        domain=sample["domain"] or "",
-        place=_place(hit),
+        rank=example.rank,
+        score=example.score,
+        peak=example.peak,
+        sample=example.sample,
+        document=example.document,
+        domain=example.domain,
+        place=example.place,
         tokens=tokens,
-        first=max(0, peak - BEFORE),
-        stop=min(len(tokens), peak + AFTER + 1),
-        members=_member_rows(hit, names, high),
+        first=max(0, example.peak - BEFORE),
+        stop=min(len(tokens), example.peak + AFTER + 1),
+        members=_member_rows(example, names),
     )
 
 
-def _member_rows(hit: dict[str, Any], names: Sequence[str], high: float) -> tuple[MemberRow, ...]:
+def _member_rows(example: Example, names: Sequence[str]) -> tuple[MemberRow, ...]:
     """Return a row per member that is not zero everywhere, the strongest first."""
-    marks: dict[int, list[Mark]] = {}
-    entries = zip(
-        hit["member_indices"], hit["member_positions"], hit["member_activations"], strict=True
-    )
-    for member, position, value in entries if names else ():
-        marks.setdefault(member, []).append(Mark(position, value, _level(value, high)))
-    rows = [
-        MemberRow(names[member], tuple(found), max(found, key=lambda mark: abs(mark.value)))
-        for member, found in marks.items()
-    ]
+    rows = []
+    for label in names:
+        found = [
+            Mark(position, value, _level(value, example.scale))
+            for position, value in example.members.get(label, {}).items()
+        ]
+        if found:
+            strongest = max(found, key=lambda mark: abs(mark.value))
+            rows.append(MemberRow(label, tuple(found), strongest))
     return tuple(sorted(rows, key=lambda row: -abs(row.strongest.value)))
 
 

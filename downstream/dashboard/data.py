@@ -1,5 +1,6 @@
 """A snapshot in memory: what every page needs. Hits and samples stay on disk (see contexts.py)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from downstream.reading.examples import ends_of
 from streams.arrays import F32, F64, I64, Bool
 from streams.snapshot import RunManifest
 
@@ -33,10 +35,11 @@ class Snapshot:
 
     member_first [cluster + 1] and member: the members of each cluster, as numbers into
     member_names. vocabulary: the bytes of each token id. token_forms: those of ids that show as
-    something else "first" or "last" in a row, or "alone".
+    something else "first" or "last" in a row, or "alone". absent: optional tables that it lacks.
     """
 
     manifest: RunManifest
+    absent: tuple[str, ...]
     clusterings: tuple[Clustering, ...]
     labels: pa.StringArray
     dropped: "pa.ListArray[Any]"
@@ -58,6 +61,11 @@ class Snapshot:
     refused: int
     vocabulary: dict[int, bytes]
     token_forms: dict[str, dict[int, bytes]]
+
+    @property
+    def name(self) -> str:
+        """The snapshot's name."""
+        return self.manifest.snapshot
 
     @property
     def about(self) -> dict[str, Any]:
@@ -94,6 +102,17 @@ class Snapshot:
         """Return the labels of a cluster's live members."""
         first, stop = self.member_first[cluster], self.member_first[cluster + 1]
         return [self.member_names[number] for number in self.member[first:stop]]
+
+    def max_activation(self, cluster: int) -> float:
+        """Return a cluster's largest activation."""
+        return float(self.high[cluster])
+
+    def row_bytes(self, ids: Sequence[int]) -> list[bytes]:
+        """Return what each token of a row shows, as the tokenizer decodes the row."""
+        found = [self.vocabulary.get(i, f"⟨id {i}⟩".encode()) for i in ids]
+        for place, at in ends_of(ids).items():
+            found[at] = self.token_forms.get(place, {}).get(ids[at], found[at])
+        return found
 
     def label(self, cluster: int) -> str:
         """Return a cluster's label."""

@@ -1,5 +1,6 @@
 """Reading a snapshot into memory, checked."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from streams.errors import SnapshotError
 from streams.snapshot import RunManifest
 from streams.snapshot_tables import TABLES
 from streams.store import read_table
+
+log = logging.getLogger(__name__)
 
 _ABOUT = ("model", "corpus", "context", "criteria", "k", "edges", "sum_bits", "clusterings")
 _NUMBERS = (
@@ -31,6 +34,7 @@ _MOST_ROWS = {
     "totals": 1,
     "vocabulary": MAX_VOCABULARY,
 }
+_OPTIONAL = ("features", "coactivation", "member_coactivation")
 _KEPT = tuple(_MOST_ROWS)
 _MOST_CLUSTERINGS = 2048
 
@@ -43,26 +47,34 @@ def open_snapshot(manifest: RunManifest) -> Snapshot:
     missing = [key for key in _ABOUT if key not in manifest.about]
     if missing:
         raise SnapshotError(f"the manifest of {manifest.snapshot!r} lacks about.{missing[0]}")
-    tables = {name: _read(manifest, name) for name in _KEPT}
-    for name in TABLES.keys() - tables.keys():
-        read_table(manifest, name, columns=[TABLES[name].schema.names[0]], check=True)
+    absent = tuple(name for name in _OPTIONAL if manifest.table(name) is None)
+    if absent:
+        log.warning("snapshot %s has no table %s", manifest.snapshot, ", ".join(absent))
+    tables = {
+        n: TABLES[n].schema.empty_table() if n in absent else _read(manifest, n) for n in _KEPT
+    }
+    for entry in manifest.tables:
+        if entry.name not in tables:
+            read_table(manifest, entry.name, columns=entry.schema.names[:1], check=True)
     try:
-        return _build(manifest, tables)
+        return _build(manifest, tables, absent)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise SnapshotError(f"snapshot {manifest.snapshot!r} is inconsistent: {error}") from error
 
 
 def _read(manifest: RunManifest, name: str) -> pa.Table:
+    """Return the columns of a table that pages know, which have to be there; others are left."""
     rows = sum(part.rows for part in manifest.files if part.table == name)
     if rows > _MOST_ROWS[name]:
         raise SnapshotError(f"the table {name!r} of {manifest.snapshot!r} claims {rows:,} rows")
-    table = read_table(manifest, name, check=True)
-    if not table.schema.equals(TABLES[name].schema):
+    schema = TABLES[name].schema
+    table = read_table(manifest, name, columns=schema.names, check=True)
+    if not table.schema.equals(schema):
         raise SnapshotError(f"the table {name!r} of {manifest.snapshot!r} has other columns")
     return table.combine_chunks()
 
 
-def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
+def _build(manifest: RunManifest, tables: dict[str, pa.Table], absent: tuple[str, ...]) -> Snapshot:
     clusters = tables["clusters"].sort_by("cluster").combine_chunks()
     count = len(clusters)
     if not np.array_equal(clusters["cluster"].to_numpy(), np.arange(count)):
@@ -79,6 +91,7 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
     bins = len(manifest.about["edges"]) + 1
     return Snapshot(
         manifest=manifest,
+        absent=absent,
         clusterings=tuple(_clusterings(clusters)),
         labels=column["label"],
         dropped=column["dropped_members"],
@@ -98,9 +111,14 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table]) -> Snapshot:
         means=numbers["mean_activation"],
         low=numbers["min_activation"],
         high=numbers["max_activation"],
-        pairs_counted=numbers["member_coactivation_counted"],
-        coactivation_counted=numbers["coactivation_counted"],
+        pairs_counted=_counted("member_coactivation", numbers, absent),
+        coactivation_counted=_counted("coactivation", numbers, absent),
     )
+
+
+def _counted(name: str, numbers: dict[str, Any], absent: tuple[str, ...]) -> Any:
+    counted = numbers[f"{name}_counted"]
+    return np.zeros_like(counted) if name in absent else counted
 
 
 def _vocabulary(table: Any) -> Iterator[tuple[int, bytes]]:

@@ -98,6 +98,7 @@ def provenance(snapshot: Snapshot) -> dict[str, Any]:
     named = ("run", "run_id", "snapshot", "final", "content", "created", "chains")
     return {
         **{name: getattr(manifest, name) for name in named},
+        "absent": list(snapshot.absent),
         "tokens": snapshot.tokens,
         "rows": snapshot.rows,
         "refused": snapshot.refused,

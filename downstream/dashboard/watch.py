@@ -5,20 +5,17 @@ that is damaged is reported, and the old one stays.
 """
 
 import logging
-import posixpath
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-import fsspec
-
 from downstream.dashboard.data import Snapshot
 from downstream.dashboard.opening import open_snapshot
+from downstream.reading.locating import locate
 from streams.errors import SnapshotError, StreamError
 from streams.failed_manifest import FailedManifest, find_failed
 from streams.snapshot import FINAL, RunManifest, run_manifest
-from streams.store import read_manifest
 from streams.topics import SNAPSHOTS
 from streams.transport.client import Client
 
@@ -177,9 +174,4 @@ class PathSource:
 
     def __call__(self) -> list[RunManifest]:
         """Return the manifest. Raises SnapshotError if there is none."""
-        manifest = read_manifest(self._path)
-        files, inner = fsspec.core.url_to_fs(self._path)
-        folder = inner if files.isdir(inner) else posixpath.dirname(inner)
-        root = posixpath.dirname(posixpath.dirname(folder))
-        here = all(files.exists(posixpath.join(root, manifest.run, p.path)) for p in manifest.files)
-        return [replace(manifest, store=files.unstrip_protocol(root)) if here else manifest]
+        return [locate(self._path)]

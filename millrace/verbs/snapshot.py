@@ -60,7 +60,6 @@ def snapshot(
 @click.argument("manifest")
 def verify(manifest: str) -> None:
     """Check the files of the snapshot at MANIFEST and print its content hash."""
-    from streams.store import read_manifest
-    from streams.table_hashes import verify as verified
+    from downstream.reading.snapshot import open_snapshot
 
-    click.echo(f"content {verified(read_manifest(manifest))}")
+    click.echo(f"content {open_snapshot(manifest).verify()}")

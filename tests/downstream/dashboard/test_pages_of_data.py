@@ -1,5 +1,7 @@
 """What pages say, against numbers that follow from the given values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.contexts import top_contexts
 from downstream.dashboard.data import Snapshot
 from downstream.dashboard.listing import Query, make_listing, query_of
+from downstream.dashboard.opening import open_snapshot
 from tests.downstream.dashboard.snapshot_files import Given
 
 BOTH, MIXED = 5, 7
@@ -118,3 +121,13 @@ def test_dead_and_dropped_components_are_listed(snapshot: Snapshot) -> None:
     assert (source.components, source.dead, source.dropped) == (5, 1, 1)
     assert component_page(snapshot, source, {}).indices == (3,)
     assert component_page(snapshot, source, {"show": "dropped"}).indices == (4,)
+
+
+def test_a_table_that_a_snapshot_lacks_is_said_and_the_pages_stay(manifest):
+    left = ("features", "coactivation")
+    bare = replace(manifest, tables=tuple(t for t in manifest.tables if t.name not in left))
+    opened = open_snapshot(bare)
+    assert opened.absent == left
+    page = cluster_page(opened, 5)
+    assert page.neighbours is None
+    assert page.contexts

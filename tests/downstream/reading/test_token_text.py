@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downstream.dashboard.text import Piece, readable
+from downstream.reading.token_text import Piece, readable
 
 
 def shown(*tokens: bytes) -> list[str]:

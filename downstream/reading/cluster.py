@@ -1,0 +1,98 @@
+"""One cluster of a snapshot, or a single feature, which is a cluster of one."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from downstream.reading.examples import Examples, read_examples
+from downstream.reading.table import Table
+from streams.errors import SnapshotError
+
+if TYPE_CHECKING:
+    from downstream.reading.snapshot import Snapshot
+
+
+class Cluster:
+    """A cluster: its numbers by name (``cluster["max_activation"]``), and what is read of it."""
+
+    def __init__(self, snapshot: "Snapshot", row: Mapping[str, Any]) -> None:
+        self._snapshot = snapshot
+        self.numbers: Mapping[str, Any] = dict(row)
+
+    @property
+    def number(self) -> int:
+        """Its number in the run."""
+        return int(self.numbers["cluster"])
+
+    @property
+    def clustering(self) -> str:
+        """Its clustering; ``features/<source>`` for a single feature."""
+        return str(self.numbers["clustering"])
+
+    @property
+    def iteration(self) -> int:
+        """The iteration of its clustering."""
+        return int(self.numbers["iteration"])
+
+    @property
+    def label(self) -> str:
+        """Its label in the clustering."""
+        return str(self.numbers["label"])
+
+    @property
+    def members(self) -> Sequence[str]:
+        """Its features, ``source:index``."""
+        return tuple(self.numbers["members"])
+
+    def __getitem__(self, column: str) -> Any:
+        if column not in self.numbers:
+            raise SnapshotError(f"there is no number {column!r} of a cluster")
+        return self.numbers[column]
+
+    def examples(self, ranking: str | None = None, k: int = 20) -> Examples:
+        """Return the ``k`` best max-activating examples by a ranking, by default the run's first.
+
+        Raises SnapshotError for a ranking that the run does not have.
+        """
+        known = self._snapshot.rankings
+        chosen = known[0] if ranking is None else ranking
+        if chosen not in known:
+            raise SnapshotError(f"there is no ranking {chosen!r} (there are: {', '.join(known)})")
+        return Examples(read_examples(self._snapshot, [self.number], chosen, k))
+
+    def coactivation(self, k: int = 20) -> Table:
+        """Return the clusters of its clustering that co-activate most, by Jaccard index.
+
+        Columns: cluster, label, tokens (at which both are active), jaccard. Raises SnapshotError if
+        the run did not count it.
+        """
+        if not self.numbers.get("coactivation_counted"):
+            raise SnapshotError(f"the run does not count the co-activation of {self.clustering}")
+        clusters = self._snapshot.clusters.arrow
+        either = [[("cluster_a", "==", self.number)], [("cluster_b", "==", self.number)]]
+        pairs = self._snapshot.table("coactivation", filters=either).arrow
+        a, b, tokens = (pairs[n].to_numpy() for n in ("cluster_a", "cluster_b", "tokens"))
+        other = np.where(a == self.number, b, a)
+        firing = clusters["firing_tokens"].to_numpy()
+        union = np.maximum(firing[other] + firing[self.number] - tokens, 1)
+        jaccard = np.minimum(tokens / union, 1.0)
+        best = np.lexsort((other, -jaccard))[:k]
+        columns = {
+            "cluster": other[best],
+            "label": clusters["label"].take(other[best]),
+            "tokens": tokens[best],
+            "jaccard": jaccard[best],
+        }
+        return Table("coactivation", pa.table(columns))
+
+    def __repr__(self) -> str:
+        return f"<{self.clustering} {self.label!r}: {len(self.members)} features>"
+
+    def _repr_html_(self) -> str:
+        density = float(self.numbers["activation_density"])
+        head = f"{escape(self.clustering)} <b>{escape(self.label)}</b>"
+        said = f"activation density {density:.3%}, largest {self.numbers['max_activation']:.4g}"
+        return f"<p>{head}: {said}</p>{self.examples(k=5)._repr_html_()}"

@@ -1,0 +1,162 @@
+"""What people write about clusters: labels, stars and notes, as a log that only grows.
+
+An annotation belongs to (run, clustering, iteration, label), so that it outlives a snapshot. Each
+is a small file of its own, ``<run>/annotations/<time>-<hash>.json``, written once: stores without
+an append can hold such a log, and writers need not know of each other. The last word of an author
+on a cluster holds; an empty text takes it back.
+"""
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from annotated_types import MaxLen
+from pydantic import TypeAdapter, ValidationError
+
+from streams.bounds import Iteration, Label
+from streams.errors import SnapshotError
+from streams.names import Name
+from streams.store import Store, write_file
+from streams.strict_json import JsonError, parse_json
+
+VERSION = 2
+FOLDER = "annotations"
+_MOST_BYTES = 2**18
+_FILE = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{16}\.json")
+
+Kind = Literal["label", "star", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One thing that somebody wrote. at: ISO 8601, UTC. text: of a star, anything but nothing."""
+
+    run: Name
+    clustering: Label
+    iteration: Iteration
+    label: Label
+    kind: Kind
+    text: Annotated[str, MaxLen(2**16)]
+    author: Label
+    at: Label
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAnnotations:
+    """What holds of one cluster now. label: the newest of all authors', empty for none."""
+
+    label: str = ""
+    stars: tuple[str, ...] = ()
+    notes: tuple[Annotation, ...] = ()
+
+
+Target = tuple[str, int, str]
+"""Clustering, iteration and label of a cluster."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A run's log, oldest first, and what holds now."""
+
+    log: tuple[Annotation, ...] = ()
+    now: Mapping[Target, ClusterAnnotations] = field(default_factory=lambda: MappingProxyType({}))
+
+    def of(self, clustering: str, iteration: int, label: str) -> ClusterAnnotations:
+        """Return what holds of a cluster."""
+        return self.now.get((clustering, iteration, label), ClusterAnnotations())
+
+
+def folded(log: Iterable[Annotation]) -> Annotations:
+    """Return a log in the order of its times with what holds at its end."""
+    ordered = tuple(sorted(log, key=lambda one: (one.at, one.author, one.kind, one.text)))
+    last: dict[Target, dict[tuple[str, str], Annotation]] = {}
+    for one in ordered:
+        told = last.setdefault((one.clustering, one.iteration, one.label), {})
+        told.pop((one.kind, one.author), None)
+        if one.text:
+            told[one.kind, one.author] = one
+    now = {target: _of_cluster(tuple(told.values())) for target, told in last.items() if told}
+    return Annotations(ordered, MappingProxyType(now))
+
+
+def _of_cluster(told: tuple[Annotation, ...]) -> ClusterAnnotations:
+    labels = [one.text for one in told if one.kind == "label"]
+    return ClusterAnnotations(
+        label=labels[-1] if labels else "",
+        stars=tuple(one.author for one in told if one.kind == "star"),
+        notes=tuple(one for one in told if one.kind == "note"),
+    )
+
+
+def write_annotation(store: Store, annotation: Annotation) -> str:
+    """Add an annotation to its run's log and return its path; writing it again changes nothing.
+
+    Raises SnapshotError if it holds what it may not, or its time is no ISO 8601 with an offset.
+    """
+    data = _adapter().dump_json(annotation)
+    checked = _parsed(data)
+    name = f"{_stamp(checked.at)}-{hashlib.sha256(data).hexdigest()[:16]}.json"
+    path = store.path(checked.run, FOLDER, name)
+    write_file(store, path, data)
+    return path
+
+
+def read_annotations(store: Store, run: str) -> Annotations:
+    """Return what people wrote about a run; entries that cannot be read are passed over.
+
+    Raises SnapshotError if the log cannot be listed.
+    """
+    return folded(one for one in _entries(store, run) if one.run == run)
+
+
+def _entries(store: Store, run: str) -> Iterator[Annotation]:
+    folder = store.path(run, FOLDER)
+    try:
+        store.files.invalidate_cache()
+        names = [posixpath.basename(path) for path in store.files.ls(folder, detail=False)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SnapshotError(f"cannot read {folder}: {error.strerror or error}") from error
+    for name in sorted(filter(_FILE.fullmatch, names)):
+        try:
+            yield _parsed(store.files.cat_file(posixpath.join(folder, name)))
+        except (OSError, SnapshotError):
+            continue
+
+
+def _stamp(at: str) -> str:
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise SnapshotError(f"an annotation's time is no ISO 8601: {at[:80]!r}") from error
+    if moment.tzinfo is None:
+        raise SnapshotError(f"an annotation's time needs an offset from UTC: {at[:80]!r}")
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def _parsed(data: bytes) -> Annotation:
+    try:
+        parse_json(data, _MOST_BYTES)
+        found = _adapter().validate_json(data, strict=True)
+    except JsonError as error:
+        raise SnapshotError(f"unreadable annotation: it {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))[:100]
+        raise SnapshotError(f"unreadable annotation: {where}: {first['msg']}") from error
+    if found.version != VERSION:
+        raise SnapshotError(f"an annotation of version {found.version}, this program has {VERSION}")
+    return found
+
+
+@cache
+def _adapter() -> TypeAdapter[Annotation]:
+    return TypeAdapter(Annotation)
