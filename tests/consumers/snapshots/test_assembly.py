@@ -244,6 +244,7 @@ def test_a_manifest_under_the_key_of_another_shard_is_none(plan: Plan, client: C
     publish(client, f"{plan.run.name}/{FINAL}/1", to_json(parts[2]))
     entries = published(client, plan.run.name)[FINAL]
     assert sorted(shard_manifests(plan, FINAL, entries)) == [0, 2]
+    assert shard_manifests(plan, FINAL, {"1": entries["1"]}) == {}
     assert look(plan, client) == Assembly(waiting=True)
 
 
