@@ -2,6 +2,7 @@
 
 A folder may hold pickled weights beside a file that only looks like safetensors, an index that
 leads out of it, or a configuration that names Python files (``auto_map``): none of it is used.
+Where transformers has the architecture itself, its own class is taken instead of those files.
 """
 
 import functools
@@ -62,18 +63,29 @@ def read_object(file: Path, most: int = _MOST_BYTES) -> dict[str, Any]:
 def _check_config(folder: Path, name: str) -> None:
     config = read_object(folder / name)
     for part in (config, *(value for value in config.values() if isinstance(value, dict))):
-        if part.get("auto_map"):
-            raise ModelError(
-                f"{folder / name} asks for code that comes with the model (auto_map), which is "
-                "never run; if transformers knows the architecture, remove auto_map from the file"
-            )
         for key, value in part.items():
             most = _MOST_LAYERS if key in _LAYERS else _MOST
             if name == _SIZES and type(value) is int and abs(value) > most:
                 raise ModelError(f"{folder / name}: {key} is {shown(value)}, more than {most:,}")
+    if name == _SIZES and config.get("auto_map"):
+        _check_native(folder / name, config.get("model_type"))
     named = config.get("transformers_weights")
     if named is not None and named not in (_WEIGHTS, _INDEX):
         raise ModelError(f"{folder / name} names other weights ({shown(named)}) than {_WEIGHTS}")
+
+
+def _check_native(file: Path, kind: object) -> None:
+    """Raise ModelError unless transformers itself has the architecture of a configuration.
+
+    Many folders of known architectures still name the code that they were first published with.
+    """
+    from transformers import CONFIG_MAPPING
+
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        raise ModelError(
+            f"{file} asks for code that comes with the model (auto_map), which is never run, and "
+            f"this transformers has no architecture of its own for model_type {shown(str(kind))}"
+        )
 
 
 def _check_index(folder: Path) -> None:

@@ -11,8 +11,6 @@ from tokenizers import Tokenizer as Backend
 
 from streams.errors import ModelError
 from streams.hub import out_of_reach
-from streams.regular_files import read_bounded
-from streams.strict_json import JsonError, parse_json
 from streams.tokenizer.python_tokenizer import python_tokenizer
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
 
@@ -30,7 +28,6 @@ _CHANGES = (
 )
 # Above this size it may mend the pre-tokenizers of a family of models.
 _LARGEST_PLAIN = 100_000
-_MOST_BYTES = 64 * 2**20
 
 
 def load_tokenizer(location: str) -> Tokenizer:
@@ -40,7 +37,7 @@ def load_tokenizer(location: str) -> Tokenizer:
     """
     folder = Path(location).expanduser()
     if folder.is_dir():
-        _refuse_code(folder)
+        _refuse_devices(folder)
         plain = _load_plain(folder, location)
         return _load_auto(str(folder), location) if plain is None else plain
     if folder.exists() or location.startswith(("/", "./", "../", "~")):
@@ -48,23 +45,12 @@ def load_tokenizer(location: str) -> Tokenizer:
     return _load_auto(location, location)
 
 
-def _refuse_code(folder: Path) -> None:
-    """Raise ModelError if a folder asks for code that comes with it, or has no readable files."""
+def _refuse_devices(folder: Path) -> None:
+    """Raise ModelError if what should be a file of a tokenizer is none (a FIFO never ends)."""
     for name in ("tokenizer_config.json", "config.json", "tokenizer.json"):
         file = folder / name
         if file.exists() and not file.is_file():
             raise ModelError(f"tokenizer: {file} is no regular file")
-        if name == "tokenizer.json" or not file.is_file():
-            continue
-        try:
-            config = parse_json(read_bounded(file, _MOST_BYTES), _MOST_BYTES, finite=False)
-        except (OSError, JsonError):
-            continue  # whoever reads on says what is wrong with it
-        if isinstance(config, dict) and config.get("auto_map"):
-            raise ModelError(
-                f"tokenizer: {file} asks for code that comes with it (auto_map), which is never "
-                "run; if transformers knows the tokenizer, remove auto_map from the file"
-            )
 
 
 def _load_plain(folder: Path, location: str) -> Tokenizer | None:
@@ -128,6 +114,8 @@ def _reason(error: Exception) -> str:
     if away := out_of_reach(error):
         return away
     text = str(error).strip() or type(error).__name__
+    if "trust_remote_code" in text:
+        return "it needs code that comes with it (auto_map), which is never run"
     return text.splitlines()[0].split(". ")[0].rstrip(".: ")
 
 

@@ -60,22 +60,43 @@ def test_pickled_weights_beside_real_ones_are_left_alone(folder, tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+MAPPED = {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.C", "AutoTokenizer": "evil.C"}
+
+
+@pytest.fixture
+def trap(folder, tmp_path):
+    """Code in the model folder that leaves a trace if it is ever run."""
+    (folder / "evil.py").write_text(
+        f"import os\nos.mkdir({str(tmp_path / 'made')!r})\nclass C: pass\n"
+    )
+    yield
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
-def test_code_of_a_model_is_never_run(folder, tmp_path, name):
-    evil = f"import os\nos.mkdir({str(tmp_path / 'made')!r})\nclass C: pass\n"
-    (folder / "evil.py").write_text(evil)
-    mapped = {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.C", "AutoTokenizer": "evil.C"}
-    change(folder / name, auto_map=mapped)
-    assert f"{name} asks for code that comes with the model (auto_map)" in refusal(folder)
-    assert not (tmp_path / "made").exists()
+def test_an_architecture_of_transformers_loads_without_the_code_beside_it(folder, trap, name):
+    change(folder / name, auto_map=MAPPED)
+    assert load_model(str(folder), "cpu").vocabulary
+    assert (
+        load_tokenizer(str(folder)).bos_id is not None
+        or load_tokenizer(str(folder)).eos_id is not None
+    )
 
 
-def test_code_of_a_tokenizer_is_never_run(folder, tmp_path):
-    (folder / "evil.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'made')!r})\n")
-    change(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.C", None]})
-    with pytest.raises(ModelError, match=r"tokenizer_config\.json asks for code"):
+def test_code_of_an_unknown_architecture_is_never_run(folder, trap):
+    change(folder / "config.json", auto_map=MAPPED, model_type="evil")
+    assert "no architecture of its own for model_type" in refusal(folder)
+
+
+def test_code_of_an_unknown_tokenizer_is_never_run(folder, trap):
+    change(
+        folder / "tokenizer_config.json",
+        auto_map={"AutoTokenizer": ["evil.C", None]},
+        tokenizer_class="Evil",
+    )
+    change(folder / "config.json", auto_map=MAPPED, model_type="evil")
+    with pytest.raises(ModelError, match="never run"):
         load_tokenizer(str(folder))
-    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize(
