@@ -62,7 +62,7 @@ def test_help_shows_the_defaults_of_the_settings(program: Program) -> None:
         settings.model.device,
         settings.broker,
         settings.store,
-        settings.corpus.text_field,
+        "text",
     ):
         assert f"[default: {default}]" in shown
 
@@ -140,7 +140,11 @@ def test_create_says_where_settings_come_from(
     assert program("produce", "--broker", broker, "--limit", "30tokens").status == 0
     ended = program("runs", "create", "--broker", broker, "--k", 5, "--device", "cpu")
     assert (ended.status, ended.lines) == (0, [])
-    assert ended.out.splitlines()[:-1] == [
+    *came_from, forward, source, rate, _ = ended.out.splitlines()
+    assert forward.startswith("forward: transformers")
+    assert source.startswith("sae: 48 components at blocks.1.hook_resid_post (32 wide), off sae.")
+    assert "tokens/s on 2 rows" in rate
+    assert came_from == [
         f"store = '{folder}/out' ({file})",
         f"corpus.name = 'words' ({file})",
         f"corpus.text = ['{folder}/text.txt'] ({file})",
