@@ -11,12 +11,11 @@ from streams.errors import SnapshotError
 from streams.failed_manifest import find_failed
 from streams.names import is_name
 from streams.snapshot import run_manifest
-from streams.snapshot_tables import TABLES
 from streams.store import Store
 
 MANIFEST = "manifest.json"
 PARTS = "parts"
-_TABLE = "|".join(TABLES)
+_TABLE = "[a-z0-9][a-z0-9_-]{0,79}"  # also one of another release
 _PART = re.compile(rf"({_TABLE})-\d{{4,}}-[0-9a-f]{{16}}\.parquet")
 _DRAFT = re.compile(rf"(({_TABLE})-\d{{4,}}|manifest\.json)\.[0-9a-f]{{32}}\.tmp")
 

@@ -12,7 +12,7 @@ from streams import topics
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.monitoring.durations import duration
 from streams.plan import Plan, make_plan
-from streams.run_identity import run_id
+from streams.run_identity import identity, run_id
 from streams.runs import RunRecord
 from streams.snapshot import RefusedRecord, run_manifest
 from streams.transport.client import Client
@@ -78,6 +78,7 @@ class RunStatus:
 
     name: str
     run_id: str
+    identity: str
     created: str
     finished: bool
     failed: str | None
@@ -119,6 +120,7 @@ def run_status(
     return RunStatus(
         name=run.name,
         run_id=run_id(run),
+        identity=identity(run),
         created=run.created,
         finished=finished,
         failed=failed,
@@ -222,7 +224,7 @@ def progress_lines(client: Client, run: RunRecord) -> Iterator[str]:
 def status_lines(status: RunStatus) -> Iterator[str]:
     """Yield a status as lines for people."""
     created = status.created or "at an unknown time"
-    yield f"run {status.name} (id {status.run_id}), created {created}"
+    yield f"run {status.name} (identity {status.identity}), created {created}"
     gone = "" if status.corpus_on_broker else " (deleted)"
     yield f"corpus {status.corpus}{gone}, model {status.model} ({status.dtype})"
     for source in status.sources:

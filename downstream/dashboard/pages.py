@@ -95,7 +95,7 @@ def failure(message: str) -> Page:
 def provenance(snapshot: Snapshot) -> dict[str, Any]:
     """Return where a snapshot comes from, and what it counted."""
     manifest = snapshot.manifest
-    named = ("run", "run_id", "snapshot", "final", "content", "created", "chains")
+    named = ("run", "run_id", "identity", "snapshot", "final", "content", "created", "chains")
     return {
         **{name: getattr(manifest, name) for name in named},
         "absent": list(snapshot.absent),

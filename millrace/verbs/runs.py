@@ -61,7 +61,7 @@ def create(
     from streams.catalog import get_corpus
     from streams.lost_input import expect_whole
     from streams.run_catalog import put_run
-    from streams.run_identity import run_id
+    from streams.run_identity import identity
     from streams.store import open_store
 
     options: dict[str, Any] = {
@@ -91,7 +91,7 @@ def create(
         click.echo(choice(made))
     for line in found:
         click.echo(line)
-    click.echo(f"run {made.name} over corpus {made.corpus}: id {run_id(made)}")
+    click.echo(f"run {made.name} over corpus {made.corpus}: identity {identity(made)}")
 
 
 @runs.command("list")

@@ -4,12 +4,14 @@ import hashlib
 
 import pytest
 
+import millrace
+from downstream.dashboard.opening import open_snapshot
 from streams import codec, frames, snapshot
 from streams.dump import read_dump
 from streams.errors import CorpusError, SnapshotError, VersionError
 from streams.plan import make_plan
 from streams.run_identity import LAYOUT, identity, run_id
-from tests.golden import version_2, version_2_packed
+from tests.golden import snapshot_2, version_2, version_2_packed
 from tests.golden.write import HERE, write
 from tests.streams.same import bits
 from tests.streams.strategies import KINDS
@@ -26,7 +28,7 @@ def test_every_kind_of_record_has_golden_bytes():
     assert {type(record) for record in RECORDS.values()} == set(KINDS)
     assert {type(record) for record in PACKED.values()} == {k for k in KINDS if has_packed(k)}
     files = {f"{n}.bin" for n in (*RECORDS, *PACKED)} | {f"{n}.json" for n in MANIFESTS}
-    assert {path.name for path in V2.iterdir()} == files | {"dump"}
+    assert {path.name for path in V2.iterdir()} == files | {"dump", "store"}
 
 
 def has_packed(kind):
@@ -122,8 +124,28 @@ def test_a_dump_of_another_version_is_refused_by_name(tmp_path):
 
 def test_writing_never_touches_what_is_there(tmp_path):
     written = write(tmp_path)
-    assert {path.name for path in written} == {p.name for p in V2.iterdir()}
+    assert {p.name for p in written} == {p.name for p in V2.rglob("*") if p.is_file()}
     for path in written:
         path.write_bytes(b"released")
     assert write(tmp_path) == []
     assert all(path.read_bytes() == b"released" for path in written)
+
+
+def test_the_stored_snapshot_reads_as_what_it_meant():
+    opened = millrace.open(V2 / "store")
+    for name, rows in snapshot_2.rows().items():
+        assert opened.table(name).to_pylist() == rows, name
+    assert opened.verify() == opened.content == snapshot_2.CONTENT
+    assert opened.table("clusters").about("activation_sum").unit == "2^-sum_bits of activation"
+
+
+def test_the_stored_snapshot_shows_examples_and_pages():
+    opened = millrace.open(V2 / "store")
+    (best,) = opened.cluster("both").examples()
+    assert (best.text, best.activations) == ("the café\ufffd", (0.0, 1.5, 0.5))
+    assert best.members == {"sae:0": {1: 1.5}, "sae:1": {2: 0.5}}
+    assert open_snapshot(opened.manifest).densities.tolist() == [0.4, 0.2, 0.6]
+
+
+def test_the_golden_snapshot_is_small():
+    assert sum(p.stat().st_size for p in V2.rglob("*") if p.is_file()) < 60_000

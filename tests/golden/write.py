@@ -9,6 +9,7 @@ from pathlib import Path
 from streams import codec, snapshot
 from streams.dump import write_dump
 from tests.golden import version_2, version_2_packed
+from tests.golden.snapshot_2 import write_golden_snapshot
 
 HERE = Path(__file__).parent
 
@@ -28,6 +29,10 @@ def write(folder: Path) -> list[Path]:
     if not (folder / "dump").exists():
         write_dump(folder / "dump", version_2.dump())
         written.append(folder / "dump")
+    if not (folder / "store").exists():
+        manifest = write_golden_snapshot(folder / "store")
+        written += [folder / "store" / "prose" / part.path for part in manifest.files]
+        written.append(folder / "store" / "prose" / "final" / "manifest.json")
     return written
 
 
