@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from streams.attachments import FOLDER as ATTACHMENTS
 from streams.errors import SnapshotError
 from streams.failed_manifest import find_failed
 from streams.names import is_name
@@ -17,6 +18,7 @@ MANIFEST = "manifest.json"
 PARTS = "parts"
 _TABLE = "[a-z0-9][a-z0-9_-]{0,79}"  # also one of another release
 _PART = re.compile(rf"({_TABLE})-\d{{4,}}-[0-9a-f]{{16}}\.parquet")
+_ATTACHED = re.compile(rf"[0-9a-f]{{64}}/{_TABLE}/{_TABLE}/(manifest\.json|{_PART.pattern})")
 _DRAFT = re.compile(rf"(({_TABLE})-\d{{4,}}|manifest\.json)\.[0-9a-f]{{32}}\.tmp")
 
 
@@ -70,8 +72,8 @@ def remove_run_files(store: Store, files: RunFiles) -> None:
     Manifests go first, so that no reader follows one to parts that are gone. A file that is gone
     already is no error. Raises SnapshotError if one cannot be removed.
     """
-    folders = {posixpath.dirname(path) for path in files.owned}
-    for path in sorted(files.owned, key=lambda path: (posixpath.dirname(path) == PARTS, path)):
+    folders = {folder for path in files.owned for folder in _parents(path)}
+    for path in sorted(files.owned, key=lambda path: (not path.endswith(MANIFEST), path)):
         try:
             store.files.rm_file(posixpath.join(files.folder, path))
         except FileNotFoundError:
@@ -80,9 +82,14 @@ def remove_run_files(store: Store, files: RunFiles) -> None:
             raise SnapshotError(
                 f"cannot remove {files.folder}/{path}: {error.strerror or error}"
             ) from error
-    for folder in [*sorted(folders), ""] if files.owned else []:
+    for folder in [*sorted(folders, reverse=True), ""] if files.owned else []:
         with suppress(OSError, NotImplementedError):
             _remove_if_empty(store, posixpath.join(files.folder, folder).rstrip("/"))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := posixpath.dirname(path):
+        yield path
 
 
 def _remove_if_empty(store: Store, folder: str) -> None:
@@ -91,16 +98,26 @@ def _remove_if_empty(store: Store, folder: str) -> None:
 
 
 def _files(store: Store, folder: str) -> Iterator[tuple[str, int]]:
-    """Yield (relative path, size) of every file in the folder and in folders right in it."""
+    """Yield (relative path, size) of every file in the folder and in folders right in it.
+
+    Of attachments also those deeper down.
+    """
     for entry in _entries(store, folder):
         name = posixpath.basename(entry["name"].rstrip("/"))
         if entry["type"] == "directory" and not entry.get("islink"):
-            for inner in _entries(store, entry["name"]):
-                path = posixpath.join(name, posixpath.basename(inner["name"].rstrip("/")))
-                plain = inner["type"] == "file" and not inner.get("islink")
-                yield path if plain else f"{path} (no plain file)", int(inner.get("size") or 0)
+            yield from _inner_files(store, entry["name"], name, 3 if name == ATTACHMENTS else 0)
         else:
             yield f"{name} (not of a snapshot)", int(entry.get("size") or 0)
+
+
+def _inner_files(store: Store, folder: str, name: str, deeper: int) -> Iterator[tuple[str, int]]:
+    for inner in _entries(store, folder):
+        path = posixpath.join(name, posixpath.basename(inner["name"].rstrip("/")))
+        plain = inner["type"] == "file" and not inner.get("islink")
+        if deeper and inner["type"] == "directory" and not inner.get("islink"):
+            yield from _inner_files(store, inner["name"], path, deeper - 1)
+        else:
+            yield path if plain else f"{path} (no plain file)", int(inner.get("size") or 0)
 
 
 def _entries(store: Store, folder: str) -> list[dict[str, Any]]:
@@ -141,6 +158,8 @@ def _named_by_manifests(
 
 def _has_our_form(path: str) -> bool:
     folder, _, name = path.partition("/")
+    if folder == ATTACHMENTS:
+        return _ATTACHED.fullmatch(name) is not None
     if folder == PARTS:
         return bool(_PART.fullmatch(name) or _DRAFT.fullmatch(name))
     return is_name(folder) and (name == MANIFEST or _DRAFT.fullmatch(name) is not None)
