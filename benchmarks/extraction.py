@@ -8,7 +8,7 @@ from benchmarks.references.features import POSITIONS, Example
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
 from consumers.selection.selection import Tally, select, with_rows
-from consumers.selection.standing import Standing
+from consumers.selection.topk_filter import TopKFilter
 from streams.arrays import F32, I32, I64, AnyArray, Bool
 from streams.corpus import TokenBatch
 from streams.hits import Hits, best, join
@@ -20,15 +20,15 @@ class Extraction:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.standing = Standing(plan.clusters * plan.criteria, plan.run.k)
+        self.topk_filter = TopKFilter(plan.clusters * plan.criteria, plan.run.k)
         self.tallies: list[Tally] = []
         self.hits: list[Hits] = []
 
     def add(self, batch: TokenBatch, valid: Bool, activations: Activations) -> tuple[Hits, int]:
         """Take a batch into account; return the hits a worker sends, and of how many candidates."""
-        selection = select(self.plan, batch, valid, activations, self.standing.least)
-        self.standing.see(selection.candidates)
-        winners = np.flatnonzero(self.standing.unbeaten(selection.candidates))
+        selection = select(self.plan, batch, valid, activations, self.topk_filter.least)
+        self.topk_filter.see(selection.candidates)
+        winners = np.flatnonzero(self.topk_filter.unbeaten(selection.candidates))
         self.tallies.append(selection.tally)
         self.hits.append(with_rows(selection, winners))
         return self.hits[-1], len(selection.candidates)

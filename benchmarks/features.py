@@ -155,7 +155,7 @@ class Steady:
     def tables(self) -> Iterator[list[tuple[float, int]]]:
         """Yield score and sample key of what stands in each table."""
         for table in range(self.extraction.plan.clusters):
-            columns = (c.tolist() for c in self.extraction.standing.slots(table))
+            columns = (c.tolist() for c in self.extraction.topk_filter.slots(table))
             yield [(score, high << 64 | low) for score, high, low in zip(*columns, strict=True)]
 
 

@@ -22,7 +22,7 @@ from consumers.selection.counting import counted
 from consumers.selection.membership import cluster_tokens, runs_of
 from consumers.selection.messages import batch_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
-from consumers.selection.standing import Standing
+from consumers.selection.topk_filter import TopKFilter
 from streams import codec, topics
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
@@ -66,7 +66,7 @@ class Given:
     @property
     def winners(self) -> Hits:
         """The hits of the batch that a worker sends in steady state."""
-        passes = self.before.standing.unbeaten(self.selection.candidates)
+        passes = self.before.topk_filter.unbeaten(self.selection.candidates)
         return with_rows(self.selection, np.flatnonzero(passes))
 
 
@@ -81,7 +81,7 @@ def given(shape: Shape, rows: int, warm: int) -> Given:
         other, values = varied(batch, activations, number)
         before.add(other, valid, values)
         before.tallies.clear()
-    before.standing.see(select(plan, batch, valid, activations).candidates)
+    before.topk_filter.see(select(plan, batch, valid, activations).candidates)
     return Given(plan, batch, valid, activations, select(plan, batch, valid, activations), before)
 
 
@@ -102,7 +102,7 @@ def check(one: Given) -> None:
     ranks = list(zip(*(column.tolist() for column in columns), strict=True))
     ends = np.searchsorted(table.table, np.arange(one.plan.clusters + 1)).tolist()
     for cluster in range(one.plan.clusters):
-        slots = zip(*(c.tolist() for c in one.before.standing.slots(cluster)), strict=True)
+        slots = zip(*(c.tolist() for c in one.before.topk_filter.slots(cluster)), strict=True)
         stands = sorted(slots, key=lambda rank: (-rank[0], *rank[1:]))
         assert stands == ranks[ends[cluster] : ends[cluster + 1]]
 
@@ -113,7 +113,7 @@ def computing(one: Given) -> dict[str, Operation]:
     n, positions = len(activations.value), valid.shape[1]
     runs = runs_of(plan, activations, positions)
     tokens = cluster_tokens(plan.member_first, plan.members, runs, valid.size)
-    candidates, standing = one.selection.candidates, one.before.standing
+    candidates, topk_filter = one.selection.candidates, one.before.topk_filter
     everything = np.arange(len(candidates))
     table, winners = best(join(one.before.hits), plan.run.k), one.winners
     both = len(table) + len(winners)
@@ -129,11 +129,11 @@ def computing(one: Given) -> dict[str, Operation]:
         "tally: counts, sums, bins, peaks": Operation(
             lambda: counted(plan, tokens, (len(valid), positions), least), n
         ),
-        "standing: see and compare, first batch": Operation(
-            lambda: _stand(Standing(plan.clusters, plan.run.k), one), len(candidates)
+        "top-k filter: see and compare, first batch": Operation(
+            lambda: _see(TopKFilter(plan.clusters, plan.run.k), one), len(candidates)
         ),
-        "standing: see and compare, steady": Operation(
-            lambda: _stand(standing, one), len(candidates)
+        "top-k filter: see and compare, steady": Operation(
+            lambda: _see(topk_filter, one), len(candidates)
         ),
         "rows of all candidates": Operation(
             lambda: with_rows(one.selection, everything), len(candidates)
@@ -194,9 +194,9 @@ def main(quick: bool = False, folder: Path = RESULTS) -> None:
     print(path.with_suffix(".md").read_text())
 
 
-def _stand(standing: Standing, one: Given) -> None:
-    standing.see(one.selection.candidates)
-    standing.unbeaten(one.selection.candidates)
+def _see(topk_filter: TopKFilter, one: Given) -> None:
+    topk_filter.see(one.selection.candidates)
+    topk_filter.unbeaten(one.selection.candidates)
 
 
 def _both_ways(

@@ -5,7 +5,7 @@ from typing import Any
 
 from faust.types import TP
 
-from consumers.health.progress import Progress, Side, Standing
+from consumers.health.progress import Progress, Side, WorkerPosition
 from consumers.health.watching import Reading
 from streams.monitoring import events
 from streams.transport.worker import ExactApp
@@ -35,14 +35,14 @@ def follow_group(app: ExactApp, run: str, side: Side, topic: str, progress: Prog
     app.on_rebalance_complete.connect(complete)
 
 
-def standing(
+def worker_position(
     app: ExactApp,
     side: Side,
     topic: str,
     found: Mapping[int, Reading],
     chains: Mapping[int, tuple[int, ...]],
     state_bytes: Mapping[int, int],
-) -> Standing:
+) -> WorkerPosition:
     """Return where a worker stands. topic: as the broker names it.
 
     found: how far its group has come in every partition.
@@ -53,7 +53,7 @@ def standing(
     for partition, reading in ours.items():
         following = app.delivery.next_offset(assigned[partition])
         unread[partition] = max(0, reading.end - max(following or 0, reading.start))
-    return Standing(
+    return WorkerPosition(
         app.conf.id,
         topic,
         {partition: reading.lag for partition, reading in ours.items()},

@@ -21,7 +21,7 @@ __all__ = ["Address", "ProgressCollector", "served"]
 
 
 class ProgressCollector(Collector):
-    """Turns the totals and standings of a process into metrics."""
+    """Turns the totals and positions of a process into metrics."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -36,7 +36,7 @@ class ProgressCollector(Collector):
         yield from _totals(done)
         yield _stages(progress)
         yield from _rates(progress)
-        yield from _standings(progress)
+        yield from _positions(progress)
         yield from _device(progress)
 
 
@@ -113,8 +113,8 @@ def _rates(progress: Progress) -> Iterator[Any]:
     yield _labelled(m.PROCESSOR_UTILISATION, {(): share})
 
 
-def _standings(progress: Progress) -> Iterator[Any]:
-    found = list(progress.standings.values())
+def _positions(progress: Progress) -> Iterator[Any]:
+    found = list(progress.positions.values())
     yield _labelled(m.LAG, {(s.group, s.topic, str(p)): n for s in found for p, n in s.lag.items()})
     yield _labelled(
         m.LAG_SECONDS,

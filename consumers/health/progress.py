@@ -49,7 +49,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WorkerPosition:
     """Where a worker stands in its input, and its owned shards.
 
     lag: per assigned partition, records to acknowledge. chains: per shard and source partition, the
@@ -73,16 +73,16 @@ class Standing:
 
 @dataclass(slots=True)
 class Progress:
-    """Counts from several threads; ``done`` and ``standings`` are consistent copies.
+    """Counts from several threads; ``done`` and ``positions`` are consistent copies.
 
-    standings: of every worker in this process, by a number of its own. assigned: per worker, its
+    positions: of every worker in this process, by a number of its own. assigned: per worker, its
     side and how many partitions it has. written: per side and partition, when the last processed
     record was written, in seconds since 1970. rates: of ``totals``, sampled by the reporter.
     device: asked for the state of the device, None without one.
     """
 
     done: Done = field(default_factory=Done)
-    standings: Mapping[int, Standing] = field(default_factory=dict)
+    positions: Mapping[int, WorkerPosition] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
     assigned: Mapping[int, tuple[Side, int]] = field(default_factory=dict)
     written: Mapping[tuple[Side, int], float] = field(default_factory=dict)
@@ -138,10 +138,10 @@ class Progress:
         """Count the time that a part of a snapshot took."""
         self._add(None, parts=1, snapshot_seconds=seconds)
 
-    def stands(self, worker: int, standing: Standing) -> None:
+    def note_position(self, worker: int, position: WorkerPosition) -> None:
         """Note where a worker stands."""
         with self._lock:
-            self.standings = {**self.standings, worker: standing}
+            self.positions = {**self.positions, worker: position}
 
     def rebalanced(self, worker: int, side: Side, partitions: int) -> None:
         """Count an assignment that a worker received."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from consumers.health.progress import Progress, Side, Standing
+from consumers.health.progress import Progress, Side, WorkerPosition
 from streams.monitoring import events
 from streams.plan import Plan
 
@@ -42,16 +42,16 @@ def totals(progress: Progress, processor_seconds: float) -> Mapping[str, float]:
     }
 
 
-def standings(progress: Progress, side: Side) -> list[Standing]:
+def positions(progress: Progress, side: Side) -> list[WorkerPosition]:
     """Return where the workers of one side stand."""
-    return [standing for standing in progress.standings.values() if standing.side == side]
+    return [position for position in progress.positions.values() if position.side == side]
 
 
 def speed(progress: Progress, side: Side) -> Speed:
     """Return how fast a side is. Rows and tokens that several shards count are counted once."""
-    found, rates = standings(progress, side), progress.rates
-    left = sum(sum(standing.unread.values()) for standing in found)
-    shards = max(1, sum(len(standing.chains) for standing in found))
+    found, rates = positions(progress, side), progress.rates
+    left = sum(sum(position.unread.values()) for position in found)
+    shards = max(1, sum(len(position.chains) for position in found))
     rows, tokens = rates.rate(f"{side}.rows"), rates.rate(f"{side}.tokens")
     return Speed(
         None if rows is None else rows / shards,
@@ -115,7 +115,7 @@ class Reporter:
 
     def _reports(self, side: Side) -> Iterator[Mapping[str, object]]:
         # Workers of one side in one process share their group, so that any knows its total.
-        found = standings(self._progress, side)
+        found = positions(self._progress, side)
         if not found:
             return
         fast = speed(self._progress, side)
@@ -123,10 +123,10 @@ class Reporter:
             "side": side,
             "run": self._plan.run.name,
             "corpus": self._plan.run.corpus,
-            "done": max(standing.done for standing in found),
-            "total": max(standing.total for standing in found),
+            "done": max(position.done for position in found),
+            "total": max(position.total for position in found),
             "unit": "records",
-            "lag": sum(sum(standing.lag.values()) for standing in found),
+            "lag": sum(sum(position.lag.values()) for position in found),
             "rows_per_second": fast.rows,
             "tokens_per_second": fast.tokens,
             "eta_seconds": fast.eta,

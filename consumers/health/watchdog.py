@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mode import Service
 
 from consumers.health.corpus_log import first_sequence, offset_of
-from consumers.health.group import standing
+from consumers.health.group import worker_position
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress, Side
 from consumers.health.stall import Gap, Stall, gaps, reached, unreachable
@@ -149,8 +149,8 @@ class Watchdog(Service):
                 return
         chains = {shard: reached(states) for shard, states in shards.items()}
         sizes = self._watched.state_bytes()
-        stands = standing(self._app, self._watched.side, topic, ours, chains, sizes)
-        self._progress.stands(id(self), stands)
+        ours_now = worker_position(self._app, self._watched.side, topic, ours, chains, sizes)
+        self._progress.note_position(id(self), ours_now)
         self._check_stall(now, {p: ours[p] for p in assigned or ours})
         done = [states for shard, states in shards.items() if ours[shard].lag == 0]
         missing = [gap for states in done for gap in gaps(states)]

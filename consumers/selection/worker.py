@@ -13,7 +13,7 @@ import numpy as np
 from consumers.activations.engine import Activations, Engine
 from consumers.selection.messages import Outgoing, batch_records, end_records, refused_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
-from consumers.selection.standing import Standing
+from consumers.selection.topk_filter import TopKFilter
 from streams import codec, topics
 from streams.arrays import Bool
 from streams.corpus import PartitionEnd, TokenBatch
@@ -55,7 +55,7 @@ class ActivationWorker:
         self._plan = plan
         self._engine = engine
         self._clock = clock
-        self._standing = Standing(plan.clusters * plan.criteria, plan.run.k)
+        self._topk_filter = TopKFilter(plan.clusters * plan.criteria, plan.run.k)
 
     def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Outcome:
         """Return what the record at ``partition`` of the corpus leads to."""
@@ -100,7 +100,7 @@ class ActivationWorker:
         Raises OverflowingSumError if the run's sums cannot hold its activities.
         """
         begun, batch = self._clock(), computed.batch
-        least = self._standing.least
+        least = self._topk_filter.least
         selection = select(self._plan, batch, computed.valid, computed.activations, least)
         hits = with_rows(selection, self._winners(selection))
         place = batch.partition, batch.sequence
@@ -115,8 +115,8 @@ class ActivationWorker:
 
     def _winners(self, selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         """Take a validated batch into account and return which of its candidates may matter."""
-        self._standing.see(selection.candidates)
-        return np.flatnonzero(self._standing.unbeaten(selection.candidates))
+        self._topk_filter.see(selection.candidates)
+        return np.flatnonzero(self._topk_filter.unbeaten(selection.candidates))
 
 
 def check_batch(plan: Plan, batch: TokenBatch, partition: int, sequence: int) -> None:

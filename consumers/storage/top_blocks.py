@@ -1,6 +1,6 @@
 """The best samples of each cluster with all rows of their members, dense, in slots.
 
-Which samples those are is ``Standing``'s to say; here lies what comes with them. A winner's rows
+Which samples those are is ``TopKFilter``'s to say; here lies what comes with them. A winner's rows
 are written over a loser's, so that memory is k samples per cluster however long the text.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.compiled import compiled
-from consumers.selection.standing import Standing
+from consumers.selection.topk_filter import TopKFilter
 from consumers.storage.blocks import DenseBatch, Members
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
 
@@ -53,7 +53,7 @@ class TopBlocks:
     def __init__(self, members: Members, k: int, positions: int) -> None:
         clusters = len(members.first) - 1
         self._members = members
-        self._standing = Standing(clusters, k)
+        self._topk_filter = TopKFilter(clusters, k)
         # Memory is taken as slots are, not here.
         self._place = np.empty((clusters, k, 4), np.int64)
         self._first = (members.first + np.arange(clusters + 1)) * k
@@ -72,7 +72,7 @@ class TopBlocks:
             batch.sample_low[row],
             row,
         )
-        slots = self._standing.see(hits)
+        slots = self._topk_filter.see(hits)
         some = np.flatnonzero(slots != -1)
         _write(
             slots[some],
@@ -88,11 +88,11 @@ class TopBlocks:
     @property
     def inserts(self) -> int:
         """How often a slot was taken so far."""
-        return self._standing.inserts
+        return self._topk_filter.inserts
 
     def of(self, cluster: int) -> TopBlock:
         """Return a cluster's best samples, copied out of their slots."""
-        score, high, low = self._standing.slots(cluster)
+        score, high, low = self._topk_filter.slots(cluster)
         order = np.lexsort((low, high, -score))
         peak, partition, sequence, row = self._place[cluster, order].T
         rows = self._rows[self._first[cluster] : self._first[cluster + 1]]
@@ -104,7 +104,7 @@ class TopBlocks:
             partition.astype(np.int32),
             sequence,
             row.astype(np.int32),
-            rows.reshape(self._standing.k, -1, rows.shape[1])[order],
+            rows.reshape(self._topk_filter.k, -1, rows.shape[1])[order],
         )
 
 

@@ -22,7 +22,7 @@ from streams.transport.kafka_connection import (
     quiet,
 )
 from streams.transport.kafka_reader import KafkaReader
-from streams.transport.kafka_sender import KafkaSender, kept_producers
+from streams.transport.kafka_sender import KafkaSender, producer_pool
 from streams.transport.missing_right import missing_right
 from streams.transport.security import OPEN, Security
 
@@ -58,7 +58,7 @@ class KafkaClient:
                 **security.client_options(),
             )
         self._reader = KafkaReader(bootstrap, security)
-        self._producers = kept_producers(bootstrap, security)
+        self._producers = producer_pool(bootstrap, security)
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> None:
         """Create the topics that do not exist; raise if one exists with other partitions."""
@@ -180,7 +180,7 @@ class KafkaClient:
     def sender(self, max_in_flight_bytes: int = 16 * 2**20) -> KafkaSender:
         """Return a sender."""
         return KafkaSender(
-            self._bootstrap, max_in_flight_bytes, kept=self._producers, security=self._security
+            self._bootstrap, max_in_flight_bytes, pool=self._producers, security=self._security
         )
 
     def close(self) -> None:

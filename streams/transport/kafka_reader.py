@@ -7,6 +7,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition, errors
 
 from streams.transport.client import StoredRecord
+from streams.transport.connection_pool import ConnectionPool
 from streams.transport.kafka_connection import (
     BOOTSTRAP_MILLISECONDS,
     FRAME_BYTES,
@@ -14,7 +15,6 @@ from streams.transport.kafka_connection import (
     addresses,
     hurried,
 )
-from streams.transport.kept import Kept
 from streams.transport.security import OPEN, Security
 
 # A reader has several times as many in memory, and a worker may have several readers.
@@ -33,31 +33,31 @@ class KafkaReader:
     """
 
     def __init__(self, bootstrap: str, security: Security = OPEN) -> None:
-        self._kept: Kept[Any] = Kept(
+        self._pool: ConnectionPool[Any] = ConnectionPool(
             lambda: _consumer(bootstrap, security), lambda one: one.close()
         )
 
     def starts(self, topic: str, partitions: int) -> Mapping[int, int]:
         """Return the first offset still kept, per partition of a topic that exists."""
         places = [TopicPartition(topic, partition) for partition in range(partitions)]
-        with self._kept.lent() as consumer:
+        with self._pool.lent() as consumer:
             return {place.partition: at for place, at in _starts(consumer, places).items()}
 
     def ends(self, topic: str, partitions: int) -> Mapping[int, int]:
         """Return the offset that the next record will get, per partition of a topic that exists."""
         places = [TopicPartition(topic, partition) for partition in range(partitions)]
-        with self._kept.lent() as consumer:
+        with self._pool.lent() as consumer:
             return {place.partition: at for place, at in _ends(consumer, places).items()}
 
     def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """Return the first offset still kept of a partition that exists, and the one at its end."""
-        with self._kept.lent() as consumer:
+        with self._pool.lent() as consumer:
             end = _ends(consumer, [place])[place]
             return _starts(consumer, [place])[place], end
 
     def records(self, place: TopicPartition, first: int, end: int) -> Iterator[StoredRecord]:
         """Yield the records from ``first`` up to ``end``, which both lie in the log."""
-        with self._kept.lent() as consumer:
+        with self._pool.lent() as consumer:
             # Drop what was fetched ahead for an earlier reader.
             consumer.poll(timeout_ms=0)
             consumer.assign([place])
@@ -70,11 +70,11 @@ class KafkaReader:
 
     def forget(self) -> None:
         """Use no connection again that knows the topics as they were."""
-        self._kept.clear()
+        self._pool.clear()
 
     def close(self) -> None:
         """Let go of connections."""
-        self._kept.close()
+        self._pool.close()
 
 
 def _consumer(bootstrap: str, security: Security) -> Any:

@@ -10,6 +10,7 @@ from kafka.errors import KafkaError
 
 from streams.errors import AccessError, BrokerError
 from streams.transport.client import Headers
+from streams.transport.connection_pool import ConnectionPool
 from streams.transport.kafka_connection import (
     BOOTSTRAP_MILLISECONDS,
     FRAME_BYTES,
@@ -19,7 +20,6 @@ from streams.transport.kafka_connection import (
     plain_errors,
     reason,
 )
-from streams.transport.kept import Kept
 from streams.transport.missing_right import missing_right
 from streams.transport.security import OPEN, Security
 
@@ -38,10 +38,10 @@ class KafkaSender:
         bootstrap: str,
         max_in_flight_bytes: int,
         delivery_milliseconds: int = DELIVERY_MILLISECONDS,
-        kept: Kept[Any] | None = None,
+        pool: ConnectionPool[Any] | None = None,
         security: Security = OPEN,
     ) -> None:
-        """Connect; with ``kept`` the producer comes from there, and goes back when all is well."""
+        """Connect; with ``pool`` the producer comes from there, and goes back when all is well."""
         self._bootstrap = bootstrap
         self._security = security
         self._max_bytes = max_in_flight_bytes
@@ -50,10 +50,10 @@ class KafkaSender:
         self._failure: BrokerError | None = None
         self._changed = threading.Condition()
         expect_broker(bootstrap, security)
-        self._kept = kept
-        self._is_own = kept is None
+        self._pool = pool
+        self._is_own = pool is None
         with plain_errors(bootstrap, "be reached", security):
-            made = kept.take() if kept is not None else self._made(delivery_milliseconds)
+            made = pool.take() if pool is not None else self._made(delivery_milliseconds)
             self._producer = made
 
     def send(
@@ -88,7 +88,7 @@ class KafkaSender:
         except ValueError:
             if self._is_own:
                 raise
-        # A kept producer knows topics as they were: somebody may have made this one anew since.
+        # A pooled producer knows topics as they were: somebody may have made this one anew since.
         with self._changed:
             self._changed.wait_for(lambda: self._records == 1)
         _stop(self._producer)
@@ -175,15 +175,15 @@ class KafkaSender:
                 self.flush()
                 whole = True
         finally:
-            if whole and self._kept is not None:
-                self._kept.give_back(self._producer)
+            if whole and self._pool is not None:
+                self._pool.give_back(self._producer)
             else:
                 _stop(self._producer)
 
 
-def kept_producers(bootstrap: str, security: Security = OPEN) -> Kept[Any]:
+def producer_pool(bootstrap: str, security: Security = OPEN) -> ConnectionPool[Any]:
     """Return a keeper of producers, for senders that come one after the other."""
-    return Kept(lambda: _producer(bootstrap, DELIVERY_MILLISECONDS, security), _stop)
+    return ConnectionPool(lambda: _producer(bootstrap, DELIVERY_MILLISECONDS, security), _stop)
 
 
 def _stop(producer: Any) -> None:

@@ -17,7 +17,7 @@ from consumers.aggregation.shards import (
 )
 from consumers.selection.messages import batch_records, end_records
 from consumers.selection.selection import select, valid_tokens, with_rows
-from consumers.selection.standing import Standing
+from consumers.selection.topk_filter import TopKFilter
 from streams import codec, topics
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.partials import BucketState, HitsPart, SourceEnd, Statistics
@@ -28,13 +28,13 @@ def folded_states(
     plan: Plan, engine: Any, given: Sequence[TokenBatch], shuffle: int = 0
 ) -> list[BucketState]:
     """Return all buckets' states: chained records in order, hits wherever ``shuffle`` says."""
-    standing = Standing(plan.clusters * plan.criteria, plan.run.k)
+    topk_filter = TopKFilter(plan.clusters * plan.criteria, plan.run.k)
     chained, free = [], []
     for batch in given:
         valid = valid_tokens(plan, batch)
         selection = select(plan, batch, valid, engine.compute(batch, valid))
-        standing.see(selection.candidates)
-        hits = with_rows(selection, np.flatnonzero(standing.unbeaten(selection.candidates)))
+        topk_filter.see(selection.candidates)
+        hits = with_rows(selection, np.flatnonzero(topk_filter.unbeaten(selection.candidates)))
         for record in batch_records(plan, batch.partition, batch.sequence, selection.tally, hits):
             (free if record.kind == topics.HITS else chained).append(record)
     for partition in range(plan.run.partitions):

@@ -21,7 +21,7 @@ import numpy as np
 from consumers.aggregation.overlay import Overlay, Partial, partial
 from consumers.selection.messages import Outgoing, batch_records, end_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
-from consumers.selection.standing import Standing
+from consumers.selection.topk_filter import TopKFilter
 from streams import codec
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.hits import rank, take
@@ -107,7 +107,7 @@ def simulate(scene: Scene, seed: int, rules: Rules = EVERY_RULE, steps: int = 60
 
 @dataclass(eq=False)
 class _Activator:
-    standing: Standing
+    topk_filter: TopKFilter
     owns: dict[int, int] = field(default_factory=dict)  # partition -> epoch of the assignment
     at: dict[int, int] = field(default_factory=dict)
     flying: dict[int, deque[tuple[Outgoing, list[int]]]] = field(
@@ -162,7 +162,7 @@ class _World:
     def _hire_activators(self, number: int) -> None:
         tables = self.scene.plan.clusters * self.scene.plan.criteria
         k = self.scene.plan.run.k
-        new = [_Activator(Standing(tables, k)) for _ in range(number)]
+        new = [_Activator(TopKFilter(tables, k)) for _ in range(number)]
         self.activators += new
         for partition in range(2):
             self._assign_source(partition, self.chance.choice(new))
@@ -256,8 +256,8 @@ class _World:
             yield from end_records(plan, PartitionEnd("text", partition, length, 0, 0))
             return
         selection = self.scene.selections[(partition, sequence)]
-        worker.standing.see(selection.candidates)
-        passing = np.flatnonzero(worker.standing.unbeaten(selection.candidates))
+        worker.topk_filter.see(selection.candidates)
+        passing = np.flatnonzero(worker.topk_filter.unbeaten(selection.candidates))
         if not self.rules.sends_again_what_was_sent and (partition, sequence) in worker.sent:
             passing = passing[:0]
         worker.sent.add((partition, sequence))
@@ -363,7 +363,7 @@ class _World:
         self._bury(self.chance.choice(self.activators))
         if len(self.activators) < 2:
             tables = self.scene.plan.clusters * self.scene.plan.criteria
-            self.activators.append(_Activator(Standing(tables, self.scene.plan.run.k)))
+            self.activators.append(_Activator(TopKFilter(tables, self.scene.plan.run.k)))
 
     def _kill_aggregator(self) -> None:
         worker = self.chance.choice(self.aggregators)

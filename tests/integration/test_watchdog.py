@@ -122,9 +122,9 @@ def test_lag_and_chains_are_there_for_metrics(service: Service) -> None:
     watched = replace(service, limits=Limits(stall=5.0))
 
     def seen() -> bool:
-        standings = service.progress.standings.values()
-        return any(s.lag and not any(s.lag.values()) for s in standings) and any(
-            chain == (11, 11, 11, 11) for s in standings for chain in s.chains.values()
+        positions = service.progress.positions.values()
+        return any(s.lag and not any(s.lag.values()) for s in positions) and any(
+            chain == (11, 11, 11, 11) for s in positions for chain in s.chains.values()
         )
 
     watched.serve(1, 1, until=seen)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from consumers.health import reporting
-from consumers.health.progress import Progress, Standing
+from consumers.health.progress import Progress, WorkerPosition
 from consumers.health.reporting import Reporter, speed
 from consumers.selection.worker import Outcome
 from millrace.logs import set_up_logs
@@ -211,9 +211,9 @@ def test_progress_has_done_total_rates_and_time_left(
     for _ in range(20):
         progress.activated(Outcome((), tokens=100, rows=4))
     lag = {0: 30, 1: 10}
-    progress.stands(
+    progress.note_position(
         1,
-        Standing("g", "tokens.text", lag, {}, "activations", {0: 25, 1: 5}, {}, 20, 60),
+        WorkerPosition("g", "tokens.text", lag, {}, "activations", {0: 25, 1: 5}, {}, 20, 60),
     )
     reporter.sample()
     reporter.report()
@@ -230,7 +230,7 @@ def test_tokens_that_every_shard_counts_are_counted_once() -> None:
     for _ in range(3):
         progress.applied(100, 0.1, rows=4)
     chains = {0: (1,), 1: (1,), 2: (1,)}
-    progress.stands(1, Standing("g", "partials.r", {}, chains))
+    progress.note_position(1, WorkerPosition("g", "partials.r", {}, chains))
     progress.sample(1.0, reporting.totals(progress, 0.0))
     found = speed(progress, "aggregates")
     assert (found.tokens, found.rows, found.records) == (100.0, 4.0, 3.0)
@@ -239,7 +239,7 @@ def test_tokens_that_every_shard_counts_are_counted_once() -> None:
 def test_it_reports_every_so_often(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, events.LOGGER)
     progress = Progress()
-    progress.stands(1, Standing("g", "partials.r", {0: 1}, {0: (1,)}, total=5))
+    progress.note_position(1, WorkerPosition("g", "partials.r", {0: 1}, {0: (1,)}, total=5))
     with Reporter(factories.plan(), progress, every=0.1, sample_every=0.02):
         deadline = time.monotonic() + 30
         while len(caplog.records) < 3 and time.monotonic() < deadline:

@@ -30,14 +30,14 @@ def test_assignments_are_said_and_counted_and_workers_stand_somewhere(
 ) -> None:
     caplog.set_level(logging.INFO, events.LOGGER)
     progress = service.progress
-    service.serve(1, 1, until=lambda: service.is_done() and len(progress.standings) == 2)
+    service.serve(1, 1, until=lambda: service.is_done() and len(progress.positions) == 2)
     said = [r.fields for r in caplog.records if r.event == "rebalanced"]  # type: ignore[attr-defined]
     assert {(f["side"], f["topic"], tuple(f["partitions"])) for f in said} == {
         ("activations", "tokens.test-text", (0, 1, 2, 3)),
         ("aggregates", "partials.test", (0, 1, 2)),
     }
     assert progress.done.rebalances == {"activations": 1, "aggregates": 1}
-    stands = {standing.side: standing for standing in progress.standings.values()}
+    stands = {position.side: position for position in progress.positions.values()}
     assert set(stands["activations"].lag) == {0, 1, 2, 3}
     assert stands["activations"].total == 52
     assert set(stands["aggregates"].state_bytes) == {0, 1, 2}

@@ -4,7 +4,7 @@ import urllib.request
 import pytest
 
 from consumers.health.metrics import Address, served
-from consumers.health.progress import Progress, Standing
+from consumers.health.progress import Progress, WorkerPosition
 from consumers.selection.worker import Outcome
 from streams.errors import SettingsError, ShapeError
 
@@ -28,7 +28,7 @@ def test_what_was_done_is_exposed_under_the_names_of_the_documentation():
     progress.applied(0, 0.125, duplicate=True)
     progress.applied(0, 0.25, refused=True)
     progress.flushed(2.0, 5000, 40.0)
-    progress.stands(1, Standing("aggregates.r", "partials.r", {2: 7}, {2: (4, -1)}))
+    progress.note_position(1, WorkerPosition("aggregates.r", "partials.r", {2: 7}, {2: (4, -1)}))
     found = scraped(progress)
     expected = {
         'millrace_records_total{side="activations"}': 2,

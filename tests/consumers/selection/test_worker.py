@@ -133,7 +133,7 @@ def test_a_batch_may_be_computed_before_the_last_one_is_selected_from():
     assert [one.select(each) for each in computed] == [other.handle(*r) for r in records]
 
 
-def test_a_refused_batch_leaves_the_standing_untouched():
+def test_a_refused_batch_leaves_the_topk_filter_untouched():
     @dataclass
     class Sometimes:
         good: Any
@@ -145,7 +145,7 @@ def test_a_refused_batch_leaves_the_standing_untouched():
 
     one = worker(Sometimes(factories.DenseEngine(PLAN)))
     handled(one, BATCHES[0])
-    assert one._standing.inserts == 0
+    assert one._topk_filter.inserts == 0
     assert handled(one, BATCHES[1]) == handled(worker(), BATCHES[1])
 
 

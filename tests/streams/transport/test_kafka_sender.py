@@ -9,8 +9,8 @@ import pytest
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from streams.errors import BrokerError
+from streams.transport.connection_pool import ConnectionPool
 from streams.transport.kafka_sender import RECORD_OVERHEAD_BYTES, KafkaSender
-from streams.transport.kept import Kept
 
 SOON = 5.0
 LEAST = RECORD_OVERHEAD_BYTES
@@ -76,13 +76,13 @@ def producer() -> Producer:
 
 
 @pytest.fixture
-def kept(producer: Producer) -> Kept[Any]:
-    return Kept(lambda: producer, lambda one: one.close(timeout=0))
+def pool(producer: Producer) -> ConnectionPool[Any]:
+    return ConnectionPool(lambda: producer, lambda one: one.close(timeout=0))
 
 
 @pytest.fixture
-def sender(address: str, kept: Kept[Any]) -> KafkaSender:
-    return KafkaSender(address, 10 * LEAST, kept=kept)
+def sender(address: str, pool: ConnectionPool[Any]) -> KafkaSender:
+    return KafkaSender(address, 10 * LEAST, pool=pool)
 
 
 def test_what_is_still_buffered_after_the_first_failure_is_never_sent(
@@ -200,13 +200,13 @@ def test_a_flush_waits_for_the_last_confirmation(sender: KafkaSender, producer: 
 
 
 def test_a_producer_goes_back_only_when_all_is_well(
-    address: str, producer: Producer, kept: Kept[Any]
+    address: str, producer: Producer, pool: ConnectionPool[Any]
 ) -> None:
-    with KafkaSender(address, LEAST, kept=kept):
+    with KafkaSender(address, LEAST, pool=pool):
         pass
-    assert kept.take() is producer
+    assert pool.take() is producer
     assert not producer.closed.is_set()
-    kept.give_back(producer)
-    with pytest.raises(ValueError, match="of its own"), KafkaSender(address, LEAST, kept=kept):
+    pool.give_back(producer)
+    with pytest.raises(ValueError, match="of its own"), KafkaSender(address, LEAST, pool=pool):
         raise ValueError("of its own")
     assert producer.timeouts == [0]

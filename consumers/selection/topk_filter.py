@@ -1,4 +1,4 @@
-"""The best samples that this worker has seen, and so which hits cannot matter any more.
+"""Local top-k filter: the best samples that this worker has seen, and so which hits still matter.
 
 A hit is sent unless k other samples beat it in the full order of score and sample key; equals pass,
 and whether it was sent before is never asked. Every hit of the final tables is therefore sent,
@@ -36,7 +36,7 @@ class Ranked(Protocol):
         """The lower half of the sample key."""
 
 
-class Standing:
+class TopKFilter:
     """The k best samples per table, in slots that better ones take over; changed in place.
 
     held [table]: slots in use. last [table]: the slot of the worst sample of a full table, -1 while

@@ -1,4 +1,4 @@
-"""Connections that are dear to open, kept for the next one who needs such a one."""
+"""Connection pool: idle connections are lent again; opening one costs about ten short reads."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-KEPT_SECONDS = 300.0
+IDLE_SECONDS = 300.0
 """How long one may lie idle: after that what it knows of the broker is rather asked anew."""
 
 
-class Kept(Generic[T]):
+class ConnectionPool(Generic[T]):
     """Lends connections, each to one borrower at a time; safe to use from several threads.
 
     make: opens one. end: closes one; it does not raise. seconds: that an idle one is kept.
@@ -22,7 +22,7 @@ class Kept(Generic[T]):
         self,
         make: Callable[[], T],
         end: Callable[[T], None],
-        seconds: float = KEPT_SECONDS,
+        seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make = make
