@@ -140,7 +140,7 @@ def all_hits(service: Service) -> list[dict[str, object]]:
     from streams.plan import make_plan
 
     plan = make_plan(
-        replace(with_parameters(service.plan.run, k=10**6), record_bytes=2**40, bucket_bytes=2**40)
+        replace(with_parameters(service.plan.run, k=1000), record_bytes=2**30, bucket_bytes=2**30)
     )
     rows: list[dict[str, object]] = oracle_tables(
         plan, factories.DenseEngine(plan), iter(service.batches), ()
