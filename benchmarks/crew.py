@@ -15,9 +15,9 @@ from kafka.errors import KafkaError
 from benchmarks.crew_worker import ACTIVATIONS, AGGREGATES, Taken
 from benchmarks.replay import replay_plan
 from benchmarks.shapes import Shape
+from millrace.local_kafka import NativeKafka
 from streams import topics
 from streams.errors import BrokerError
-from streams.native import NativeKafka
 from streams.plan import Plan, make_plan
 from streams.run_catalog import put_run
 from streams.transport.client import Client

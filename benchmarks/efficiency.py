@@ -96,7 +96,7 @@ def _floors(built: Built, options: Options) -> dict[str, Spread]:
 
 def _kafka_runs_here() -> bool:
     """Return whether Kafka can be started, and say why not: the rest is measured all the same."""
-    from streams.native import cache_folder, jars, java
+    from millrace.local_kafka import cache_folder, jars, java
 
     try:
         java()
@@ -117,7 +117,7 @@ def _brokers(place: Path) -> Brokers:
 @contextmanager
 def _kafka(data: Path) -> Iterator[str]:
     """Serve Apache Kafka, as ``millrace broker`` does, from a folder that it finds again."""
-    from streams.native import SERVING_HEAP_MEGABYTES, NativeKafka, cache_folder
+    from millrace.local_kafka import SERVING_HEAP_MEGABYTES, NativeKafka, cache_folder
 
     cache = cache_folder(os.environ)
     with NativeKafka(cache, data, heap_megabytes=SERVING_HEAP_MEGABYTES) as broker:

@@ -14,7 +14,7 @@ from benchmarks.crew import Load, create_run, crew, taken
 from benchmarks.crew_worker import ACTIVATIONS, AGGREGATES, Taken
 from benchmarks.report import write_report
 from benchmarks.shapes import Shape, publish
-from streams.native import NativeKafka, cache_folder
+from millrace.local_kafka import NativeKafka, cache_folder
 from streams.transport.connect import connect
 
 SHAPE = Shape("drawn", 1, 8, 1, 8192, 0, 2048)

@@ -17,7 +17,7 @@ from benchmarks.crew_worker import ACTIVATIONS, AGGREGATES
 from benchmarks.report import write_report
 from benchmarks.shapes import Shape, publish
 from benchmarks.timing import Spread
-from streams.native import NativeKafka, cache_folder
+from millrace.local_kafka import NativeKafka, cache_folder
 from streams.snapshot import FINAL
 from streams.transport.connect import connect
 

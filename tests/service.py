@@ -13,7 +13,7 @@ from consumers.oracle.oracle_run import oracle_tables
 from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
-from consumers.service.warming import warm_up
+from consumers.service.kernel_warmup import warm_up
 from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions, serve
 from streams.content import content_hash

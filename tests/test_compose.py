@@ -161,7 +161,7 @@ def test_volumes_are_declared_and_used(services):
 
 
 def test_kafka_is_the_version_that_the_native_broker_runs(services):
-    pom = (ROOT / "streams" / "native" / "pom.xml").read_text()
+    pom = (ROOT / "millrace" / "local_kafka" / "pom.xml").read_text()
     version = re.search(r"kafka_2\.13</artifactId>\s*<version>([^<]+)<", pom)
     assert version is not None
     assert f"apache/kafka:{version[1]}" in services["kafka"]["image"]

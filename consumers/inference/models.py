@@ -13,7 +13,7 @@ from torch import Tensor
 
 from consumers.inference.forwards import AllSeenError, Twin
 from streams.errors import ModelError
-from streams.hub import out_of_reach
+from streams.hub_errors import out_of_reach
 from streams.runs import Forward
 
 _GATES = {

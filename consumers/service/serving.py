@@ -16,7 +16,7 @@ from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.service.announcing import announced
-from consumers.service.warming import warm_up
+from consumers.service.kernel_warmup import warm_up
 from consumers.snapshots.giving_up import fail_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.app import AppOptions, serve

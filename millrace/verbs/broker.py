@@ -17,6 +17,6 @@ import click
 )
 def broker(port: int, data: Path) -> None:
     """Serve Apache Kafka from its Java archives, without Docker; needs Java 17 and Maven once."""
-    from streams.native import cache_folder, run_broker
+    from millrace.local_kafka import cache_folder, run_broker
 
     run_broker(port, data, cache_folder(os.environ), lambda line: click.echo(line, err=True))

@@ -12,7 +12,7 @@ from producers.documents import Document, Refusals
 from producers.fields import Fields, document_of
 from producers.readers.splits import Slice, choose, parse_split
 from streams.errors import CorpusError
-from streams.hub import out_of_reach
+from streams.hub_errors import out_of_reach
 
 PREFIX = "hf:"
 _PLACE = re.compile(r"hf:(?P<name>[^:#]+)(?::(?P<config>[^:#]+))?(?:#(?P<split>.+))?")

@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 from streams.errors import ModelError
-from streams.hub import out_of_reach
+from streams.hub_errors import out_of_reach
 from streams.tokenizer.python_tokenizer import python_tokenizer
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
 

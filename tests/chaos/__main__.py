@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.health.watching import lag
+from millrace.local_kafka import NativeKafka, cache_folder
 from streams import topics
-from streams.native import NativeKafka, cache_folder
 from streams.plan import Plan, make_plan
 from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write

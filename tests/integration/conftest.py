@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from millrace.local_kafka import NativeKafka, cache_folder, jars, java
+from millrace.local_kafka.broker import free_port
 from streams.errors import BrokerError
-from streams.native import NativeKafka, cache_folder, jars, java
-from streams.native.broker import free_port
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget

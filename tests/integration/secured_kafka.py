@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streams.native import NativeKafka
-from streams.native.broker import free_port
+from millrace.local_kafka import NativeKafka
+from millrace.local_kafka.broker import free_port
 from streams.transport.access import BrokerAccess
 from streams.transport.security import Mechanism, Sasl, Security, Tls
 from tests.integration.certificates import Certificates, make_certificates

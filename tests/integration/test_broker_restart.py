@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from millrace.local_kafka import NativeKafka
 from streams.app import AppOptions, serve
-from streams.native import NativeKafka
 from streams.transport.connect import connect
 from tests.integration.counting import (
     Names,

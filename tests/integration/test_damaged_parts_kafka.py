@@ -10,9 +10,9 @@ import pytest
 from consumers.health.watching import readings
 from consumers.snapshots.assembly import shard_manifests
 from consumers.snapshots.snapshots import published, request_snapshot
+from millrace.local_kafka import NativeKafka
 from streams import topics
 from streams.failed_manifest import find_failed
-from streams.native import NativeKafka
 from streams.plan import make_plan
 from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write

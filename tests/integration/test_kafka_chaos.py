@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.native import NativeKafka
+from millrace.local_kafka import NativeKafka
 from streams.plan import make_plan
 from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write

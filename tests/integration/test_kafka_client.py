@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from kafka import KafkaConsumer
 
+from millrace.local_kafka.broker import free_port
 from streams.errors import BrokerError, SettingsError
-from streams.native.broker import free_port
 from streams.transport import kafka_reader, kafka_sender
 from streams.transport.client import TopicSpec
 from streams.transport.connect import connect

@@ -25,12 +25,12 @@ from consumers.health.progress import Progress
 from consumers.runs.creation import load_engine
 from consumers.service.serving import Crew, serve_run
 from millrace.cli import run_program
+from millrace.local_kafka.broker import free_port
 from millrace.producing import produce_corpus
 from millrace.settings import load_settings
 from streams import topics
 from streams.monitoring import events
 from streams.monitoring.metrics import LIVE, METRICS, Metric, Process
-from streams.native.broker import free_port
 from streams.plan import make_plan
 from streams.run_catalog import get_run
 from streams.transport.connect import connect

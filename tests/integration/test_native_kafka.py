@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from millrace.local_kafka import NativeKafka
+from millrace.local_kafka.broker import free_port
 from streams.errors import BrokerError
-from streams.native import NativeKafka
-from streams.native.broker import free_port
 from streams.transport.client import TopicSpec
 from streams.transport.connect import connect
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.kafka
 SERVE = """
 import sys
 from pathlib import Path
-from streams.native import run_broker
+from millrace.local_kafka import run_broker
 port, data, cache = sys.argv[1:]
 run_broker(int(port), Path(data), Path(cache), lambda line: print(line, flush=True), 384)
 """

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from millrace.local_kafka import NativeKafka
 from producers.progress import Silent
 from producers.publish import publish
 from streams import codec, topics
 from streams.catalog import find_corpus, get_corpus, get_vocabulary
 from streams.corpus import PartitionEnd
 from streams.errors import BrokerError
-from streams.native import NativeKafka
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget

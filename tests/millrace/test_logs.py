@@ -278,7 +278,7 @@ def test_a_producer_reports_and_says_how_it_ended(caplog: pytest.LogCaptureFixtu
 def test_the_endpoint_of_a_producer_is_there_while_it_waits_for_text(
     disk: Path, tmp_path: Path
 ) -> None:
-    from streams.native.broker import free_port
+    from millrace.local_kafka.broker import free_port
 
     port = free_port()
     command = [sys.executable, "-m", "millrace", "produce", "-", "--tokenizer", str(disk / "gpt2")]

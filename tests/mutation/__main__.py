@@ -18,8 +18,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from millrace.local_kafka import NativeKafka, cache_folder
 from streams.errors import BrokerError
-from streams.native import NativeKafka, cache_folder
 from tests.mutation.fast_tests import PACKAGES, FastTests, fast_tests
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.trying import Tree, Trial, copied

@@ -1,4 +1,4 @@
-"""Whether the Hugging Face hub was out of reach, as its libraries' many errors say it."""
+"""Errors that mean the Hugging Face hub is out of reach, of its many libraries."""
 
 from collections.abc import Iterator
 

@@ -19,9 +19,9 @@ from string import Template
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from millrace.local_kafka import ends_with_parent
+from millrace.local_kafka.jars import jars, java
 from streams.errors import BrokerError
-from streams.native import tied
-from streams.native.jars import jars, java
 from streams.transport.connect import connect
 
 HOST = "127.0.0.1"
@@ -84,7 +84,7 @@ class NativeKafka:
         atexit.register(self._end)
         with (home / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(
-                _tied(_command(program, libraries, home, self._heap)),
+                _ending_with_us(_command(program, libraries, home, self._heap)),
                 cwd=home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -236,8 +236,8 @@ def _command(program: str, libraries: Path, home: Path, heap_megabytes: int) -> 
     return [*machine, "kafka.Kafka", str(home / "server.properties")]
 
 
-def _tied(command: list[str]) -> list[str]:
-    return [sys.executable, "-I", "-S", tied.__file__, str(os.getpid()), *command]
+def _ending_with_us(command: list[str]) -> list[str]:
+    return [sys.executable, "-I", "-S", ends_with_parent.__file__, str(os.getpid()), *command]
 
 
 def free_port() -> int:

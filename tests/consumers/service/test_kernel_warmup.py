@@ -11,7 +11,7 @@ from numba.core.dispatcher import Dispatcher
 from consumers.activations.standin import StandInEngine
 from consumers.aggregation.overlay import Overlay, partial
 from consumers.selection.worker import ActivationWorker
-from consumers.service.warming import warm_up
+from consumers.service.kernel_warmup import warm_up
 from streams import codec, topics
 from tests import factories
 

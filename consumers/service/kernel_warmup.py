@@ -1,4 +1,4 @@
-"""Loading the machine code of the loops that workers run, before there is any work for them."""
+"""Kernel warm-up: compiled loops are loaded before there is any work for them."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Apache Kafka without Docker: fetched by Maven, run by Java, looked after by this process."""
+"""A Kafka broker on this machine without Docker: fetched by Maven, run by Java as our child."""
 
 import signal
 import time
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from streams.native.broker import NativeKafka
-from streams.native.jars import cache_folder, jars, java, maven
+from millrace.local_kafka.broker import NativeKafka
+from millrace.local_kafka.jars import cache_folder, jars, java, maven
 
 __all__ = ["NativeKafka", "cache_folder", "jars", "java", "maven", "run_broker"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from millrace.local_kafka import broker, cache_folder, ends_with_parent, jars, java, maven
 from streams.errors import BrokerError
-from streams.native import broker, cache_folder, jars, java, maven, tied
 
 # Stands in for Maven: writes one jar where it is told and counts its calls.
 FAKE_MAVEN = """#!/bin/sh
@@ -113,10 +113,10 @@ def test_cluster_ids_are_what_kafka_takes():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
-def test_a_tied_child_ends_with_its_parent():
+def test_a_child_ends_with_its_parent():
     parent = (
         "import os, subprocess, sys;"
-        f"child = subprocess.Popen([sys.executable, {tied.__file__!r}, str(os.getpid()),"
+        f"child = subprocess.Popen([sys.executable, {ends_with_parent.__file__!r}, str(os.getpid()),"
         " '/bin/sh', '-c', 'echo up; exec sleep 60'], stdout=subprocess.PIPE);"
         "child.stdout.readline(); print(child.pid, flush=True); sys.stdin.read()"
     )
