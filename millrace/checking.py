@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from millrace.bars import spinner
+from millrace.auto_settings import first_batch, settled_spec
 from millrace.check_report import Report
 from millrace.corpus import corpus_settings
-from millrace.sampling import first_batch, settled_spec
+from millrace.progress_bars import spinner
 from streams.catalog import find_corpus, get_vocabulary
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.tokenizer.loading import load_tokenizer

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from millrace.bars import ProducerBar, bars, shown_on_terminal
 from millrace.corpus import corpus_settings, documents
 from millrace.logs import show_events
+from millrace.progress_bars import ProducerBar, bars, shown_on_terminal
 from producers.dump import dump_corpus, load_corpus
 from producers.produced import Produced, reported
 from producers.publish import produce

@@ -8,9 +8,9 @@ from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
 from consumers.tuning.tuning import THOROUGH
-from millrace.bars import bars
+from millrace.auto_settings import first_batch
 from millrace.corpus import corpus_settings
-from millrace.sampling import first_batch
+from millrace.progress_bars import bars
 from streams.catalog import find_corpus
 from streams.errors import ModelError
 from streams.tokenizer.loading import load_tokenizer

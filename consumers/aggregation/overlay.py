@@ -7,7 +7,13 @@ since the last flush, and where each shard's input has to start.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from consumers.aggregation.pending import LEAST, Pending, nothing_pending, settled, with_part
+from consumers.aggregation.pending_hits import (
+    LEAST,
+    PendingHits,
+    no_pending_hits,
+    settled,
+    with_part,
+)
 from consumers.aggregation.shards import (
     Gap,
     check_end,
@@ -76,7 +82,7 @@ class Overlay:
         self._plan = plan
         self._waiting = waiting
         self._states: dict[int, dict[int, BucketState]] = {}
-        self._pending: dict[int, Pending] = {}
+        self._pending: dict[int, PendingHits] = {}
         self._dirty: set[tuple[int, int]] = set()
 
     @property
@@ -109,7 +115,7 @@ class Overlay:
                 hits = best(found, self._plan.run.k) if len(found) else no_hits()
                 states[bucket] = replace(stored_state, hits=hits)
         self._states[shard] = states
-        self._pending[shard] = nothing_pending(self._plan, list(states.values()), self._waiting)
+        self._pending[shard] = no_pending_hits(self._plan, list(states.values()), self._waiting)
 
     def start(self, shard: int) -> int:
         """Return the first offset of the shard's input that some bucket has not seen."""
@@ -171,7 +177,7 @@ class Overlay:
         if pending.count:
             states = list(settled(self._plan, self.outlines(shard), pending))
             self._states[shard] = {state.bucket: state for state in states}
-            self._pending[shard] = nothing_pending(self._plan, states, self._waiting)
+            self._pending[shard] = no_pending_hits(self._plan, states, self._waiting)
 
     def knows(self, shard: int, found: Partial) -> bool:
         """Return whether these are statistics that every bucket has applied before."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from consumers.aggregation.adding import with_tally
+from consumers.aggregation.bucket_sums import with_tally
 from streams.arrays import I64, AnyArray
 from streams.errors import ShapeError
 from streams.hits import Hits, best, join, no_hits, take

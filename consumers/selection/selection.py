@@ -10,9 +10,9 @@ import numpy as np
 
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
+from consumers.selection.counter_merge import merge_counters
 from consumers.selection.counting import Counted, counted
 from consumers.selection.membership import SILENT, ClusterTokens, Runs, cluster_tokens, runs_of
-from consumers.selection.merged import merged
 from consumers.selection.pairs import coactivations, member_pairs
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
 from streams.corpus import TokenBatch
@@ -102,7 +102,7 @@ def select(
             if clustering.coactivation
         ),
     ]
-    count_at, count = merged(counts)
+    count_at, count = merge_counters(counts)
     tally = Tally(
         tokens=int(valid.sum()),
         rows=int(valid.any(axis=1).sum()),

@@ -17,7 +17,7 @@ def dashboard(
     manifest: str | None, settings_file: Path | None, broker: str | None, host: str, port: int
 ) -> None:
     """Serve pages for one snapshot (its MANIFEST or folder), or for all that a broker announces."""
-    from millrace.pages import serve_pages
+    from millrace.dashboard_server import serve_pages
 
     chosen = settings(settings_file, broker=broker)
     serve_pages(manifest, chosen.access, host, port)

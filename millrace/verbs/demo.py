@@ -16,14 +16,14 @@ _EXAMPLE = Path(__file__).parents[2] / "examples" / "python-prose" / "run.toml"
 @option("--limit-tokens", type=int, show_default="1000000", help="Tokens of text to read at most.")
 def demo(serve: bool, port: int, limit_tokens: int | None) -> None:
     """Run the shipped example model over texts that come with Python, and show the result."""
-    from millrace.pages import expect_port, serve_pages
-    from millrace.whole import manifest_path, run_whole
+    from millrace.dashboard_server import expect_port, serve_pages
+    from millrace.in_process import manifest_path, run_in_process
 
     if not _EXAMPLE.exists():
         raise SettingsError("the example is part of a clone of the project, not of an installation")
     chosen = settings(_EXAMPLE, corpus=given({"limit_tokens": limit_tokens}))
     if serve:
         expect_port("127.0.0.1", port)
-    manifest = run_whole(chosen, workers=1)
+    manifest = run_in_process(chosen, workers=1)
     if serve:
         serve_pages(manifest_path(manifest), chosen.access, "127.0.0.1", port)

@@ -80,8 +80,8 @@ def run(
     Ends with status 1 if more of the text was refused than [limits] allow.
     """
     from consumers.snapshots.verdict import expect_few_refused
-    from millrace.pages import expect_port, serve_pages
-    from millrace.whole import manifest_path, run_whole
+    from millrace.dashboard_server import expect_port, serve_pages
+    from millrace.in_process import manifest_path, run_in_process
 
     chosen = settings(
         settings_file,
@@ -95,7 +95,7 @@ def run(
     )
     if serve:
         expect_port("127.0.0.1", port)
-    manifest = run_whole(chosen, workers)
+    manifest = run_in_process(chosen, workers)
     if serve:
         serve_pages(manifest_path(manifest), chosen.access, "127.0.0.1", port)
     expect_few_refused(manifest)

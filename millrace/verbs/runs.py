@@ -53,10 +53,10 @@ def create(
     computed, and what they say is printed in short; millrace check says more.
     """
     from consumers.runs.creation import prepare_run
+    from millrace.auto_settings import choice, first_batch, sample_rows, settled_spec
     from millrace.check_report import short
     from millrace.checking import report_on
     from millrace.options import given
-    from millrace.sampling import choice, first_batch, sample_rows, settled_spec
     from millrace.settings import origins
     from streams.catalog import get_corpus
     from streams.lost_input import expect_whole

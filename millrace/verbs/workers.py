@@ -220,7 +220,7 @@ def _has_work(chosen: "Settings", plan: "Plan") -> bool:
     Raises RunError if the corpus of an unfinished one was, or the run's own topic is missing.
     """
     from consumers.runs.deletion import is_finished
-    from millrace.bars import say
+    from millrace.progress_bars import say
     from streams import topics
     from streams.run_catalog import expect_corpus, expect_partials
     from streams.transport.connect import connect

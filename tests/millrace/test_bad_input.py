@@ -378,7 +378,7 @@ def test_what_nobody_foresaw_is_one_line_too(program, run, monkeypatch):
     def fail(*_: object) -> None:
         raise ValueError("odd\nthing")
 
-    monkeypatch.setattr("millrace.whole.run_whole", fail)
+    monkeypatch.setattr("millrace.in_process.run_in_process", fail)
     ended = program(*run())
     assert (ended.status, len(ended.lines)) == (1, 1)
     assert "unforeseen ValueError: odd thing; millrace -v" in ended.lines[0]

@@ -116,8 +116,8 @@ def test_cluster_ids_are_what_kafka_takes():
 def test_a_child_ends_with_its_parent():
     parent = (
         "import os, subprocess, sys;"
-        f"child = subprocess.Popen([sys.executable, {ends_with_parent.__file__!r}, str(os.getpid()),"
-        " '/bin/sh', '-c', 'echo up; exec sleep 60'], stdout=subprocess.PIPE);"
+        f"child = subprocess.Popen([sys.executable, {ends_with_parent.__file__!r}, "
+        "str(os.getpid()), '/bin/sh', '-c', 'echo up; exec sleep 60'], stdout=subprocess.PIPE);"
         "child.stdout.readline(); print(child.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.selection.merged import merged
+from consumers.selection.counter_merge import merge_counters
 from tests.streams.strategies import quick
 
 addresses = st.lists(st.integers(0, 30), max_size=12).map(sorted)
@@ -17,6 +17,6 @@ def test_parts_are_merged_as_a_stable_sort_does(parts):
     for part in parts:
         made.append((np.array(part, np.int64), np.arange(number, number + len(part))))
         number += len(part)
-    at, count = merged(made)
+    at, count = merge_counters(made)
     expected = sorted(pair for one in made for pair in zip(*(c.tolist() for c in one), strict=True))
     assert list(zip(at.tolist(), count.tolist(), strict=True)) == expected

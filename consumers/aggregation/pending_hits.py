@@ -1,4 +1,4 @@
-"""Hits that a shard has taken in but not merged yet.
+"""Pending hits: a shard has taken them in, and merges them into its top-k tables later.
 
 Merging costs as much as the tables are large, however few the new hits; so it waits until they are
 a share of what is there, or somebody wants to see the tables. Hits are a join: when they are merged
@@ -22,7 +22,7 @@ LEAST = 2**14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pending:
+class PendingHits:
     """Parts in the order they came, tables numbered within the shard.
 
     last: what a hit must not be beaten by. limit: how many hits may wait. count: how many do.
@@ -39,7 +39,7 @@ class Pending:
         return self.count > self.limit
 
 
-def nothing_pending(plan: Plan, states: Sequence[BucketState], least: int = LEAST) -> Pending:
+def no_pending_hits(plan: Plan, states: Sequence[BucketState], least: int = LEAST) -> PendingHits:
     """Return what is pending in a shard just after a merge that led to these states, all of it.
 
     least: how many hits may wait, however few were merged.
@@ -50,10 +50,10 @@ def nothing_pending(plan: Plan, states: Sequence[BucketState], least: int = LEAS
         np.concatenate([getattr(last, name) for last in lasts])
         for name in Last.__dataclass_fields__
     )
-    return Pending(Last(*columns), max(least, sum(len(s.hits) for s in states) // SHARE))
+    return PendingHits(Last(*columns), max(least, sum(len(s.hits) for s in states) // SHARE))
 
 
-def with_part(pending: Pending, hits: Hits) -> Pending:
+def with_part(pending: PendingHits, hits: Hits) -> PendingHits:
     """Return it with more hits, those left out that k others of their table beat already."""
     which = np.flatnonzero(unbeaten(pending.last, hits))
     if not len(which):
@@ -62,7 +62,9 @@ def with_part(pending: Pending, hits: Hits) -> Pending:
     return replace(pending, parts=(*pending.parts, part), count=pending.count + len(part))
 
 
-def settled(plan: Plan, states: Iterable[BucketState], pending: Pending) -> Iterator[BucketState]:
+def settled(
+    plan: Plan, states: Iterable[BucketState], pending: PendingHits
+) -> Iterator[BucketState]:
     """Yield a shard's states, given in order of their buckets, with the pending hits merged in."""
     if not pending.count:
         yield from states

@@ -1,8 +1,8 @@
-"""Serving the dashboard."""
+"""Serving the dashboard over HTTP from settings."""
 
 import socket
 
-from millrace.bars import say
+from millrace.progress_bars import say
 from streams.errors import SettingsError, UserError
 from streams.transport.access import BrokerAccess
 

@@ -1,4 +1,4 @@
-"""Counters of several kinds in one ascending order."""
+"""Merging counters of several kinds into one list with ascending addresses."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ Counts = tuple[I64, I64]
 """Addresses, ascending, and what is to be added there."""
 
 
-def merged(parts: Sequence[Counts]) -> Counts:
+def merge_counters(parts: Sequence[Counts]) -> Counts:
     """Return all of ``parts`` as one, addresses ascending; equal ones in the order of the parts."""
     found, *others = [part for part in parts if len(part[0])] or [_NONE]
     for other in others:

@@ -1,4 +1,4 @@
-"""All of it in one process: produce, compute, aggregate, snapshot, with a bar per stage."""
+"""The whole service in one process: produce, compute, aggregate, snapshot, a bar per stage."""
 
 import threading
 import time
@@ -14,11 +14,11 @@ from rich.progress import Progress as Bars
 from consumers.activations.device_status import device_status
 from consumers.health.progress import Progress
 from consumers.service.serving import Crew, serve_run
-from millrace.bars import bars, say, shown_on_terminal, spinner, stages
+from millrace.auto_settings import choice, sample_rows, settled_spec
 from millrace.corpus import corpus_to_be
 from millrace.logs import show_events
 from millrace.producing import produce_in
-from millrace.sampling import choice, sample_rows, settled_spec
+from millrace.progress_bars import bars, say, shown_on_terminal, spinner, stages
 from streams.catalog import find_corpus
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError, SnapshotError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from millrace.settings import Settings
 
 
-def run_whole(settings: "Settings", workers: int) -> RunManifest:
+def run_in_process(settings: "Settings", workers: int) -> RunManifest:
     """Carry out what the settings say and return the final snapshot's manifest.
 
     Raises SnapshotFailedError if the run has failed.

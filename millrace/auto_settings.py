@@ -1,4 +1,4 @@
-""" "auto" in the settings: what it meant before, and the rows that a choice is measured on."""
+"""Settings that say "auto": what they meant before, and the rows that a choice is measured on."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

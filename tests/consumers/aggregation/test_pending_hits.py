@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.aggregation.pending import nothing_pending, settled, with_part
+from consumers.aggregation.pending_hits import no_pending_hits, settled, with_part
 from consumers.aggregation.shards import new_bucket, with_hits
 from streams.hits import no_hits, rank, take
 from tests import factories
@@ -26,13 +26,13 @@ parts_of_hits = st.lists(plain_hits.map(spread).map(columns), max_size=5)
 @quick
 @given(parts_of_hits, st.lists(st.booleans(), min_size=5, max_size=5))
 def test_when_hits_are_merged_changes_nothing(parts, settles):
-    plain, states, pending = START, START, nothing_pending(PLAN, START)
+    plain, states, pending = START, START, no_pending_hits(PLAN, START)
     for part, settle in zip(parts, settles, strict=False):
         plain = [with_hits(PLAN, state, part, -1) for state in plain]
         pending = with_part(pending, part)
         if settle:
             states = list(settled(PLAN, states, pending))
-            pending = nothing_pending(PLAN, states)
+            pending = no_pending_hits(PLAN, states)
     found = [
         replace(state, hits=state.hits if len(state.hits) else no_hits())
         for state in settled(PLAN, states, pending)
@@ -49,9 +49,9 @@ def hit(sample, score):
 
 
 def test_hits_that_k_others_beat_do_not_wait():
-    pending = with_part(nothing_pending(PLAN, START), columns([hit(n, 2.0) for n in range(3)]))
+    pending = with_part(no_pending_hits(PLAN, START), columns([hit(n, 2.0) for n in range(3)]))
     states = list(settled(PLAN, START, pending))
-    pending = nothing_pending(PLAN, states)
+    pending = no_pending_hits(PLAN, states)
     assert with_part(pending, columns([hit(9, 1.0), hit(8, 2.0)])).count == 0
     assert with_part(pending, columns([hit(9, 1.0), hit(8, 3.0)])).count == 1
     assert with_part(pending, columns([hit(2, 2.0)])).count == 1
@@ -59,5 +59,5 @@ def test_hits_that_k_others_beat_do_not_wait():
 
 @pytest.mark.parametrize("waiting", [16_384, 16_385])
 def test_hits_are_due_when_more_wait_than_may(waiting):
-    pending = replace(nothing_pending(PLAN, START), count=waiting)
+    pending = replace(no_pending_hits(PLAN, START), count=waiting)
     assert pending.is_due == (waiting > 16_384)

@@ -1,4 +1,4 @@
-"""What a batch adds to the numbers of a bucket, in one pass."""
+"""Counters, fixed-point sums and extremes of a bucket with a batch added, in one pass."""
 
 from consumers.compiled import compiled
 from streams.arrays import F32, I64, U32

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from consumers.aggregation.adding import with_tally
+from consumers.aggregation.bucket_sums import with_tally
 from streams.errors import OverflowingSumError
 from streams.tallies import BucketTally
 
