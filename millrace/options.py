@@ -131,9 +131,10 @@ sources_options = stacked(
     option(
         "--dictionary",
         "dictionaries",
-        metavar="FOLDER|RELEASE#ID",
+        metavar="FOLDER|FILE|RELEASE#ID",
         multiple=True,
-        help="SAELens dictionary; may be repeated. In cluster files they are sae, sae-2, ...",
+        help="Dictionary, of SAELens or another tool; may be repeated. In cluster files they are "
+        "sae, sae-2, ...",
     ),
 )
 

@@ -132,7 +132,7 @@ class SourceSettings(Section):
 
 
 class DictionarySettings(SourceSettings):
-    """A SAELens dictionary: ``path`` of a folder, or ``release`` and ``id``."""
+    """A dictionary: ``path`` of a folder or file, or ``release`` and ``id``."""
 
     path: str | None = None
     release: str | None = None

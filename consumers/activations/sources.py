@@ -4,18 +4,16 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from consumers.activations.encoders import Encoder, TopKEncoder
+from consumers.activations.sae_loading import encoded, load_sae
 from consumers.activations.saes import encoder_of
 from consumers.inference.models import close, content_of, one_line
-from consumers.inference.safe_loading import read_object, safetensors_only
 from consumers.runs.training import Training, training_of
-from streams.bounds import MAX_CLUSTERS, shown
 from streams.errors import ModelError
 from streams.no_installs import no_installs
 from streams.runs import Kind, Sign
@@ -60,24 +58,30 @@ class LoadedSource:
 def load_dictionary(
     name: str, location: str, hook: str | None, device: torch.device
 ) -> LoadedSource:
-    """Return a SAELens dictionary; its ``encode`` is SAELens' own, in the dictionary's dtype.
+    """Return a dictionary; its ``encode`` is SAELens' own, in the dictionary's dtype.
 
-    location: a folder, or ``release#id``. hook: None for the one that the metadata names. Raises
-    ModelError if it cannot be loaded or its components depend on more than the row before them.
+    location: a folder or file, of SAELens or in one of the ``formats``, or ``release#id``. hook:
+    None for the one that the metadata names. Raises ModelError if it cannot be loaded or its
+    components depend on more than the row before them.
     """
     with warnings.catch_warnings(), no_installs(f"loading dictionary {name!r}"):
         warnings.simplefilter("ignore")
-        sae = _load_sae(name, location, device).eval()
+        sae, converted = load_sae(name, location, device)
     sae.requires_grad_(False)
     sae.turn_off_forward_pass_hook_z_reshaping()  # rows come flattened
     config, metadata = sae.cfg, sae.cfg.metadata
     hook = hook or metadata.hook_name or metadata.hf_hook_name
     if not hook:
-        raise ModelError(f"dictionary {name!r} ({location}) names no hook: set one in the settings")
+        raise ModelError(
+            f"dictionary {name!r} ({location}) names no hook: set the one that it reads in the "
+            'settings, such as hook = "blocks.8.hook_resid_post"'
+        )
     if metadata.hook_head_index is not None:
         raise ModelError(f"dictionary {name!r} reads one attention head, which is not supported")
     _try(sae, f"dictionary {name!r} ({location})")
     architecture = config.architecture()
+    rebuilds = converted is None or converted.rebuilds
+    said = converted.warnings if converted and hook == metadata.hook_name else ()
     return LoadedSource(
         name=name,
         kind="dictionary",
@@ -86,14 +90,17 @@ def load_dictionary(
         hook=str(hook),
         width=int(config.d_in),
         components=int(config.d_sae),
-        encode=lambda values: _encode(sae, values),
+        encode=lambda values: encoded(sae, values),
         sign="absolute" if architecture == "abstopk" else "value",
         whole_rows=architecture == "temporal",
         encoder=encoder_of(name, sae),
-        decode=sae.decode if _rebuilds(architecture) else None,
+        decode=sae.decode if _rebuilds(architecture) and rebuilds else None,
         wishes=dict(metadata.model_from_pretrained_kwargs or {}),
         training=training_of({**metadata.to_dict(), "hook_name": hook}),
-        warnings=_scaling(name, config.normalize_activations),
+        warnings=(
+            *_scaling(name, config.normalize_activations),
+            *(f"dictionary {name!r}: {line}" for line in said),
+        ),
     )
 
 
@@ -146,66 +153,9 @@ def load_weights(name: str, location: str, hook: str, device: torch.device) -> L
     )
 
 
-def _load_sae(name: str, location: str, device: torch.device) -> Any:
-    from sae_lens import SAE
-    from sae_lens.registry import SAE_CLASS_REGISTRY
-
-    folder = Path(location).expanduser()
-    release, mark, number = location.partition("#")
-    try:
-        if folder.is_dir() or not mark:
-            _check_folder(name, folder, SAE_CLASS_REGISTRY)
-            with safetensors_only():
-                return SAE.load_from_disk(folder, device=str(device))
-        with safetensors_only():
-            return SAE.from_pretrained(release, number, device=str(device))
-    except ModelError:
-        raise
-    except Exception as error:  # whatever the libraries raise, the person gets one line
-        raise ModelError(
-            f"cannot load dictionary {name!r} from {location}: {one_line(error)}"
-        ) from error
-
-
-def _check_folder(name: str, folder: Path, known: dict[str, Any]) -> None:
-    for file in ("cfg.json", "sae_weights.safetensors"):
-        if not (folder / file).is_file():
-            raise ModelError(f"dictionary {name!r}: {folder} is no SAELens folder, it lacks {file}")
-    config = read_object(folder / "cfg.json")
-    _check_sizes(name, folder, config)
-    architecture = config.get("architecture", "standard")
-    if "batchtopk" in str(architecture):
-        raise ModelError(
-            f"dictionary {name!r} in {folder} is a {architecture} as it is trained, whose values "
-            "depend on the batch: save it with SAELens' save_inference_model (its threshold form)"
-        )
-    if architecture not in known:
-        raise ModelError(
-            f"dictionary {name!r} in {folder} has the unknown architecture {architecture!r}: "
-            f"SAELens loads {', '.join(sorted(known))}"
-        )
-
-
-def _check_sizes(name: str, folder: Path, config: dict[str, Any]) -> None:
-    """Raise ModelError if the metadata speaks of more weights than the file can hold."""
-    width, components = config.get("d_in"), config.get("d_sae")
-    fits = type(width) is int and type(components) is int and min(width, components) > 0
-    most = (folder / "sae_weights.safetensors").stat().st_size
-    if not fits or components > MAX_CLUSTERS or width * components > most:  # type: ignore[operator]
-        raise ModelError(
-            f"dictionary {name!r} in {folder} has {shown(components)} features of "
-            f"{shown(width)} values in its cfg.json, and weights of {most:,} bytes"
-        )
-
-
 def _rebuilds(architecture: str) -> bool:
     """Return whether a dictionary's reconstruction is of the hook that it reads, token by token."""
     return "transcoder" not in architecture and architecture != "temporal"
-
-
-def _encode(sae: Any, values: Tensor) -> Tensor:
-    encoded: Tensor = sae.encode(values)
-    return encoded.to_dense() if encoded.is_sparse else encoded
 
 
 def _try(sae: Any, what: str) -> None:
@@ -213,7 +163,7 @@ def _try(sae: Any, what: str) -> None:
     tokens = torch.randn(1, 2, int(sae.cfg.d_in), generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():
-            _encode(sae, tokens.to(sae.device, sae.dtype))
+            encoded(sae, tokens.to(sae.device, sae.dtype))
     except Exception as error:  # whatever its code raises, the person gets one line
         raise ModelError(f"{what} cannot encode: {one_line(error)}") from error
 

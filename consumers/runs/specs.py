@@ -32,7 +32,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class DictionarySpec:
-    """A SAELens dictionary: a folder (``path``), or ``release`` and ``id``.
+    """A dictionary: a folder or file (``path``), or ``release`` and ``id``.
 
     hook: None takes the one its metadata names. sign: None takes the architecture's. singles:
     also watch each component as a cluster of one.

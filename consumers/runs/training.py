@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from consumers.activations.formats.registry import foreign_metadata
 from consumers.runs.specs import DictionarySpec, SourceSpec
 
 Released = Callable[[str, str], Mapping[str, Any]]
@@ -77,10 +78,12 @@ def agreed_bos(found: Mapping[str, Training]) -> bool | None:
 
 
 def _metadata(folder: Path) -> Mapping[str, Any]:
-    """Return the metadata of a SAELens folder, which lay beside everything else before version 6.
+    """Return the metadata of a dictionary, SAELens' or in another format.
 
-    Those folders mean a BOS where they say nothing.
+    Before version 6 SAELens had it beside everything else, and meant a BOS where nothing was said.
     """
+    if (foreign := foreign_metadata(folder)) is not None:
+        return foreign
     try:
         found = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
