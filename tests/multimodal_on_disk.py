@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.models_on_disk import save_tokenizer
 
-FAMILIES = ("gemma3", "llava", "qwen2_5_vl", "qwen3_vl", "mistral3", "idefics3")
+FAMILIES = ("gemma3", "llava", "qwen2_5_vl", "qwen3_vl", "mistral3", "idefics3", "paligemma")
 _TEXT: dict[str, Any] = {
     "vocab_size": 64,
     "hidden_size": 32,

@@ -33,6 +33,21 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.")
 _BLOCK_OUT = re.compile(r"blocks\.(\d+)\.hook_out")
 
 
+def hook_widths(model: LanguageModel, hooks: Sequence[str]) -> dict[str, int]:
+    """Return how many values each hook has per token; errors as in ``LanguageModel.widths``.
+
+    Where transformer-lens' own forward cannot run, or does not fire a hook, transformers' is read.
+    """
+    try:
+        return model.widths(hooks)
+    except ModelError:
+        try:
+            return replace(model, twin=make_eager_twin(model.net, hooks)).widths(hooks)
+        except (NoTwinError, ModelError) as error:
+            log.info("Hooks cannot be read in transformers' own model, either: %s", error)
+        raise
+
+
 def with_forward(
     model: LanguageModel, hooks: Sequence[str], wanted: Forward | Literal["auto"], context: int
 ) -> LanguageModel:
@@ -49,17 +64,9 @@ def with_forward(
     wanted = forward_on(model.device, wanted)
     try:
         reference = _reference(model, hooks)
+        off = _off(model, reference, hooks, wanted, context)
     except NoTwinError as error:
         return _unread(model, hooks, wanted, context, str(error))
-    gap, at = _largest_gap(reference, model, hooks, context)
-    if gap <= TOLERANCE[model.dtype]:
-        off = ""
-    else:
-        off = f"transformer-lens differs from transformers' own eager forward by {gap:.1e} at {at}"
-        if not (block := _off_after_blocks(model, hooks, context)):
-            why = f"transformers' module gives something else there than {at} ({gap:.1e} away)"
-            return _unread(model, hooks, wanted, context, why)
-        off = f"{off} of {model.location} ({block})"
     if wanted == "transformer-lens":
         return _noted(model, f"{off}; its values are taken, as the settings want it" if off else "")
     if wanted != "auto":
@@ -72,6 +79,36 @@ def with_forward(
     reasons = [f"{off}; the published values are taken"] if off else []
     reasons += [f"fused attention is not used: {fused}"] if fused else []
     return _noted(found, "; ".join(reasons))
+
+
+def _off(
+    model: LanguageModel,
+    reference: LanguageModel,
+    hooks: Sequence[str],
+    wanted: Forward | Literal["auto"],
+    context: int,
+) -> str:
+    """Return what is wrong with transformer-lens' own forward at the hooks; "" if nothing is.
+
+    Raises NoTwinError if it is right, but the reference gives something else at a hook, and
+    ModelError if it is wanted and cannot run.
+    """
+    try:
+        gap, at = _largest_gap(reference, model, hooks, context)
+    except NoTwinError as error:
+        if wanted == "transformer-lens":
+            raise _refused(model, wanted, str(error)) from error
+        return f"transformer-lens' own forward is not used: {error}"
+    if gap <= TOLERANCE[model.dtype]:
+        return ""
+    if not (block := _off_after_blocks(model, hooks, context)):
+        raise NoTwinError(
+            f"transformers' module gives something else there than {at} ({gap:.1e} away)"
+        )
+    return (
+        f"transformer-lens differs from transformers' own eager forward by {gap:.1e} at {at} of "
+        f"{model.location} ({block})"
+    )
 
 
 def forward_on(
@@ -215,9 +252,10 @@ def _unread(
 
 
 def _refused(model: LanguageModel, wanted: str, why: str) -> ModelError:
+    others = "'auto'" if wanted == "transformer-lens" else "'auto' or 'transformer-lens'"
     return ModelError(
         f"{model.location} cannot be computed by {wanted} here, as the run wants it: "
-        f"{why}; make a run with forward = 'auto' or 'transformer-lens'"
+        f"{why}; make a run with forward = {others}"
     )
 
 

@@ -52,7 +52,16 @@ def load_model(
     names = tuple(sorted(net.hook_dict))
     processed = bool(processing)
     return LanguageModel(
-        location, net, place, vocabulary, context, names, options, processed, fidelity=fidelity
+        location,
+        net,
+        place,
+        vocabulary,
+        context,
+        names,
+        options,
+        processed,
+        fidelity=fidelity,
+        warnings=_reads_prompts(location, net),
     )
 
 
@@ -92,6 +101,23 @@ def pick_device(wanted: str) -> torch.device:
     if int(number or 0) >= there:
         raise ModelError(f"this machine has no device {wanted}")
     return torch.device(wanted)
+
+
+def _reads_prompts(location: str, net: Any) -> tuple[str, ...]:
+    """Return a warning for a model that was trained to see all of a prompt at each of its tokens.
+
+    PaliGemma is one. Its eager code is causal where nobody says what the prompt is; its fused code
+    is not.
+    """
+    config = getattr(getattr(net, "original_model", None), "config", None)
+    text = None if config is None else config.get_text_config(decoder=True)
+    if getattr(text, "use_bidirectional_attention", None) is not True:
+        return ()
+    return (
+        f"{location} was trained on prompts whose tokens see each other in both directions "
+        "(use_bidirectional_attention); here a token sees earlier ones alone, as in the answer "
+        "that follows a prompt",
+    )
 
 
 def _check_folder(folder: Path) -> None:

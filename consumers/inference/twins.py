@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from consumers.inference.forwards import Tap, Twin
+from consumers.inference.models import one_line
 from consumers.inference.packing import can_pack, pack
 
 # The same function as one operation: tanh approximations of GELU that transformers spells out.
@@ -87,7 +88,9 @@ def _unloaded(original: Any, fused: bool) -> nn.Module:
             net: nn.Module = type(original)(config)
     except Exception as error:  # whatever a model's own code raises: there is no twin then
         attention = config._attn_implementation
-        raise NoTwinError(f"transformers cannot build it with {attention}: {error}") from error
+        raise NoTwinError(
+            f"transformers cannot build it with {attention}: {one_line(error)}"
+        ) from error
     return net
 
 

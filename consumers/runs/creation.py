@@ -10,7 +10,7 @@ import torch
 
 from consumers.activations.compute import TorchEngine
 from consumers.activations.sources import LoadedSource, load_dictionary, load_weights, neurons
-from consumers.inference.agreement import with_forward
+from consumers.inference.agreement import hook_widths, with_forward
 from consumers.inference.dtypes import pick_dtype
 from consumers.inference.hook_names import hook_named
 from consumers.inference.model_loading import load_model, pick_device, processing_of
@@ -165,7 +165,7 @@ def _load(
     model = load_model(location, str(device), dtype, processing_of(wishes))
     named = [given[one.name].hook if one.name in given else str(one.hook) for one in wanted]
     hooks = [hook_named(name, model) for name in named]
-    widths = model.widths(hooks)
+    widths = hook_widths(model, hooks)
     loaded = []
     for one, name, hook in zip(wanted, named, hooks, strict=True):
         source = given.get(one.name) or neurons(one.name, hook, widths[hook])
