@@ -21,8 +21,8 @@ from benchmarks.references.cluster_maxima import loop_over_clusters
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import Spread, interleaved, per, ratio
 from consumers.activations.engine import Activations
+from consumers.plan import Plan, make_plan
 from consumers.selection.membership import ClusterTokens, cluster_tokens, runs_of
-from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Model, RunRecord, Source
 
 CONTEXT = 128

@@ -15,10 +15,10 @@ from kafka.errors import KafkaError
 from benchmarks.crew_worker import ACTIVATIONS, AGGREGATES, Taken
 from benchmarks.replay import replay_plan
 from benchmarks.shapes import Shape
+from consumers.plan import Plan, make_plan
 from millrace.local_kafka import NativeKafka
 from streams import topics
 from streams.errors import BrokerError
-from streams.plan import Plan, make_plan
 from streams.run_catalog import put_run
 from streams.transport.client import Client
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from benchmarks.replay import DrawnEngine
 from consumers.activations.engine import Activations, Engine
 from consumers.health.progress import Progress
+from consumers.plan import make_plan
 from consumers.service.allocation import share
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
-from streams.plan import make_plan
 from streams.run_catalog import get_run
 from streams.transport.connect import connect
 

@@ -13,9 +13,9 @@ from benchmarks.service import Served, prepared, serve_whole
 from benchmarks.shapes import Built, Shape, publish, token_rows
 from benchmarks.timing import Spread, interleaved, total
 from consumers.activations.compute import TorchEngine
+from consumers.plan import make_plan
 from producers.corpora import delete_corpus
 from streams.corpus import CorpusRecord
-from streams.plan import make_plan
 from streams.transport.connect import connect
 
 BATCH_ROWS = 64

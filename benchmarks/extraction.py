@@ -7,12 +7,12 @@ import numpy as np
 from benchmarks.references.features import POSITIONS, Example
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
+from consumers.plan import Plan
 from consumers.selection.selection import Tally, select, with_rows
 from consumers.selection.topk_filter import TopKFilter
 from streams.arrays import F32, I32, I64, AnyArray, Bool
 from streams.corpus import TokenBatch
 from streams.hits import Hits, best, join
-from streams.plan import Plan
 
 
 class Extraction:

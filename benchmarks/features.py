@@ -31,12 +31,12 @@ from benchmarks.shapes import FOLDER, GPT2, SMALL, TOKENIZER, Built, Shape, batc
 from benchmarks.timing import Spread, interleaved, per, ratio, total
 from consumers.activations.compute import TorchEngine
 from consumers.activations.engine import Activations
+from consumers.plan import Plan, make_plan
 from consumers.runs.creation import prepare_run
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from consumers.selection.selection import valid_tokens
 from streams.arrays import Bool
 from streams.corpus import CorpusRecord, TokenBatch
-from streams.plan import Plan, make_plan
 from streams.runs import with_parameters
 
 MICRO_BATCH = 8

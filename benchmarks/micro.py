@@ -18,6 +18,7 @@ from benchmarks.report import RESULTS, write_report
 from benchmarks.shapes import GPT2, Shape, batches
 from benchmarks.timing import interleaved, per
 from consumers.activations.engine import Activations
+from consumers.plan import Plan
 from consumers.selection.counting import counted
 from consumers.selection.membership import cluster_tokens, runs_of
 from consumers.selection.messages import batch_records
@@ -28,7 +29,6 @@ from streams.arrays import Bool
 from streams.corpus import TokenBatch
 from streams.hits import Hits, best, join
 from streams.partials import HitsPart, Statistics
-from streams.plan import Plan
 
 ROWS, WARM, L0 = 64, 128, 56.0
 TINY = Shape("tiny", 1, 8, 1, 64, 0, 64, 16)

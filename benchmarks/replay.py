@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.shapes import Shape, batches
 from consumers.activations.engine import Activations
+from consumers.plan import Plan, make_plan
 from streams.arrays import Bool
 from streams.corpus import TokenBatch
 from streams.measures import rankings
-from streams.plan import Plan, make_plan
 from streams.runs import Model, RunRecord, Source
 
 _SIGMA = 1.0

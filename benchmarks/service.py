@@ -8,6 +8,7 @@ from pathlib import Path
 from consumers.activations.compute import TorchEngine
 from consumers.activations.engine import Activations
 from consumers.health.progress import Progress
+from consumers.plan import make_plan
 from consumers.runs.creation import prepare_run
 from consumers.runs.specs import RunSpec
 from consumers.service.serving import Crew, serve_run
@@ -15,7 +16,6 @@ from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.arrays import Bool
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import SnapshotError
-from streams.plan import make_plan
 from streams.run_catalog import delete_run, put_run
 from streams.snapshot import RunManifest
 from streams.transport.connect import connect

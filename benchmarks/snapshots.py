@@ -19,6 +19,7 @@ from benchmarks.shapes import GPT2, SMALL, Shape, batches, publish
 from benchmarks.timing import Spread
 from consumers.aggregation.shards import new_bucket
 from consumers.health.progress import Progress
+from consumers.plan import Plan, make_plan
 from consumers.service.shard_writer import ShardWriter
 from consumers.snapshots.snapshots import final_manifest
 from streams import topics
@@ -26,7 +27,6 @@ from streams.corpus import TokenBatch
 from streams.errors import SnapshotError
 from streams.hits import Hits
 from streams.partials import BucketState
-from streams.plan import Plan, make_plan
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
 

@@ -20,9 +20,9 @@ from benchmarks.replay import DrawnEngine, replay_batches, replay_plan
 from benchmarks.report import write_report
 from benchmarks.shapes import GPT2, SMALL, Shape
 from consumers.aggregation.overlay import Overlay, partial
+from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker
 from streams import codec, topics
-from streams.plan import Plan
 from streams.transport.pace import Pace
 
 SHAPES = {"small": SMALL, "gpt2": GPT2}

@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 
 from consumers.activations.device_status import device_status
 from consumers.health.progress import Progress
+from consumers.plan import Plan, make_plan
 from consumers.service.serving import Crew, serve_run
 from millrace.auto_settings import choice, sample_rows, settled_spec
 from millrace.corpus import corpus_to_be
@@ -24,7 +25,6 @@ from streams.corpus import CorpusRecord
 from streams.errors import ModelError, SnapshotError
 from streams.lost_input import expect_whole
 from streams.monitoring.events import DEAD_LETTER, PROGRESS
-from streams.plan import Plan, make_plan
 from streams.run_catalog import expect_new, get_run, put_run
 from streams.snapshot import RunManifest
 from streams.store import check_store, open_store

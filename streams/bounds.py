@@ -21,6 +21,9 @@ MAX_CLUSTERS = 2**22
 """Clusters of a run, all clusterings together; as many components of all its sources."""
 
 MAX_LABEL = 1000
+PAIRS_LIMIT = 2**17
+"""Pairs of members of one cluster whose co-activation is counted; beyond, none are."""
+
 MAX_VOCABULARY = 2**22
 MAX_EDGES = 4096
 MAX_CONTEXT = 2**20

@@ -7,11 +7,11 @@ import numpy as np
 
 from consumers.activations.engine import Activations
 from consumers.aggregation.shards import new_bucket
+from consumers.plan import Plan, make_plan
 from streams.content import Hashed
 from streams.corpus import TokenBatch, sample_key
 from streams.measures import rankings, statistics
 from streams.partials import BucketState
-from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Model, RunRecord, Source
 from streams.snapshot import VERSION, RunManifest
 from streams.snapshot_tables import TABLES

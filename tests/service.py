@@ -10,6 +10,7 @@ from consumers.activations.engine import Engine
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress
 from consumers.oracle.oracle_run import oracle_tables
+from consumers.plan import Plan, make_plan
 from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
@@ -18,7 +19,6 @@ from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions, serve
 from streams.content import content_hash
 from streams.corpus import TokenBatch
-from streams.plan import Plan, make_plan
 from streams.snapshot import RunManifest
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client

@@ -20,9 +20,9 @@ from consumers.activations.timings import Timings
 from consumers.activations.topk import TopK
 from consumers.inference.dtypes import NARROW, pick_dtype
 from consumers.inference.models import LanguageModel
+from consumers.plan import Plan
 from streams.arrays import AnyArray, Bool
 from streams.corpus import TokenBatch
-from streams.plan import Plan
 
 Collect = Callable[[HookValues, Timings], NonZeros]
 

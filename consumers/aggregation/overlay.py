@@ -26,11 +26,11 @@ from consumers.aggregation.shards import (
     with_end,
     with_statistics,
 )
+from consumers.plan import Plan
 from streams import codec, topics
 from streams.errors import ShapeError, UndecodableError
 from streams.hits import best, no_hits
 from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
-from streams.plan import Plan
 from streams.snapshot import FINAL
 from streams.tallies import BucketTally
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from consumers.aggregation.merging import Last, last_of, merged, unbeaten
 from consumers.aggregation.shards import renumbered
+from consumers.plan import Plan
 from streams.arrays import I64
 from streams.hits import Hits, join, rank, stretch, take
 from streams.partials import BucketState
-from streams.plan import Plan
 
 SHARE = 4  # of the merged hits, so that pending ones add a quarter to their memory at most
 LEAST = 2**14

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from consumers.aggregation.bucket_sums import with_tally
+from consumers.plan import Plan
 from streams.arrays import I64, AnyArray
 from streams.errors import ShapeError
 from streams.hits import Hits, best, join, no_hits, take
 from streams.partials import BucketState, HitsPart, SourceEnd, Statistics
-from streams.plan import Plan
 from streams.tallies import BucketTally
 
 

@@ -7,13 +7,13 @@ from consumers.aggregation.overlay import bucket_key
 from consumers.aggregation.shards import check_state, new_bucket
 from consumers.health.corpus_log import offset_of
 from consumers.health.watching import readings
+from consumers.plan import Plan
 from consumers.snapshots.snapshots import final_manifest
 from streams import codec, topics
 from streams.catalog import read_compacted
 from streams.errors import LostInputError
 from streams.lost_input import deleted
 from streams.partials import BucketState
-from streams.plan import Plan
 from streams.transport.client import Client
 
 

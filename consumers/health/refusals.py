@@ -6,11 +6,11 @@ from faust.types import EventT
 
 from consumers.health.breaker import Breaker
 from consumers.health.limits import Limits
+from consumers.plan import Plan
 from streams import topics
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import RecordError, TooManyDeadLettersError
 from streams.monitoring import events
-from streams.plan import Plan
 from streams.transport.worker import ExactApp
 
 

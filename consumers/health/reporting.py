@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from consumers.health.progress import Progress, Side, WorkerPosition
+from consumers.plan import Plan
 from streams.monitoring import events
-from streams.plan import Plan
 
 SIDES: tuple[Side, ...] = ("activations", "aggregates")
 _SAMPLE_SECONDS = 1.0

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from consumers.health.dead_letters import printable
 from consumers.health.missing import lost_input
 from consumers.health.watching import Reading, readings
+from consumers.plan import Plan, make_plan
 from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.monitoring.durations import duration
-from streams.plan import Plan, make_plan
 from streams.run_identity import identity, run_id
 from streams.runs import RunRecord
 from streams.snapshot import RefusedRecord, run_manifest

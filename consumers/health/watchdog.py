@@ -19,11 +19,11 @@ from consumers.health.limits import Limits
 from consumers.health.progress import Progress, Side
 from consumers.health.stall import Gap, Stall, gaps, reached, unreachable
 from consumers.health.watching import Reading, readings
+from consumers.plan import Plan
 from streams import topics
 from streams.errors import AccessError, BrokerError, LostInputError, StallError
 from streams.lost_input import deleted
 from streams.partials import BucketState
-from streams.plan import Plan
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.worker import ExactApp

@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from consumers.activations.engine import Activations, Engine
+from consumers.plan import Plan
 from consumers.snapshots.samples import Place, sample_of, samples_table
 from streams.arrays import AnyArray
+from streams.bounds import PAIRS_LIMIT
 from streams.corpus import TokenBatch, TokenForms
 from streams.errors import RecordError
-from streams.plan import PAIRS_LIMIT, Plan
 from streams.snapshot_tables import TABLES
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from consumers.activations.engine import Engine
 from consumers.oracle.oracle import Oracle
+from consumers.plan import Plan, make_plan
 from consumers.runs.creation import load_engine
 from consumers.selection.worker import check_batch
 from consumers.snapshots.samples import sequence_of
@@ -15,7 +16,6 @@ from streams.catalog import get_vocabulary
 from streams.corpus import TokenBatch, TokenForms
 from streams.dump import iter_batches, read_head
 from streams.errors import RecordError
-from streams.plan import Plan, make_plan
 from streams.runs import RunRecord
 from streams.transport.client import Client
 

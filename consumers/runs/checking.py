@@ -10,13 +10,13 @@ from torch import Tensor
 
 from consumers.activations.compute import TorchEngine
 from consumers.inference.agreement import published_gap
+from consumers.plan import activity_of
 from consumers.selection.selection import valid_tokens
 from consumers.tuning.tuning_memory import memory_of
 from consumers.tuning.tuning_run import with_micro_batch
 from streams.arrays import F32
 from streams.corpus import TokenBatch
 from streams.errors import RunError
-from streams.plan import activity_of
 
 # Dense [token, component] arrays exist here, so that few tokens are enough: 64 MB each.
 _VALUES = 2**24

@@ -15,6 +15,7 @@ from consumers.inference.dtypes import pick_dtype
 from consumers.inference.hook_names import hook_named
 from consumers.inference.model_loading import load_model, pick_device, processing_of
 from consumers.inference.models import LanguageModel
+from consumers.plan import Plan, make_plan
 from consumers.runs.clusters import load_clustering
 from consumers.runs.disagreements import disagreements
 from consumers.runs.run_checks import (
@@ -32,7 +33,6 @@ from streams.arrays import I64
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import ModelError, RunError
 from streams.measures import rankings, statistics
-from streams.plan import Plan, make_plan
 from streams.runs import Clustering, Kind, Model, RunRecord, Source
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from consumers.plan import make_plan
 from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
 from streams.catalog import find_corpus, get_corpus
 from streams.errors import SnapshotError, SnapshotFailedError
-from streams.plan import make_plan
 from streams.run_catalog import delete_groups, delete_run, list_runs
 from streams.run_files import RunFiles, find_run_files, remove_run_files
 from streams.run_identity import run_id

@@ -6,9 +6,9 @@ from functools import lru_cache
 import numpy as np
 
 from consumers.compiled import compiled
+from consumers.plan import Plan
 from consumers.selection.membership import ClusterTokens
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray
-from streams.plan import Plan
 
 _LOOK_UP = 2**15  # the upper half of a positive float's bits
 _INFINITE = 0x7F80  # that of infinity; no activity is

@@ -11,9 +11,9 @@ import numpy as np
 from consumers.activations.bitmask import lowest
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
+from consumers.plan import Plan
 from consumers.selection.prefetching import prefetch
 from streams.arrays import F32, I8, I32, I64, U32, U64, AnyArray
-from streams.plan import Plan
 
 SILENT = np.float32(-np.inf)
 # Members' runs lie wherever their components do: they are asked for so many members ahead, and at

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.aggregation.shards import renumbered
+from consumers.plan import ENTRY_BYTES, HIT_BYTES, Plan
 from consumers.selection.selection import Tally
 from streams import codec, topics
 from streams.arrays import I64
 from streams.corpus import PartitionEnd
 from streams.hits import Hits, take
 from streams.partials import HitsPart, SourceEnd, Statistics
-from streams.plan import ENTRY_BYTES, HIT_BYTES, Plan
 from streams.tallies import BucketTally
 
 _SHARE = 4  # a record takes at most this share of the limit: encoded sizes are estimates

@@ -4,9 +4,9 @@ import numpy as np
 from scipy import sparse
 
 from consumers.compiled import compiled
+from consumers.plan import ClusteringPlan, Plan
 from consumers.selection.membership import SILENT, ClusterTokens, Runs
 from streams.arrays import F32, I32, I64, AnyArray
-from streams.plan import ClusteringPlan, Plan
 
 
 def coactivations(

@@ -10,6 +10,7 @@ import numpy as np
 
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
+from consumers.plan import Plan
 from consumers.selection.counter_merge import merge_counters
 from consumers.selection.counting import Counted, counted
 from consumers.selection.membership import SILENT, ClusterTokens, Runs, cluster_tokens, runs_of
@@ -18,7 +19,6 @@ from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
 from streams.corpus import TokenBatch
 from streams.errors import OverflowingSumError
 from streams.hits import Hits
-from streams.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.activations.engine import Activations, Engine
+from consumers.plan import Plan
 from consumers.selection.messages import Outgoing, batch_records, end_records, refused_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
@@ -18,7 +19,6 @@ from streams import codec, topics
 from streams.arrays import Bool
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.errors import RecordError, ShapeError, UndecodableError
-from streams.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

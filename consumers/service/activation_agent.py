@@ -16,10 +16,10 @@ from consumers.health.limits import Limits
 from consumers.health.progress import Progress
 from consumers.health.refusals import Refusals
 from consumers.health.watchdog import Watchdog, Watched
+from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from streams import topics
 from streams.app import AppOptions, create_app, events, raw_topic
-from streams.plan import Plan
 from streams.transport.access import BrokerAccess
 from streams.transport.commits import Commits
 from streams.transport.worker import ExactApp

@@ -17,12 +17,12 @@ from consumers.health.limits import Limits
 from consumers.health.progress import Progress
 from consumers.health.refusals import Refusals
 from consumers.health.watchdog import Watchdog, Watched
+from consumers.plan import Plan
 from consumers.service.shard_writer import ShardWriter
 from streams import topics
 from streams.app import AppOptions, create_app, events, raw_topic
 from streams.errors import RecordError
 from streams.partials import BucketState, Statistics
-from streams.plan import Plan
 from streams.transport.access import BrokerAccess
 from streams.transport.commits import Caused, Commits
 from streams.transport.durable import DurableTable, durable_table

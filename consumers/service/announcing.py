@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from consumers.health.progress import Progress
+from consumers.plan import Plan
 from streams.monitoring import events
-from streams.plan import Plan
 
 
 @dataclass(slots=True)

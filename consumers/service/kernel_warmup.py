@@ -7,11 +7,11 @@ import numpy as np
 
 from consumers.activations.standin import StandInEngine
 from consumers.aggregation.overlay import Overlay, partial
+from consumers.plan import Plan, make_plan
 from consumers.selection.messages import Outgoing
 from consumers.selection.worker import ActivationWorker
 from streams import codec, topics
 from streams.corpus import TokenBatch, sample_keys
-from streams.plan import Plan, make_plan
 from streams.runs import Clustering, RunRecord, Source, with_parameters
 
 _COMPONENTS, _ROWS, _BATCHES, _K = 8, 8, 3, 2

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from consumers.health.corpus_log import offset_of
 from consumers.health.missing import Missing, first_missing, lost_input, stored_states
 from consumers.health.watching import readings
+from consumers.plan import Plan
 from streams import topics
 from streams.errors import BrokerError, RunError
-from streams.plan import Plan
 from streams.run_catalog import expect_corpus
 from streams.transport.client import Client
 

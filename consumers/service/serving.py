@@ -12,6 +12,7 @@ from consumers.activations.engine import Engine
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress
 from consumers.health.reporting import Reporter
+from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
@@ -21,7 +22,6 @@ from consumers.snapshots.giving_up import fail_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.app import AppOptions, serve
 from streams.errors import AccessError, BrokerError, LostInputError, SnapshotFailedError
-from streams.plan import Plan
 from streams.snapshot import RunManifest
 from streams.timeouts import timeouts
 from streams.transport.access import BrokerAccess

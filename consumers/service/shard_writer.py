@@ -15,6 +15,7 @@ from mode import Service
 
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress
+from consumers.plan import Plan
 from consumers.snapshots.assembly import (
     Assembler,
     Assembly,
@@ -32,7 +33,6 @@ from streams.errors import (
 )
 from streams.monitoring import events
 from streams.partials import BucketState
-from streams.plan import Plan
 from streams.snapshot import FINAL
 from streams.store import open_store
 from streams.transport.access import BrokerAccess

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from consumers.plan import Plan
 from consumers.snapshots.giving_up import give_up
 from consumers.snapshots.joining import joined
 from consumers.snapshots.refused_share import refused_records, verdict
@@ -29,7 +30,6 @@ from streams.errors import (
 from streams.failed_manifest import FailedManifest
 from streams.following import Followed
 from streams.names import is_name
-from streams.plan import Plan
 from streams.snapshot import (
     FINAL,
     RefusedRecord,

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from consumers.plan import Plan
 from consumers.snapshots.snapshots import is_settled, publish, published
 from streams import topics
 from streams.errors import SnapshotError
 from streams.failed_manifest import FailedManifest, failed_manifest, find_failed
-from streams.plan import Plan
 from streams.snapshot import FINAL, to_json
 from streams.store import open_store, write_manifest
 from streams.transport.client import Client

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 
+from consumers.plan import Plan
 from consumers.snapshots.places import PLACE, distinct_places
 from consumers.snapshots.sample_reading import sample_tables
 from consumers.snapshots.snapshots import about
 from streams.content import Hashed, content_of
 from streams.errors import DamagedPartError, StoreError
-from streams.plan import Plan
 from streams.run_identity import identity
 from streams.snapshot import VERSION, RefusedRecord, RunManifest, ShardManifest
 from streams.snapshot_tables import HITS, SAMPLES, TABLES

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from consumers.plan import Plan
 from streams.arrays import I64, AnyArray, Bool
-from streams.plan import Plan
 
 
 def component_labels(plan: Plan, components: I64) -> pa.Array:

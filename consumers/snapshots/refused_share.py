@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from consumers.plan import Plan
 from streams import topics
 from streams.deadletters import distinct, read_dead_letters
-from streams.plan import Plan
 from streams.runs import RunRecord
 from streams.snapshot import RefusedRecord, ShardManifest
 from streams.transport.client import Client

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from consumers.aggregation.shards import is_complete
+from consumers.plan import Plan
 from consumers.snapshots import tables
 from streams import codec, topics
 from streams.catalog import get_vocabulary
@@ -22,7 +23,6 @@ from streams.following import Followed
 from streams.measures import parameters_of
 from streams.names import check_name
 from streams.partials import BucketState, SnapshotRequest
-from streams.plan import Plan
 from streams.run_identity import identity, run_id
 from streams.runs import RunRecord
 from streams.snapshot import (

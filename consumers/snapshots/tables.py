@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from consumers.plan import Plan, activity_of
 from consumers.snapshots.labels import (
     cluster_labels,
     clustering_of,
@@ -18,7 +19,6 @@ from streams.arrays import F32, I32, I64, AnyArray
 from streams.corpus import TokenForms
 from streams.hits import Hits, join, rank, take
 from streams.partials import BucketState
-from streams.plan import Plan, activity_of
 from streams.snapshot_tables import (
     CLUSTERS,
     COACTIVATION,

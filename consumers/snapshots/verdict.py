@@ -1,8 +1,8 @@
 """What a run came to, for those who wait for it: each of them ends with the same status."""
 
+from consumers.plan import Plan
 from consumers.snapshots.snapshots import final_manifest
 from streams.errors import TooManyRefusedError
-from streams.plan import Plan
 from streams.snapshot import RunManifest
 from streams.transport.client import Client
 

@@ -11,8 +11,8 @@ from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
+from consumers.plan import Plan
 from streams import topics
-from streams.plan import Plan
 from streams.snapshot import FINAL
 from streams.transport.client import Client
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.activations.engine import Activations
+from consumers.plan import Plan, activity_of
 from streams.arrays import F32, Bool
-from streams.plan import Plan, activity_of
 
 TOP = 20
 

@@ -10,6 +10,7 @@ import torch
 
 from consumers.activations.compute import TorchEngine
 from consumers.activations.nonzeros import out_of_memory
+from consumers.plan import Plan
 from consumers.selection.selection import valid_tokens
 from consumers.tuning.precision import Drift, drift, row_maxima
 from consumers.tuning.tuning import Effort, Measured, NoRoomError, Tuning, best
@@ -17,7 +18,6 @@ from consumers.tuning.tuning_memory import memory_of
 from streams.arrays import F32
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import ModelError, NotFiniteError
-from streams.plan import Plan
 
 LEAST_TOKENS = 1024
 Seen = Callable[[int, int, int], None]

@@ -8,7 +8,7 @@ import numpy as np
 from downstream.dashboard.contexts import LEVELS
 from downstream.dashboard.data import Clustering, Snapshot
 from streams.arrays import I64
-from streams.plan import PAIRS_LIMIT
+from streams.bounds import PAIRS_LIMIT
 from streams.store import read_table
 
 NEIGHBOURS = 12

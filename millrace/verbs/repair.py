@@ -17,9 +17,9 @@ def repair(settings_file: Path | None, broker: str | None, run_name: str | None)
     Stop the activation workers first, and start them again afterwards. What the aggregate side has
     already is not counted twice. A run that has failed is tried again, once its workers start.
     """
+    from consumers.plan import make_plan
     from consumers.service import repair as repairing
     from consumers.snapshots.giving_up import failure_taken_back
-    from streams.plan import make_plan
     from streams.run_catalog import get_run
     from streams.transport.connect import connect
 

@@ -153,9 +153,9 @@ def show(
     Ends with status 1 if the run has failed.
     """
     from consumers.health.run_status import run_status, status_lines
+    from consumers.plan import make_plan
     from consumers.snapshots.verdict import expect_not_failed
     from millrace.listings import to_json
-    from streams.plan import make_plan
     from streams.run_catalog import get_run
 
     client = connect(settings(settings_file, broker=broker).access)

@@ -27,8 +27,8 @@ def snapshot(
 
     Ends with status 1 if the snapshot is given up, or the run has failed.
     """
+    from consumers.plan import make_plan
     from consumers.snapshots.snapshots import assembled, published, request_snapshot
-    from streams.plan import make_plan
     from streams.run_catalog import expect_corpus, get_run
     from streams.snapshot import FINAL
     from streams.transport.connect import connect

@@ -24,8 +24,8 @@ from millrace.options import (
 
 if TYPE_CHECKING:
     from consumers.health.progress import Progress
+    from consumers.plan import Plan
     from millrace.settings import Settings
-    from streams.plan import Plan
 
 _limit_options = stacked(
     option(
@@ -193,9 +193,9 @@ def _plan(chosen: "Settings", wait: float, until_done: bool) -> "Plan":
     """
     from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+    from consumers.plan import make_plan
     from consumers.snapshots.verdict import expect_not_failed
     from streams.errors import RunError
-    from streams.plan import make_plan
     from streams.run_catalog import get_run
     from streams.timeouts import expect_session
     from streams.transport.connect import connect

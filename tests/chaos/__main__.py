@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.health.watching import lag
+from consumers.plan import Plan, make_plan
 from millrace.local_kafka import NativeKafka, cache_folder
 from streams import topics
-from streams.plan import Plan, make_plan
 from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write
 from tests.chaos.harness import EVERY_FAULT, Chaos, assert_exact, chaos, run_until_final

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from consumers.activations.standin import StandInEngine
 from consumers.oracle.oracle_run import oracle_tables, topic_batches
+from consumers.plan import Plan
 from consumers.snapshots.snapshots import final_manifest
 from millrace.local_kafka import NativeKafka
 from streams import topics
 from streams.content import content_hash
 from streams.deadletters import read_dead_letters
 from streams.errors import BrokerError
-from streams.plan import Plan
 from streams.snapshot import RunManifest
 from streams.store import read_table
 from streams.transport.client import Client

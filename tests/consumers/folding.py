@@ -15,13 +15,13 @@ from consumers.aggregation.shards import (
     with_hits,
     with_statistics,
 )
+from consumers.plan import Plan
 from consumers.selection.messages import batch_records, end_records
 from consumers.selection.selection import select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
 from streams import codec, topics
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.partials import BucketState, HitsPart, SourceEnd, Statistics
-from streams.plan import Plan
 
 
 def folded_states(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from consumers.aggregation.overlay import Overlay, Partial, partial
+from consumers.plan import Plan
 from consumers.selection.messages import Outgoing, batch_records, end_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
@@ -26,7 +27,6 @@ from streams import codec
 from streams.corpus import PartitionEnd, TokenBatch
 from streams.hits import rank, take
 from streams.partials import BucketState, Statistics
-from streams.plan import Plan
 from tests import factories
 
 END = -1

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from consumers.aggregation import overlay as overlays
 from consumers.aggregation.overlay import Overlay, bucket_key
+from consumers.plan import make_plan
 from consumers.runs.clusters import load_clustering
 from consumers.selection.worker import ActivationWorker
 from millrace.settings import load_settings
@@ -32,7 +33,6 @@ from streams.dump import read_dump
 from streams.errors import RecordError, RunError, StreamError
 from streams.parquet_reading import BudgetedParquet
 from streams.partials import BucketState
-from streams.plan import make_plan
 from streams.runs import RunRecord
 from streams.snapshot_tables import TABLES
 from streams.transport.client import StoredRecord

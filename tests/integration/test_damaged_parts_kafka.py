@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from consumers.health.watching import readings
+from consumers.plan import make_plan
 from consumers.snapshots.assembly import shard_manifests
 from consumers.snapshots.snapshots import published, request_snapshot
 from millrace.local_kafka import NativeKafka
 from streams import topics
 from streams.failed_manifest import find_failed
-from streams.plan import make_plan
 from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write
 from tests.chaos.harness import Chaos, assert_exact, chaos, run_until_final

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from consumers.plan import make_plan
 from millrace.local_kafka import NativeKafka
-from streams.plan import make_plan
 from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write
 from tests.chaos.harness import EVERY_FAULT, assert_exact, chaos, run_until_final

@@ -22,6 +22,7 @@ from consumers.activations.engine import Activations, Engine
 from consumers.health.limits import Limits
 from consumers.health.metrics import Address, served
 from consumers.health.progress import Progress
+from consumers.plan import make_plan
 from consumers.runs.creation import load_engine
 from consumers.service.serving import Crew, serve_run
 from millrace.cli import run_program
@@ -31,7 +32,6 @@ from millrace.settings import load_settings
 from streams import topics
 from streams.monitoring import events
 from streams.monitoring.metrics import LIVE, METRICS, Metric, Process
-from streams.plan import make_plan
 from streams.run_catalog import get_run
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget

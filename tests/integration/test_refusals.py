@@ -12,6 +12,7 @@ from consumers.health.limits import Limits
 from consumers.health.run_status import run_status, status_lines
 from consumers.health.watching import readings
 from consumers.oracle.oracle_run import oracle_tables, topic_batches
+from consumers.plan import Plan
 from consumers.snapshots.verdict import expect_few_refused
 from streams import topics
 from streams.content import content_hash
@@ -23,7 +24,6 @@ from streams.errors import (
     TooManyDeadLettersError,
     TooManyRefusedError,
 )
-from streams.plan import Plan
 from streams.snapshot import RefusedRecord
 from streams.store import read_manifest
 from streams.table_hashes import verify

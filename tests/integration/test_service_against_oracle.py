@@ -89,7 +89,7 @@ def test_a_second_run_takes_another_dictionary_over_the_same_corpus(
 
 def make_service_over(service: Service, **changes: object) -> Service:
     """Return another run over the corpus that a service has published."""
-    from streams.plan import make_plan
+    from consumers.plan import make_plan
 
     run = replace(service.plan.run, name=f"{service.plan.run.name}-2", clusterings=(), **changes)
     put_run(service.client, run)
@@ -137,7 +137,7 @@ def test_a_snapshot_in_mid_run_is_true_and_stops_nothing(
 def all_hits(service: Service) -> list[dict[str, object]]:
     """Return every hit of the run, from an oracle that keeps them all."""
     from consumers.oracle.oracle_run import oracle_tables
-    from streams.plan import make_plan
+    from consumers.plan import make_plan
 
     plan = make_plan(
         replace(with_parameters(service.plan.run, k=1000), record_bytes=2**30, bucket_bytes=2**30)

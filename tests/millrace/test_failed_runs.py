@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from consumers.health.run_status import progress_lines
+from consumers.plan import Plan
 from consumers.snapshots.snapshots import publish, published
 from consumers.snapshots.withdrawals import MOST, withdraw
 from millrace.cli import run_program
 from streams.errors import RunError
 from streams.failed_manifest import failed_manifest
-from streams.plan import Plan
 from streams.snapshot import FINAL, to_json
 from streams.store import open_store, write_manifest
 from streams.transport.connect import connect

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from consumers.plan import make_plan
 from streams.catalog import get_vocabulary
 from streams.content import content_hash
-from streams.plan import make_plan
 from streams.run_catalog import get_run
 from streams.snapshot import RunManifest
 from streams.store import read_manifest, read_table

@@ -3,10 +3,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from consumers.plan import make_plan
 from streams import codec
 from streams.errors import RunError, ShapeError
 from streams.measures import Measure, measure, rankings
-from streams.plan import make_plan
 from streams.run_identity import differences, identity, run_id
 from streams.runs import RunRecord
 from tests import factories

@@ -16,11 +16,11 @@ from consumers.inference.model_loading import load_model
 from consumers.inference.models import LanguageModel
 from consumers.inference.published import difference
 from consumers.inference.twins import NoTwinError, make_packed_twin, make_twin
+from consumers.plan import make_plan
 from consumers.runs.creation import create_run, load_engine
 from consumers.runs.specs import NeuronsSpec, RunSpec
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError
-from streams.plan import make_plan
 from streams.runs import Forward
 from tests.models_on_disk import CONTEXT, SHAPES, save_model
 

@@ -9,11 +9,11 @@ import pytest
 
 from consumers.inference.hook_names import hook_named
 from consumers.inference.model_loading import load_model
+from consumers.plan import make_plan
 from consumers.runs.creation import create_run, load_engine
 from consumers.runs.specs import RunSpec
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError
-from streams.plan import make_plan
 from tests.consumers.conftest import with_source
 from tests.models_on_disk import save_dictionary, save_model
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from consumers.oracle.oracle import Oracle
+from consumers.plan import Plan
 from consumers.snapshots import tables
 from consumers.snapshots.samples import sample_of, samples_table
 from streams.content import content_hash
 from streams.corpus import TokenBatch
 from streams.partials import BucketState
-from streams.plan import Plan
 from tests import factories
 from tests.consumers.folding import folded_states
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from consumers.inference.dtypes import pick_dtype
+from consumers.plan import make_plan
 from consumers.runs.creation import create_run, load_engine
 from consumers.runs.specs import (
     ClusteringSpec,
@@ -22,7 +23,6 @@ from consumers.runs.specs import (
 from streams import codec
 from streams.corpus import CorpusRecord
 from streams.errors import ModelError, RunError, SettingsError, StreamError
-from streams.plan import make_plan
 from streams.runs import RunRecord
 from tests.consumers.conftest import with_source
 from tests.models_on_disk import CONTEXT, WORDS, save_dictionary, save_model

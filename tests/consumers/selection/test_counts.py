@@ -8,9 +8,9 @@ import pytest
 
 from consumers.activations.engine import Activations
 from consumers.aggregation.overlay import Overlay, partial
+from consumers.plan import Plan, make_plan
 from consumers.selection.worker import ActivationWorker
 from streams import codec, topics
-from streams.plan import Plan, make_plan
 from tests import factories
 
 POSITIONS = 8

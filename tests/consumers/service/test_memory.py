@@ -10,11 +10,11 @@ import numpy as np
 
 from consumers.activations.standin import StandInEngine
 from consumers.aggregation.overlay import Overlay, partial
+from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker
 from consumers.snapshots.sample_reading import sample_tables
 from streams import codec, topics
 from streams.corpus import TokenBatch
-from streams.plan import Plan
 from streams.transport.client import StoredRecord
 from tests import factories
 from tests.published import kind_and_sequence

@@ -11,6 +11,7 @@ import fsspec
 import pytest
 
 from consumers.health.progress import Progress
+from consumers.plan import Plan, make_plan
 from consumers.service import shard_writer
 from consumers.service.shard_writer import ShardWriter
 from consumers.snapshots.assembly import Assembly, assemble_ready
@@ -21,7 +22,6 @@ from streams.drafts import remove_drafts
 from streams.errors import BrokerError, SnapshotError, SnapshotFailedError, StoreError
 from streams.failed_manifest import find_failed
 from streams.partials import BucketState
-from streams.plan import Plan, make_plan
 from streams.snapshot import FINAL, ShardManifest
 from streams.store import read_table
 from streams.table_hashes import verify

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from consumers.plan import Plan, make_plan
 from consumers.snapshots import assembly, joining
 from consumers.snapshots.assembly import Assembler, Assembly, shard_manifests
 from consumers.snapshots.giving_up import give_up
@@ -24,7 +25,6 @@ from streams.errors import (
 )
 from streams.failed_manifest import failed_manifest, find_failed
 from streams.partials import BucketState
-from streams.plan import Plan, make_plan
 from streams.snapshot import FINAL, RunManifest, ShardManifest, to_json
 from streams.store import read_manifest
 from streams.table_entry import PartFile

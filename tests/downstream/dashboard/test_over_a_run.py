@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from consumers.oracle.oracle import Oracle
+from consumers.plan import Plan
 from consumers.snapshots.snapshots import write_plain
 from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.data import Snapshot
@@ -14,7 +15,6 @@ from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import home, provenance
 from downstream.dashboard.watch import Shelf
 from streams.corpus import TokenForms
-from streams.plan import Plan
 from tests import factories
 
 SOURCES = (

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.plan import COUNTER_BYTES, ENTRY_BYTES, HIT_BYTES, activity_of, make_plan
 from streams import codec
 from streams.errors import RunError
-from streams.plan import COUNTER_BYTES, ENTRY_BYTES, HIT_BYTES, activity_of, make_plan
 from streams.runs import RunRecord
 from tests import factories
 from tests.streams.same import bits

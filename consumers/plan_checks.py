@@ -1,4 +1,4 @@
-"""What a run record must hold for a plan to follow from it, before anything is allocated."""
+"""What a run record must hold for a plan to follow from it: sizes and members, checked first."""
 
 import numpy as np
 

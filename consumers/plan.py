@@ -1,4 +1,4 @@
-"""What follows from a run record: the clusters in order, their shards and buckets, their counters.
+"""Plan of a run: its clusters in order, their shards and buckets, and addresses of counters.
 
 Workers, oracle and snapshots all derive the same plan from the same record. Clusters are numbered
 through all clusterings; a shard is a range of buckets, a bucket a range of clusters. Every bucket
@@ -12,16 +12,16 @@ from itertools import pairwise
 
 import numpy as np
 
+from consumers.plan_checks import check_run
 from streams.arrays import F32, F64, I8, I64, AnyArray, Bool
+from streams.bounds import PAIRS_LIMIT
 from streams.errors import RunError
-from streams.run_checks import check_run
 from streams.run_identity import run_id
 from streams.runs import Clustering, RunRecord, Source
 
 HIT_BYTES = 64
 ENTRY_BYTES = 8
 COUNTER_BYTES = 8
-PAIRS_LIMIT = 2**17
 SIGNS = {"value": 1, "positive": 1, "negative": -1, "absolute": 0}
 
 

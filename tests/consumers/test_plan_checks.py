@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from consumers.plan import make_plan
 from millrace.cli import run_program
 from streams import codec, topics
 from streams.errors import RunError
-from streams.plan import make_plan
 from streams.run_catalog import get_run
 from streams.runs import RunRecord
 from streams.transport.connect import connect
