@@ -18,8 +18,8 @@ from benchmarks.shapes import Shape
 from consumers.plan import Plan, make_plan
 from millrace.local_kafka import NativeKafka
 from streams import topics
+from streams.catalog.runs import put_run
 from streams.errors import BrokerError
-from streams.run_catalog import put_run
 from streams.transport.client import Client
 
 _PATIENCE = 120.0

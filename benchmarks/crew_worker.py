@@ -18,8 +18,8 @@ from consumers.health.progress import Progress
 from consumers.plan import make_plan
 from consumers.service.allocation import share
 from streams.arrays import Bool
+from streams.catalog.runs import get_run
 from streams.corpus import TokenBatch
-from streams.run_catalog import get_run
 from streams.transport.connect import connect
 
 ACTIVATIONS, AGGREGATES = "activations", "aggregates"

@@ -14,9 +14,9 @@ from consumers.runs.specs import RunSpec
 from consumers.service.serving import Crew, serve_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.arrays import Bool
+from streams.catalog.runs import delete_run, put_run
 from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import SnapshotError
-from streams.run_catalog import delete_run, put_run
 from streams.snapshot import RunManifest
 from streams.transport.connect import connect
 

@@ -8,10 +8,10 @@ from millrace.corpus import corpus_settings, documents
 from producers.documents import Refusals
 from producers.tally import Tally
 from streams import codec, topics
-from streams.catalog import find_corpus
+from streams.catalog.corpora import find_corpus
+from streams.catalog.runs import list_runs
 from streams.corpus import TokenBatch
 from streams.errors import RecordError
-from streams.run_catalog import list_runs
 from streams.runs import RunRecord
 from streams.tokenizer.loading import load_tokenizer
 from streams.transport.client import Client

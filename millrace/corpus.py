@@ -19,7 +19,7 @@ from producers.settings import CorpusSettings
 from producers.sources import Source
 from streams import topics
 from streams.arrays import U32
-from streams.catalog import find_corpus
+from streams.catalog.corpora import find_corpus
 from streams.corpus import CorpusRecord
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import CorpusError, SettingsError

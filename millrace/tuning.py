@@ -11,7 +11,7 @@ from consumers.tuning.tuning import THOROUGH
 from millrace.auto_settings import first_batch
 from millrace.corpus import corpus_settings
 from millrace.progress_bars import bars
-from streams.catalog import find_corpus
+from streams.catalog.corpora import find_corpus
 from streams.errors import ModelError
 from streams.tokenizer.loading import load_tokenizer
 from streams.transport.connect import connect

@@ -1,7 +1,7 @@
-"""Deleting corpora; ``streams.catalog`` lists and shows them."""
+"""Deleting corpora; ``streams.catalog.corpora`` lists and shows them."""
 
 from streams import topics
-from streams.catalog import corpus_key, get_corpus, vocabulary_key
+from streams.catalog.corpora import corpus_key, get_corpus, vocabulary_key
 from streams.errors import BrokerError
 from streams.transport.client import Client
 

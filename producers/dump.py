@@ -9,7 +9,7 @@ from producers.progress import Progress
 from producers.publish import Draft, publish
 from producers.tally import Tally
 from streams import topics
-from streams.catalog import get_corpus, get_vocabulary
+from streams.catalog.corpora import get_corpus, get_vocabulary
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.dump import Entry, iter_batches, read_dump, read_head, write_dump
 from streams.errors import CorpusError

@@ -3,7 +3,8 @@
 from collections import deque
 from concurrent.futures import Future
 
-from streams import catalog, codec, topics
+from streams import codec, topics
+from streams.catalog import corpora
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.errors import BrokerError
 from streams.transport.client import Headers, Sender
@@ -33,12 +34,12 @@ class Outbox:
 
     def send_record(self, record: CorpusRecord) -> None:
         """Send the record of the corpus to the topic of corpora."""
-        key = catalog.corpus_key(record.name)
+        key = corpora.corpus_key(record.name)
         self._send(topics.CORPORA.name, 0, codec.encode(record), key)
 
     def send_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Send the vocabulary of the corpus to the topic of corpora."""
-        key = catalog.vocabulary_key(vocabulary.corpus)
+        key = corpora.vocabulary_key(vocabulary.corpus)
         self._send(topics.CORPORA.name, 0, codec.encode(vocabulary), key)
 
     def send_batch(self, batch: TokenBatch) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from streams import codec, topics
-from streams.catalog import corpus_key, vocabulary_key
+from streams.catalog.corpora import corpus_key, vocabulary_key
+from streams.catalog.runs import put_run
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
-from streams.run_catalog import put_run
 from streams.runs import RunRecord
 from streams.transport.client import Client
 

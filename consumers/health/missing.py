@@ -10,7 +10,7 @@ from consumers.health.watching import readings
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import final_manifest
 from streams import codec, topics
-from streams.catalog import read_compacted
+from streams.catalog.corpora import read_compacted
 from streams.errors import LostInputError
 from streams.lost_input import deleted
 from streams.partials import BucketState

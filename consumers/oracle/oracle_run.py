@@ -12,7 +12,7 @@ from consumers.runs.creation import load_engine
 from consumers.selection.worker import check_batch
 from consumers.snapshots.samples import sequence_of
 from streams import codec, topics
-from streams.catalog import get_vocabulary
+from streams.catalog.corpora import get_vocabulary
 from streams.corpus import TokenBatch, TokenForms
 from streams.dump import iter_batches, read_head
 from streams.errors import RecordError

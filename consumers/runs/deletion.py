@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from consumers.plan import make_plan
 from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
-from streams.catalog import find_corpus, get_corpus
+from streams.catalog.corpora import find_corpus, get_corpus
+from streams.catalog.runs import delete_groups, delete_run, list_runs
 from streams.errors import SnapshotError, SnapshotFailedError
-from streams.run_catalog import delete_groups, delete_run, list_runs
 from streams.run_files import RunFiles, find_run_files, remove_run_files
 from streams.run_identity import run_id
 from streams.runs import RunRecord

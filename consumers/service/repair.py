@@ -12,8 +12,8 @@ from consumers.health.missing import Missing, first_missing, lost_input, stored_
 from consumers.health.watching import readings
 from consumers.plan import Plan
 from streams import topics
+from streams.catalog.runs import expect_corpus
 from streams.errors import BrokerError, RunError
-from streams.run_catalog import expect_corpus
 from streams.transport.client import Client
 
 

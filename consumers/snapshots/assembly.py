@@ -19,6 +19,7 @@ from consumers.snapshots.joining import joined
 from consumers.snapshots.refused_share import refused_records, verdict
 from consumers.snapshots.snapshots import is_settled, publish, published
 from consumers.snapshots.withdrawals import MOST, Withdrawal, times_withdrawn, withdraw
+from streams.catalog.followed_topic import FollowedTopic
 from streams.errors import (
     BrokerError,
     DamagedPartError,
@@ -28,7 +29,6 @@ from streams.errors import (
     StoreError,
 )
 from streams.failed_manifest import FailedManifest
-from streams.following import Followed
 from streams.names import is_name
 from streams.snapshot import (
     FINAL,
@@ -189,7 +189,7 @@ class Assembler:
 
 
 def assemble_ready(
-    plan: Plan, client: Client, refused_share: float, followed: Followed | None = None
+    plan: Plan, client: Client, refused_share: float, followed: FollowedTopic | None = None
 ) -> Assembly:
     """Look once, as an ``Assembler`` does; ``published`` explains ``followed``."""
     entries = published(client, plan.run.name, followed)

@@ -11,7 +11,8 @@ from consumers.aggregation.shards import is_complete
 from consumers.plan import Plan
 from consumers.snapshots import tables
 from streams import codec, topics
-from streams.catalog import get_vocabulary
+from streams.catalog.corpora import get_vocabulary
+from streams.catalog.followed_topic import FollowedTopic
 from streams.content import content_of, table_hash
 from streams.errors import (
     SettingsError,
@@ -19,7 +20,6 @@ from streams.errors import (
     SnapshotFailedError,
 )
 from streams.failed_manifest import find_failed
-from streams.following import Followed
 from streams.measures import parameters_of
 from streams.names import check_name
 from streams.partials import BucketState, SnapshotRequest
@@ -110,13 +110,13 @@ def request_snapshot(client: Client, run: RunRecord, snapshot: str) -> None:
         sender.flush()
 
 
-def manifests_of(run: str) -> Followed:
+def manifests_of(run: str) -> FollowedTopic:
     """Return what keeps up with a run's manifests on the snapshots topic."""
-    return Followed(topics.SNAPSHOTS.name, lambda key: key.startswith(f"{run}/".encode()))
+    return FollowedTopic(topics.SNAPSHOTS.name, lambda key: key.startswith(f"{run}/".encode()))
 
 
 def published(
-    client: Client, run: str, followed: Followed | None = None
+    client: Client, run: str, followed: FollowedTopic | None = None
 ) -> dict[str, dict[str, bytes]]:
     """Return a run's manifests on the snapshots topic: per snapshot, "" or the shard -> JSON.
 
@@ -132,7 +132,7 @@ def published(
 
 
 def final_manifest(
-    client: Client, plan: Plan, followed: Followed | None = None
+    client: Client, plan: Plan, followed: FollowedTopic | None = None
 ) -> RunManifest | None:
     """Return the manifest of a run's final snapshot once it is there; ``published`` explains.
 

@@ -28,7 +28,7 @@ def list_(settings_file: Path | None, broker: str | None, as_json: bool) -> None
     """List the corpora of the broker."""
     from millrace.listings import listed_corpus, to_json
     from millrace.no_broker import connect_to_existing
-    from streams.catalog import list_corpora
+    from streams.catalog.corpora import list_corpora
 
     client = connect_to_existing(settings(settings_file, broker=broker).access)
     found = list_corpora(client)
@@ -51,7 +51,7 @@ def show(name: str, settings_file: Path | None, broker: str | None, as_json: boo
 
     from millrace.listings import listed_corpus, to_json
     from streams import topics
-    from streams.catalog import get_corpus
+    from streams.catalog.corpora import get_corpus
 
     client = _client(settings_file, broker)
     record = get_corpus(client, name)

@@ -44,8 +44,8 @@ def oracle(
     """
     from consumers.oracle.oracle_run import run_oracle
     from consumers.snapshots.snapshots import write_plain
+    from streams.catalog.runs import get_run
     from streams.content import content_hash
-    from streams.run_catalog import get_run
     from streams.transport.connect import connect
 
     chosen = settings(

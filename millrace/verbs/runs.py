@@ -58,9 +58,9 @@ def create(
     from millrace.checking import report_on
     from millrace.options import given
     from millrace.settings import origins
-    from streams.catalog import get_corpus
+    from streams.catalog.corpora import get_corpus
+    from streams.catalog.runs import put_run
     from streams.lost_input import expect_whole
-    from streams.run_catalog import put_run
     from streams.run_identity import identity
     from streams.store import open_store
 
@@ -103,7 +103,7 @@ def list_(settings_file: Path | None, broker: str | None, store: str | None, as_
     """List the runs of the broker; without a broker, the snapshots that lie in the store."""
     from millrace.listings import RunList, listed_run, to_json
     from millrace.no_broker import ADVICE, is_absent
-    from streams.run_catalog import list_runs
+    from streams.catalog.runs import list_runs
     from streams.stored_snapshots import find_snapshots
 
     chosen = settings(settings_file, broker=broker, store=store)
@@ -156,7 +156,7 @@ def show(
     from consumers.plan import make_plan
     from consumers.snapshots.verdict import expect_not_failed
     from millrace.listings import to_json
-    from streams.run_catalog import get_run
+    from streams.catalog.runs import get_run
 
     client = connect(settings(settings_file, broker=broker).access)
     record = get_run(client, name)
@@ -180,7 +180,7 @@ def delete(
     Says what goes and what stays, and asks. The corpus stays. Stop the run's workers first.
     """
     from consumers.runs.deletion import plan_run_removal, remove_run
-    from streams.run_catalog import get_run
+    from streams.catalog.runs import get_run
 
     client = connect(settings(settings_file, broker=broker).access)
     removal = plan_run_removal(client, get_run(client, name), keep_files=keep_snapshots)

@@ -29,7 +29,7 @@ def snapshot(
     """
     from consumers.plan import make_plan
     from consumers.snapshots.snapshots import assembled, published, request_snapshot
-    from streams.run_catalog import expect_corpus, get_run
+    from streams.catalog.runs import expect_corpus, get_run
     from streams.snapshot import FINAL
     from streams.transport.connect import connect
 

@@ -195,8 +195,8 @@ def _plan(chosen: "Settings", wait: float, until_done: bool) -> "Plan":
 
     from consumers.plan import make_plan
     from consumers.snapshots.verdict import expect_not_failed
+    from streams.catalog.runs import get_run
     from streams.errors import RunError
-    from streams.run_catalog import get_run
     from streams.timeouts import expect_session
     from streams.transport.connect import connect
 
@@ -222,7 +222,7 @@ def _has_work(chosen: "Settings", plan: "Plan") -> bool:
     from consumers.runs.deletion import is_finished
     from millrace.progress_bars import say
     from streams import topics
-    from streams.run_catalog import expect_corpus, expect_partials
+    from streams.catalog.runs import expect_corpus, expect_partials
     from streams.transport.connect import connect
 
     client, run = connect(chosen.access), plan.run

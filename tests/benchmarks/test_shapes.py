@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.shapes import Shape, batches, build, publish, token_rows
 from streams import codec, topics
-from streams.catalog import get_corpus, get_vocabulary
+from streams.catalog.corpora import get_corpus, get_vocabulary
 from streams.corpus import TokenBatch, sample_keys
 from streams.transport.memory_broker import forget
 from streams.transport.memory_client import MemoryClient

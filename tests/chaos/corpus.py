@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streams import codec, topics
-from streams.catalog import corpus_key, vocabulary_key
+from streams.catalog.corpora import corpus_key, vocabulary_key
+from streams.catalog.runs import put_run
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary, sample_key
-from streams.run_catalog import put_run
 from streams.runs import RunRecord
 from streams.transport.client import Client
 from tests.factories import VOCABULARY, clustering, run_record, source

@@ -7,7 +7,7 @@ from consumers.activations.standin import StandInEngine
 from consumers.health.progress import Progress
 from consumers.plan import make_plan
 from consumers.service.serving import Crew, serve_run
-from streams.run_catalog import get_run
+from streams.catalog.runs import get_run
 from streams.transport.connect import connect
 
 

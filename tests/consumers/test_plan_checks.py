@@ -9,8 +9,8 @@ import pytest
 from consumers.plan import make_plan
 from millrace.cli import run_program
 from streams import codec, topics
+from streams.catalog.runs import get_run
 from streams.errors import RunError
-from streams.run_catalog import get_run
 from streams.runs import RunRecord
 from streams.transport.connect import connect
 from tests import factories

@@ -10,7 +10,7 @@ from consumers.runs.deletion import plan_corpus_removal, plan_run_removal, remov
 from consumers.service.repair import repair
 from producers.corpora import delete_corpus
 from streams import topics
-from streams.run_catalog import list_runs
+from streams.catalog.runs import list_runs
 from streams.transport.memory_broker import forget
 from tests.service import make_service
 

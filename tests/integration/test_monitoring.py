@@ -30,9 +30,9 @@ from millrace.local_kafka.broker import free_port
 from millrace.producing import produce_corpus
 from millrace.settings import load_settings
 from streams import topics
+from streams.catalog.runs import get_run
 from streams.monitoring import events
 from streams.monitoring.metrics import LIVE, METRICS, Metric, Process
-from streams.run_catalog import get_run
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
 from tests.models_on_disk import save_dictionary, save_model

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from consumers.health.run_status import run_status
-from streams.catalog import list_corpora
+from streams.catalog.corpora import list_corpora
+from streams.catalog.runs import delete_run, list_runs
 from streams.deadletters import read_dead_letters
-from streams.run_catalog import delete_run, list_runs
 from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget

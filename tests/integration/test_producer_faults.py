@@ -16,7 +16,7 @@ from millrace.local_kafka import NativeKafka
 from producers.progress import Silent
 from producers.publish import publish
 from streams import codec, topics
-from streams.catalog import find_corpus, get_corpus, get_vocabulary
+from streams.catalog.corpora import find_corpus, get_corpus, get_vocabulary
 from streams.corpus import PartitionEnd
 from streams.errors import BrokerError
 from streams.transport.client import Client

@@ -28,11 +28,11 @@ from producers.progress import Silent
 from producers.publish import produce
 from producers.settings import CorpusSettings
 from streams import topics
-from streams.catalog import get_corpus, get_vocabulary
+from streams.catalog.corpora import get_corpus, get_vocabulary
+from streams.catalog.followed_topic import FollowedTopic
+from streams.catalog.runs import get_run, put_run
 from streams.errors import AccessError
-from streams.following import Followed
 from streams.lost_input import expect_whole
-from streams.run_catalog import get_run, put_run
 from streams.transport.access import BrokerAccess
 from streams.transport.client import TopicSpec
 from streams.transport.connect import connect
@@ -291,7 +291,7 @@ def test_who_asks_for_a_snapshot_needs_what_is_documented(
 def test_a_dashboard_needs_what_is_documented(shared: Shared) -> None:
     with shared.granted(RIGHTS["dashboard"]):
         client = connect(shared.guest)
-        found = Followed(topics.SNAPSHOTS.name).look(client)
+        found = FollowedTopic(topics.SNAPSHOTS.name).look(client)
         client.close()
     assert any(key.startswith(b"run/final") for key in found)
 

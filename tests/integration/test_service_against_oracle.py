@@ -10,8 +10,8 @@ import pytest
 from consumers.activations.engine import Activations, Engine
 from consumers.snapshots.snapshots import published, request_snapshot
 from streams.arrays import Bool
+from streams.catalog.runs import delete_run, list_runs, put_run
 from streams.corpus import TokenBatch
-from streams.run_catalog import delete_run, list_runs, put_run
 from streams.runs import with_parameters
 from streams.store import read_table
 from streams.table_hashes import verify

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streams.catalog import get_corpus
+from streams.catalog.corpora import get_corpus
 from streams.store import read_manifest
 from streams.transport.connect import connect
 from tests.millrace.conftest import Program

@@ -9,7 +9,7 @@ import pytest
 from consumers.runs.deletion import plan_run_removal
 from millrace import confirmation
 from streams import topics
-from streams.run_catalog import list_runs
+from streams.catalog.runs import list_runs
 from streams.run_files import find_run_files, remove_run_files
 from streams.store import open_store, read_manifest
 from streams.transport.memory_broker import broker as embedded

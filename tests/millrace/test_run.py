@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from consumers.plan import make_plan
-from streams.catalog import get_vocabulary
+from streams.catalog.corpora import get_vocabulary
+from streams.catalog.runs import get_run
 from streams.content import content_hash
-from streams.run_catalog import get_run
 from streams.snapshot import RunManifest
 from streams.store import read_manifest, read_table
 from streams.transport.connect import connect

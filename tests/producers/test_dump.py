@@ -6,7 +6,7 @@ from producers.corpora import delete_corpus
 from producers.dump import dump_corpus, load_corpus
 from producers.progress import Silent
 from streams import topics
-from streams.catalog import get_vocabulary, list_corpora
+from streams.catalog.corpora import get_vocabulary, list_corpora
 from streams.corpus import TokenBatch
 from streams.dump import iter_batches, read_dump, read_head, write_dump
 from streams.errors import CorpusError

@@ -11,7 +11,7 @@ from producers.progress import Silent
 from producers.publish import produce
 from producers.settings import CorpusSettings
 from streams import codec, topics
-from streams.catalog import find_corpus, get_corpus, get_vocabulary
+from streams.catalog.corpora import find_corpus, get_corpus, get_vocabulary
 from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.errors import BrokerError, CorpusError, SettingsError
 from streams.transport.client import Client, StoredRecord

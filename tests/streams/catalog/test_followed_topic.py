@@ -4,8 +4,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.catalog import read_compacted
-from streams.following import Followed
+from streams.catalog.corpora import read_compacted
+from streams.catalog.followed_topic import FollowedTopic
 from streams.transport.client import Client, StoredRecord, TopicSpec
 from tests.producers.conftest import new_client
 
@@ -46,7 +46,7 @@ def put(client: Client, *records: tuple[int, bytes, bytes | None]) -> None:
 def test_every_look_is_what_reading_all_of_it_gives(groups: list[Any]):
     client = new_client()
     client.create_topics([TOPIC])
-    followed = Followed(TOPIC.name)
+    followed = FollowedTopic(TOPIC.name)
     for group in groups:
         # A key lives in one partition, as everywhere.
         put(client, *((len(key) % 2, key, value) for _, key, value in group))
@@ -57,7 +57,7 @@ def test_nothing_is_read_while_nothing_is_written_and_then_only_what_is_new():
     client = Counting(new_client())
     client.inner.create_topics([TOPIC])
     put(client.inner, (0, b"a", b"1"), (0, b"a", b"2"))
-    followed = Followed(TOPIC.name)
+    followed = FollowedTopic(TOPIC.name)
     for _ in range(3):
         assert followed.look(client) == {b"a": b"2"}
     assert client.reads == [(0, 2)]
@@ -70,12 +70,12 @@ def test_only_wanted_keys_are_kept():
     client = new_client()
     client.create_topics([TOPIC])
     put(client, (0, b"a", b"1"), (0, b"b", b"2"))
-    assert Followed(TOPIC.name, b"b".__eq__).look(client) == {b"b": b"2"}
+    assert FollowedTopic(TOPIC.name, b"b".__eq__).look(client) == {b"b": b"2"}
 
 
 def test_a_topic_that_does_not_exist_is_empty_until_it_does():
     client = new_client()
-    followed = Followed(TOPIC.name)
+    followed = FollowedTopic(TOPIC.name)
     assert followed.look(client) == {}
     client.create_topics([TOPIC])
     put(client, (0, b"a", b"1"))
@@ -86,7 +86,7 @@ def test_a_log_made_anew_is_read_anew():
     client = new_client()
     client.create_topics([TOPIC])
     put(client, (0, b"a", b"1"), (0, b"b", b"1"))
-    followed = Followed(TOPIC.name)
+    followed = FollowedTopic(TOPIC.name)
     followed.look(client)
     client.delete_topics([TOPIC.name])
     client.create_topics([TOPIC])

@@ -1,12 +1,12 @@
-"""Keeping up with a compacted topic: looked at often, read on from where the last look ended."""
+"""Following a compacted topic: looked at often, read on from where the last look ended."""
 
 from collections.abc import Callable, Mapping
 
-from streams.catalog import fold
+from streams.catalog.corpora import fold
 from streams.transport.client import Client
 
 
-class Followed:
+class FollowedTopic:
     """The last value of every wanted key of a topic that has one, as of the last look.
 
     A look costs one question after the topic's end while nothing is written, whatever the topic

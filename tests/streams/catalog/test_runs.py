@@ -1,9 +1,9 @@
 import pytest
 
 from streams import codec, topics
-from streams.catalog import get_corpus
+from streams.catalog.corpora import get_corpus
+from streams.catalog.runs import delete_run, expect_new, get_run, list_runs, put_run
 from streams.errors import BrokerError, CorpusError, RunError
-from streams.run_catalog import delete_run, expect_new, get_run, list_runs, put_run
 from streams.run_identity import run_id
 from streams.runs import with_parameters
 from tests import factories

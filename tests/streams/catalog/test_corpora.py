@@ -1,7 +1,13 @@
 import pytest
 
 from streams import codec, topics
-from streams.catalog import find_corpus, get_corpus, get_vocabulary, list_corpora, read_compacted
+from streams.catalog.corpora import (
+    find_corpus,
+    get_corpus,
+    get_vocabulary,
+    list_corpora,
+    read_compacted,
+)
 from streams.corpus import CorpusRecord, Vocabulary
 from streams.errors import CorpusError
 from streams.transport.client import Client

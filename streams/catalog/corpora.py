@@ -1,4 +1,4 @@
-"""What the compacted topics say: the records of corpora (and of runs) as they stand now."""
+"""Catalogue of corpora: what the compacted topic says of each as it stands now."""
 
 import logging
 from collections.abc import Callable, Iterable

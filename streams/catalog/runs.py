@@ -1,7 +1,7 @@
-"""The runs that a broker knows: created once, never changed, deleted as a whole."""
+"""Catalogue of runs: created once, never changed, deleted as a whole."""
 
 from streams import codec, topics
-from streams.catalog import read_compacted, read_latest
+from streams.catalog.corpora import read_compacted, read_latest
 from streams.errors import RecordError, RunError
 from streams.run_identity import differences
 from streams.runs import RunRecord
