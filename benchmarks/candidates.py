@@ -8,7 +8,7 @@ from typing import Literal
 from benchmarks.machine import cores
 from benchmarks.shapes import Built
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
-from streams.runs import Forward
+from streams.records.runs import Forward
 
 MICRO_BATCH = 8
 K = 100

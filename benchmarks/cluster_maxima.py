@@ -23,7 +23,7 @@ from benchmarks.timing import Spread, interleaved, per, ratio
 from consumers.activations.engine import Activations
 from consumers.plan import Plan, make_plan
 from consumers.selection.membership import ClusterTokens, cluster_tokens, runs_of
-from streams.runs import Clustering, Model, RunRecord, Source
+from streams.records.runs import Clustering, Model, RunRecord, Source
 
 CONTEXT = 128
 LOOP, OURS, WHOLE = "loop over clusters", "ours", "ours, with the runs it starts from"

@@ -19,7 +19,7 @@ from consumers.plan import make_plan
 from consumers.service.allocation import share
 from streams.arrays import Bool
 from streams.catalog.runs import get_run
-from streams.corpus import TokenBatch
+from streams.records.corpus import TokenBatch
 from streams.transport.connect import connect
 
 ACTIVATIONS, AGGREGATES = "activations", "aggregates"

@@ -15,7 +15,7 @@ from benchmarks.timing import Spread, interleaved, total
 from consumers.activations.compute import TorchEngine
 from consumers.plan import make_plan
 from producers.corpora import delete_corpus
-from streams.corpus import CorpusRecord
+from streams.records.corpus import CorpusRecord
 from streams.transport.connect import connect
 
 BATCH_ROWS = 64

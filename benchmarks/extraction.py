@@ -11,8 +11,8 @@ from consumers.plan import Plan
 from consumers.selection.selection import Tally, select, with_rows
 from consumers.selection.topk_filter import TopKFilter
 from streams.arrays import F32, I32, I64, AnyArray, Bool
-from streams.corpus import TokenBatch
-from streams.hits import Hits, best, join
+from streams.records.corpus import TokenBatch
+from streams.records.hits import Hits, best, join
 
 
 class Extraction:

@@ -36,8 +36,8 @@ from consumers.runs.creation import prepare_run
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from consumers.selection.selection import valid_tokens
 from streams.arrays import Bool
-from streams.corpus import CorpusRecord, TokenBatch
-from streams.runs import with_parameters
+from streams.records.corpus import CorpusRecord, TokenBatch
+from streams.records.runs import with_parameters
 
 MICRO_BATCH = 8
 BEST = 100

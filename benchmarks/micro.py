@@ -24,11 +24,12 @@ from consumers.selection.membership import cluster_tokens, runs_of
 from consumers.selection.messages import batch_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
-from streams import codec, topics
+from streams import topics
 from streams.arrays import Bool
-from streams.corpus import TokenBatch
-from streams.hits import Hits, best, join
-from streams.partials import HitsPart, Statistics
+from streams.records.corpus import TokenBatch
+from streams.records.hits import Hits, best, join
+from streams.records.partials import HitsPart, Statistics
+from streams.wire import codec
 
 ROWS, WARM, L0 = 64, 128, 56.0
 TINY = Shape("tiny", 1, 8, 1, 64, 0, 64, 16)

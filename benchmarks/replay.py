@@ -11,9 +11,9 @@ from benchmarks.shapes import Shape, batches
 from consumers.activations.engine import Activations
 from consumers.plan import Plan, make_plan
 from streams.arrays import Bool
-from streams.corpus import TokenBatch
-from streams.measures import rankings
-from streams.runs import Model, RunRecord, Source
+from streams.records.corpus import TokenBatch
+from streams.records.measures import rankings
+from streams.records.runs import Model, RunRecord, Source
 
 _SIGMA = 1.0
 _BURST = 2.0

@@ -15,8 +15,8 @@ from consumers.service.serving import Crew, serve_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.arrays import Bool
 from streams.catalog.runs import delete_run, put_run
-from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import SnapshotError
+from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.snapshot import RunManifest
 from streams.transport.connect import connect
 

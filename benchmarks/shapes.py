@@ -17,7 +17,7 @@ from producers.publish import publish as send
 from producers.rows import Rows
 from producers.tally import Tally
 from streams.arrays import I32
-from streams.corpus import CorpusRecord, TokenBatch, Vocabulary
+from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.transport.client import Client
 
 FOLDER = Path(__file__).parents[1] / ".millrace" / "benchmarks"

@@ -23,10 +23,10 @@ from consumers.plan import Plan, make_plan
 from consumers.service.shard_writer import ShardWriter
 from consumers.snapshots.snapshots import final_manifest
 from streams import topics
-from streams.corpus import TokenBatch
 from streams.errors import SnapshotError
-from streams.hits import Hits
-from streams.partials import BucketState
+from streams.records.corpus import TokenBatch
+from streams.records.hits import Hits
+from streams.records.partials import BucketState
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
 

@@ -22,8 +22,9 @@ from benchmarks.shapes import GPT2, SMALL, Shape
 from consumers.aggregation.overlay import Overlay, partial
 from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker
-from streams import codec, topics
+from streams import topics
 from streams.transport.pace import Pace
+from streams.wire import codec
 
 SHAPES = {"small": SMALL, "gpt2": GPT2}
 L0 = 56.5

@@ -16,8 +16,8 @@ from consumers.plan_checks import check_run
 from streams.arrays import F32, F64, I8, I64, AnyArray, Bool
 from streams.bounds import PAIRS_LIMIT
 from streams.errors import RunError
-from streams.run_identity import run_id
-from streams.runs import Clustering, RunRecord, Source
+from streams.records.run_identity import run_id
+from streams.records.runs import Clustering, RunRecord, Source
 
 HIT_BYTES = 64
 ENTRY_BYTES = 8

@@ -4,8 +4,8 @@ import numpy as np
 
 from streams.bounds import MAX_CLUSTERS, check_fields, shown
 from streams.errors import RunError, ShapeError
-from streams.measures import RANKINGS, STATISTICS, check_known, parameters_of
-from streams.runs import Clustering, RunRecord
+from streams.records.measures import RANKINGS, STATISTICS, check_known, parameters_of
+from streams.records.runs import Clustering, RunRecord
 
 
 def check_run(run: RunRecord) -> None:

@@ -7,14 +7,15 @@ from consumers.runs.specs import RunSpec, settled
 from millrace.corpus import corpus_settings, documents
 from producers.documents import Refusals
 from producers.tally import Tally
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import find_corpus
 from streams.catalog.runs import list_runs
-from streams.corpus import TokenBatch
 from streams.errors import RecordError
-from streams.runs import RunRecord
+from streams.records.corpus import TokenBatch
+from streams.records.runs import RunRecord
 from streams.tokenizer.loading import load_tokenizer
 from streams.transport.client import Client
+from streams.wire import codec
 
 if TYPE_CHECKING:
     from millrace.settings import Settings

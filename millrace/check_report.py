@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from streams.corpus import CorpusRecord
-from streams.runs import RunRecord
+from streams.records.corpus import CorpusRecord
+from streams.records.runs import RunRecord
 
 if TYPE_CHECKING:
     from consumers.runs.checking import Checked, SourceChecked

@@ -7,7 +7,7 @@ from millrace.check_report import Report
 from millrace.corpus import corpus_settings
 from millrace.progress_bars import spinner
 from streams.catalog.corpora import find_corpus, get_vocabulary
-from streams.corpus import CorpusRecord, TokenBatch
+from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.tokenizer.loading import load_tokenizer
 from streams.transport.client import Client
 from streams.transport.connect import connect

@@ -20,9 +20,9 @@ from producers.sources import Source
 from streams import topics
 from streams.arrays import U32
 from streams.catalog.corpora import find_corpus
-from streams.corpus import CorpusRecord
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import CorpusError, SettingsError
+from streams.records.corpus import CorpusRecord
 from streams.tokenizer.chat import Chat, make_chat
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.tokenizer import Bos

@@ -22,10 +22,10 @@ from millrace.producing import produce_in
 from millrace.progress_bars import bars, say, shown_on_terminal, spinner, stages
 from streams.catalog.corpora import find_corpus
 from streams.catalog.runs import expect_new, get_run, put_run
-from streams.corpus import CorpusRecord
 from streams.errors import ModelError, SnapshotError
 from streams.lost_input import expect_whole
 from streams.monitoring.events import DEAD_LETTER, PROGRESS
+from streams.records.corpus import CorpusRecord
 from streams.snapshot import RunManifest
 from streams.store import check_store, open_store
 from streams.timeouts import expect_session

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
-from streams.corpus import CorpusRecord
 from streams.deadletters import DeadLetter, Refusal, Refused
-from streams.run_identity import run_id
-from streams.runs import RunRecord
+from streams.records.corpus import CorpusRecord
+from streams.records.run_identity import run_id
+from streams.records.runs import RunRecord
 from streams.stored_snapshots import StoredSnapshot
 
 

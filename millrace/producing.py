@@ -15,8 +15,8 @@ from producers.produced import Produced, reported
 from producers.publish import produce
 from producers.settings import CorpusSettings
 from producers.sources import Source
-from streams.corpus import CorpusRecord
 from streams.monitoring.events import DEAD_LETTER
+from streams.records.corpus import CorpusRecord
 from streams.transport.client import Client
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pydantic import (
 
 from consumers.runs.specs import Coactivation
 from streams import bounds
-from streams.runs import Forward, Sign
+from streams.records.runs import Forward, Sign
 from streams.timeouts import LEAST_SESSION, check_session
 from streams.transport.access import check_prefix
 from streams.transport.security import Mechanism, Sasl, Security, Tls

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from consumers.runs.specs import RunSpec
     from consumers.tuning.tuning_run import Advice
     from millrace.settings import Settings
-    from streams.corpus import CorpusRecord
+    from streams.records.corpus import CorpusRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from producers.rows import Rows
-from streams.corpus import TokenBatch, sample_keys
 from streams.errors import SettingsError
+from streams.records.corpus import TokenBatch, sample_keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from streams import codec, topics
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch
+from streams import topics
 from streams.errors import RecordError
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.transport.client import Client, StoredRecord
+from streams.wire import codec
 
 Found = TokenBatch | PartitionEnd
 

@@ -10,9 +10,9 @@ from producers.publish import Draft, publish
 from producers.tally import Tally
 from streams import topics
 from streams.catalog.corpora import get_corpus, get_vocabulary
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.dump import Entry, iter_batches, read_dump, read_head, write_dump
 from streams.errors import CorpusError
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.transport.client import Client
 
 

@@ -3,11 +3,12 @@
 from collections import deque
 from concurrent.futures import Future
 
-from streams import codec, topics
+from streams import topics
 from streams.catalog import corpora
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.errors import BrokerError
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.transport.client import Headers, Sender
+from streams.wire import codec
 
 SCHEMA_VERSION = "schema-version"
 

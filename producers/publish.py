@@ -20,7 +20,7 @@ from producers.settings import CorpusSettings
 from producers.tally import Tally
 from streams import topics
 from streams.catalog.corpora import find_corpus
-from streams.corpus import CorpusRecord, TokenBatch, Vocabulary
+from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.tokenizer.loading import load_tokenizer
 from streams.transport.client import Client
 

@@ -7,8 +7,8 @@ from producers.confirmed import Confirmed, digest, read_log
 from producers.progress import Progress
 from producers.tally import Tally
 from streams import topics
-from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import CorpusError
+from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.transport.client import Client
 
 COMPARED_BATCHES = 64

@@ -15,9 +15,9 @@ from producers.tally import Tally
 from producers.tokenised import LONG_ROWS, Form, LongRows, tokenised
 from producers.written_ids import check_written_ids
 from streams.bounds import MAX_BATCH_TOKENS
-from streams.corpus import Choice, CorpusRecord, TokenBatch
 from streams.errors import SettingsError
 from streams.names import check_name
+from streams.records.corpus import Choice, CorpusRecord, TokenBatch
 from streams.tokenizer.chat import Chat
 from streams.tokenizer.tokenizer import Bos, Tokenizer
 

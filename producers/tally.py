@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from producers.rows import Rows
-from streams.corpus import PartitionEnd, TokenBatch
+from streams.records.corpus import PartitionEnd, TokenBatch
 
 
 @dataclass(slots=True)

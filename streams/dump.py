@@ -16,10 +16,10 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-from streams import codec
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.errors import CorpusError, RecordError
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.regular_files import open_regular
+from streams.wire import codec
 
 Entry = CorpusRecord | Vocabulary | TokenBatch | PartitionEnd
 

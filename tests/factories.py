@@ -9,10 +9,10 @@ from consumers.activations.engine import Activations
 from consumers.aggregation.shards import new_bucket
 from consumers.plan import Plan, make_plan
 from streams.content import Hashed
-from streams.corpus import TokenBatch, sample_key
-from streams.measures import rankings, statistics
-from streams.partials import BucketState
-from streams.runs import Clustering, Model, RunRecord, Source
+from streams.records.corpus import TokenBatch, sample_key
+from streams.records.measures import rankings, statistics
+from streams.records.partials import BucketState
+from streams.records.runs import Clustering, Model, RunRecord, Source
 from streams.snapshot import VERSION, RunManifest
 from streams.snapshot_tables import TABLES
 from streams.table_entry import table_entry

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import corpus_key, vocabulary_key
 from streams.catalog.runs import put_run
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
-from streams.runs import RunRecord
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
+from streams.records.runs import RunRecord
 from streams.transport.client import Client
+from streams.wire import codec
 
 WORDS = tuple(f"w{i}".encode() for i in range(50))
 

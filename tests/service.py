@@ -18,7 +18,7 @@ from consumers.service.kernel_warmup import warm_up
 from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions, serve
 from streams.content import content_hash
-from streams.corpus import TokenBatch
+from streams.records.corpus import TokenBatch
 from streams.snapshot import RunManifest
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client

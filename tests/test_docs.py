@@ -25,12 +25,13 @@ from consumers.oracle.oracle_run import oracle_tables
 from consumers.snapshots.snapshots import write_plain
 from millrace.cli import cli
 from millrace.settings import Settings, load_settings
-from streams import arrays, corpus, hits, packed_hits, partials, runs, tallies
+from streams import arrays
 from streams.annotations import Annotation
 from streams.attachments import AttachmentManifest
 from streams.column_types import type_name
 from streams.content import content_hash
 from streams.failed_manifest import FailedManifest
+from streams.records import corpus, hits, packed_hits, partials, runs, tallies
 from streams.snapshot import RunManifest
 from streams.snapshot_tables import TABLES
 from streams.table_entry import ColumnEntry, TableEntry

@@ -17,7 +17,7 @@ from benchmarks.peers.meter import Lap, Memory, Others, timed
 from benchmarks.service import prepared, serve_whole
 from benchmarks.shapes import TOKENIZER, Shape, publish
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
-from streams.corpus import CorpusRecord
+from streams.records.corpus import CorpusRecord
 from streams.snapshot import RunManifest
 from streams.transport.connect import connect
 

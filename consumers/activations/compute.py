@@ -22,7 +22,7 @@ from consumers.inference.dtypes import NARROW, pick_dtype
 from consumers.inference.models import LanguageModel
 from consumers.plan import Plan
 from streams.arrays import AnyArray, Bool
-from streams.corpus import TokenBatch
+from streams.records.corpus import TokenBatch
 
 Collect = Callable[[HookValues, Timings], NonZeros]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streams.arrays import F32, I32, I64, Bool
-from streams.corpus import TokenBatch
+from streams.records.corpus import TokenBatch
 
 
 @dataclass(frozen=True, slots=True, eq=False)

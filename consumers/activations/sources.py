@@ -16,7 +16,7 @@ from consumers.inference.models import close, content_of, one_line
 from consumers.runs.training import Training, training_of
 from streams.errors import ModelError
 from streams.no_installs import no_installs
-from streams.runs import Kind, Sign
+from streams.records.runs import Kind, Sign
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,8 +7,8 @@ import numpy as np
 from consumers.activations.engine import Activations
 from consumers.plan import Plan
 from streams.arrays import F32, I32, I64, U64, AnyArray, Bool
-from streams.corpus import TokenBatch
 from streams.errors import NotFiniteError
+from streams.records.corpus import TokenBatch
 
 _STEPS = 16
 

@@ -3,7 +3,7 @@
 from consumers.compiled import compiled
 from streams.arrays import F32, I64, U32
 from streams.errors import OverflowingSumError
-from streams.tallies import BucketTally
+from streams.records.tallies import BucketTally
 
 
 def with_tally(

@@ -1,6 +1,6 @@
 """Tables of the k best, kept sorted: new hits are merged in, instead of sorting all of them again.
 
-``streams.hits.best`` says what comes of it; the loops here only reach the same faster.
+``streams.records.hits.best`` says what comes of it; the loops here only reach the same faster.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 from consumers.compiled import compiled
 from streams.arrays import F32, I64, U64, AnyArray, Bool
-from streams.hits import Hits, coarse_rank, join, take
+from streams.records.hits import Hits, coarse_rank, join, take
 
 
 def merged(tables: Hits, news: Hits, k: int) -> Hits:

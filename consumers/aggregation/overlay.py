@@ -27,12 +27,13 @@ from consumers.aggregation.shards import (
     with_statistics,
 )
 from consumers.plan import Plan
-from streams import codec, topics
+from streams import topics
 from streams.errors import ShapeError, UndecodableError
-from streams.hits import best, no_hits
-from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
+from streams.records.hits import best, no_hits
+from streams.records.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
+from streams.records.tallies import BucketTally
 from streams.snapshot import FINAL
-from streams.tallies import BucketTally
+from streams.wire import codec
 
 Partial = HitsPart | Statistics | SourceEnd | SnapshotRequest
 

@@ -14,8 +14,8 @@ from consumers.aggregation.merging import Last, last_of, merged, unbeaten
 from consumers.aggregation.shards import renumbered
 from consumers.plan import Plan
 from streams.arrays import I64
-from streams.hits import Hits, join, rank, stretch, take
-from streams.partials import BucketState
+from streams.records.hits import Hits, join, rank, stretch, take
+from streams.records.partials import BucketState
 
 SHARE = 4  # of the merged hits, so that pending ones add a quarter to their memory at most
 LEAST = 2**14

@@ -9,9 +9,9 @@ from consumers.aggregation.bucket_sums import with_tally
 from consumers.plan import Plan
 from streams.arrays import I64, AnyArray
 from streams.errors import ShapeError
-from streams.hits import Hits, best, join, no_hits, take
-from streams.partials import BucketState, HitsPart, SourceEnd, Statistics
-from streams.tallies import BucketTally
+from streams.records.hits import Hits, best, join, no_hits, take
+from streams.records.partials import BucketState, HitsPart, SourceEnd, Statistics
+from streams.records.tallies import BucketTally
 
 
 @dataclass(frozen=True, slots=True)

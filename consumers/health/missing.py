@@ -9,12 +9,13 @@ from consumers.health.corpus_log import offset_of
 from consumers.health.watching import readings
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import final_manifest
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import read_compacted
 from streams.errors import LostInputError
 from streams.lost_input import deleted
-from streams.partials import BucketState
+from streams.records.partials import BucketState
 from streams.transport.client import Client
+from streams.wire import codec
 
 
 @dataclass(frozen=True, slots=True)

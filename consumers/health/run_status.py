@@ -12,8 +12,8 @@ from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.monitoring.durations import duration
-from streams.run_identity import identity, run_id
-from streams.runs import RunRecord
+from streams.records.run_identity import identity, run_id
+from streams.records.runs import RunRecord
 from streams.snapshot import RefusedRecord, run_manifest
 from streams.transport.client import Client
 

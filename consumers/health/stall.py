@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from streams.partials import BucketState
+from streams.records.partials import BucketState
 
 
 @dataclass(frozen=True, slots=True)

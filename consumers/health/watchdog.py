@@ -23,7 +23,7 @@ from consumers.plan import Plan
 from streams import topics
 from streams.errors import AccessError, BrokerError, LostInputError, StallError
 from streams.lost_input import deleted
-from streams.partials import BucketState
+from streams.records.partials import BucketState
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.worker import ExactApp

@@ -14,7 +14,7 @@ from consumers.inference.models import LanguageModel, one_line
 from consumers.inference.published import difference
 from consumers.inference.twins import NoTwinError, make_eager_twin, make_packed_twin, make_twin
 from streams.errors import ModelError
-from streams.runs import Forward
+from streams.records.runs import Forward
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from consumers.inference.forwards import AllSeenError, Twin
 from streams.errors import ModelError
 from streams.hub_errors import out_of_reach
-from streams.runs import Forward
+from streams.records.runs import Forward
 
 _GATES = {
     "attn.hook_result": "set_use_attn_result",

@@ -18,8 +18,8 @@ from consumers.plan import Plan
 from consumers.snapshots.samples import Place, sample_of, samples_table
 from streams.arrays import AnyArray
 from streams.bounds import PAIRS_LIMIT
-from streams.corpus import TokenBatch, TokenForms
 from streams.errors import RecordError
+from streams.records.corpus import TokenBatch, TokenForms
 from streams.snapshot_tables import TABLES
 
 

@@ -11,13 +11,14 @@ from consumers.plan import Plan, make_plan
 from consumers.runs.creation import load_engine
 from consumers.selection.worker import check_batch
 from consumers.snapshots.samples import sequence_of
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import get_vocabulary
-from streams.corpus import TokenBatch, TokenForms
 from streams.dump import iter_batches, read_head
 from streams.errors import RecordError
-from streams.runs import RunRecord
+from streams.records.corpus import TokenBatch, TokenForms
+from streams.records.runs import RunRecord
 from streams.transport.client import Client
+from streams.wire import codec
 
 
 def run_oracle(

@@ -15,8 +15,8 @@ from consumers.selection.selection import valid_tokens
 from consumers.tuning.tuning_memory import memory_of
 from consumers.tuning.tuning_run import with_micro_batch
 from streams.arrays import F32
-from streams.corpus import TokenBatch
 from streams.errors import RunError
+from streams.records.corpus import TokenBatch
 
 # Dense [token, component] arrays exist here, so that few tokens are enough: 64 MB each.
 _VALUES = 2**24

@@ -13,8 +13,8 @@ from consumers.runs.specs import Coactivation, coactivates
 from streams.bounds import MAX_CLUSTERS, MAX_LABEL, shown
 from streams.errors import ModelError, SettingsError
 from streams.names import check_name
+from streams.records.runs import Clustering, Source
 from streams.regular_files import read_bounded
-from streams.runs import Clustering, Source
 from streams.strict_json import JsonError, parse_json
 
 _MOST_BYTES = 128 * 2**20

@@ -30,10 +30,10 @@ from consumers.runs.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpe
 from consumers.tuning.tuning import QUICK
 from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
 from streams.arrays import I64
-from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import ModelError, RunError
-from streams.measures import rankings, statistics
-from streams.runs import Clustering, Kind, Model, RunRecord, Source
+from streams.records.corpus import CorpusRecord, TokenBatch
+from streams.records.measures import rankings, statistics
+from streams.records.runs import Clustering, Kind, Model, RunRecord, Source
 
 log = logging.getLogger(__name__)
 

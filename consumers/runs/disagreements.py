@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from consumers.runs.training import Training
-from streams.corpus import CorpusRecord
+from streams.records.corpus import CorpusRecord
 
 _SHOWN = 5
 

@@ -8,11 +8,11 @@ from consumers.inference.models import LanguageModel
 from consumers.runs.specs import RunSpec
 from streams.arrays import F32, I64
 from streams.bounds import MAX_BATCH_TOKENS
-from streams.corpus import CorpusRecord
 from streams.errors import ModelError, RunError, SettingsError
-from streams.measures import default_edges
 from streams.names import check_name
-from streams.runs import CRITERIA
+from streams.records.corpus import CorpusRecord
+from streams.records.measures import default_edges
+from streams.records.runs import CRITERIA
 
 
 def check_names(spec: RunSpec) -> None:

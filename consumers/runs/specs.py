@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from streams.runs import Forward, RunRecord, Sign
+from streams.records.runs import Forward, RunRecord, Sign
 
 Coactivation = bool | Literal["auto"]
 COACTIVATION_LIMIT = 1024
@@ -91,7 +91,7 @@ class ClusteringSpec:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """A run to be created; the meanings are those of ``streams.runs.RunRecord``.
+    """A run to be created; the meanings are those of ``streams.records.runs.RunRecord``.
 
     mask_special: ids that the tokenizer calls special count as absent. edges: None for the usual.
     """

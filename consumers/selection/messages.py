@@ -8,12 +8,13 @@ import numpy as np
 from consumers.aggregation.shards import renumbered
 from consumers.plan import ENTRY_BYTES, HIT_BYTES, Plan
 from consumers.selection.selection import Tally
-from streams import codec, topics
+from streams import topics
 from streams.arrays import I64
-from streams.corpus import PartitionEnd
-from streams.hits import Hits, take
-from streams.partials import HitsPart, SourceEnd, Statistics
-from streams.tallies import BucketTally
+from streams.records.corpus import PartitionEnd
+from streams.records.hits import Hits, take
+from streams.records.partials import HitsPart, SourceEnd, Statistics
+from streams.records.tallies import BucketTally
+from streams.wire import codec
 
 _SHARE = 4  # a record takes at most this share of the limit: encoded sizes are estimates
 

@@ -16,9 +16,9 @@ from consumers.selection.counting import Counted, counted
 from consumers.selection.membership import SILENT, ClusterTokens, Runs, cluster_tokens, runs_of
 from consumers.selection.pairs import coactivations, member_pairs
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
-from streams.corpus import TokenBatch
 from streams.errors import OverflowingSumError
-from streams.hits import Hits
+from streams.records.corpus import TokenBatch
+from streams.records.hits import Hits
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,10 +15,11 @@ from consumers.plan import Plan
 from consumers.selection.messages import Outgoing, batch_records, end_records, refused_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
-from streams import codec, topics
+from streams import topics
 from streams.arrays import Bool
-from streams.corpus import PartitionEnd, TokenBatch
 from streams.errors import RecordError, ShapeError, UndecodableError
+from streams.records.corpus import PartitionEnd, TokenBatch
+from streams.wire import codec
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from consumers.service.shard_writer import ShardWriter
 from streams import topics
 from streams.app import AppOptions, create_app, events, raw_topic
 from streams.errors import RecordError
-from streams.partials import BucketState, Statistics
+from streams.records.partials import BucketState, Statistics
 from streams.transport.access import BrokerAccess
 from streams.transport.commits import Caused, Commits
 from streams.transport.durable import DurableTable, durable_table

@@ -10,9 +10,10 @@ from consumers.aggregation.overlay import Overlay, partial
 from consumers.plan import Plan, make_plan
 from consumers.selection.messages import Outgoing
 from consumers.selection.worker import ActivationWorker
-from streams import codec, topics
-from streams.corpus import TokenBatch, sample_keys
-from streams.runs import Clustering, RunRecord, Source, with_parameters
+from streams import topics
+from streams.records.corpus import TokenBatch, sample_keys
+from streams.records.runs import Clustering, RunRecord, Source, with_parameters
+from streams.wire import codec
 
 _COMPONENTS, _ROWS, _BATCHES, _K = 8, 8, 3, 2
 

@@ -32,7 +32,7 @@ from streams.errors import (
     StoreError,
 )
 from streams.monitoring import events
-from streams.partials import BucketState
+from streams.records.partials import BucketState
 from streams.snapshot import FINAL
 from streams.store import open_store
 from streams.transport.access import BrokerAccess

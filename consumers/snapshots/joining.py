@@ -11,7 +11,7 @@ from consumers.snapshots.sample_reading import sample_tables
 from consumers.snapshots.snapshots import about
 from streams.content import Hashed, content_of
 from streams.errors import DamagedPartError, StoreError
-from streams.run_identity import identity
+from streams.records.run_identity import identity
 from streams.snapshot import VERSION, RefusedRecord, RunManifest, ShardManifest
 from streams.snapshot_tables import HITS, SAMPLES, TABLES
 from streams.store import open_store, read_pieces, write_part

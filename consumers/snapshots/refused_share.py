@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from consumers.plan import Plan
 from streams import topics
 from streams.deadletters import distinct, read_dead_letters
-from streams.runs import RunRecord
+from streams.records.runs import RunRecord
 from streams.snapshot import RefusedRecord, ShardManifest
 from streams.transport.client import Client
 

@@ -12,13 +12,14 @@ import pyarrow as pa
 
 from consumers.snapshots.samples import sequence_of
 from consumers.snapshots.tables import sample_keys, table_of
-from streams import codec, topics
+from streams import topics
 from streams.arrays import I64, AnyArray
-from streams.corpus import TokenBatch
 from streams.errors import LostBatchError, RecordError
 from streams.lost_input import corpus_advice
+from streams.records.corpus import TokenBatch
 from streams.snapshot_tables import SAMPLES
 from streams.transport.client import Client, StoredRecord
+from streams.wire import codec
 
 # Beginning anew takes a request or two: over shorter stretches it is better to read on.
 _STRETCH = 1024

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from streams import topics
-from streams.corpus import TokenBatch
+from streams.records.corpus import TokenBatch
 from streams.snapshot_tables import SAMPLES
 from streams.transport.client import StoredRecord
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from consumers.aggregation.shards import is_complete
 from consumers.plan import Plan
 from consumers.snapshots import tables
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import get_vocabulary
 from streams.catalog.followed_topic import FollowedTopic
 from streams.content import content_of, table_hash
@@ -20,11 +20,11 @@ from streams.errors import (
     SnapshotFailedError,
 )
 from streams.failed_manifest import find_failed
-from streams.measures import parameters_of
 from streams.names import check_name
-from streams.partials import BucketState, SnapshotRequest
-from streams.run_identity import identity, run_id
-from streams.runs import RunRecord
+from streams.records.measures import parameters_of
+from streams.records.partials import BucketState, SnapshotRequest
+from streams.records.run_identity import identity, run_id
+from streams.records.runs import RunRecord
 from streams.snapshot import (
     FINAL,
     VERSION,
@@ -37,6 +37,7 @@ from streams.snapshot_tables import TABLES
 from streams.store import open_store, write_manifest, write_part
 from streams.table_entry import table_entry
 from streams.transport.client import Client
+from streams.wire import codec
 
 
 def shard_tables(

@@ -16,9 +16,9 @@ from consumers.snapshots.labels import (
     source_of,
 )
 from streams.arrays import F32, I32, I64, AnyArray
-from streams.corpus import TokenForms
-from streams.hits import Hits, join, rank, take
-from streams.partials import BucketState
+from streams.records.corpus import TokenForms
+from streams.records.hits import Hits, join, rank, take
+from streams.records.partials import BucketState
 from streams.snapshot_tables import (
     CLUSTERS,
     COACTIVATION,

@@ -19,7 +19,7 @@ class TopBlock:
     """A cluster's best samples, best first; n of each.
 
     rows: float32 [n, 1 + members, position], the cluster's own activity first, dead members zero.
-    The other columns are those of ``streams.hits.Hits``.
+    The other columns are those of ``streams.records.hits.Hits``.
     """
 
     score: F32
@@ -46,8 +46,8 @@ class _Hits:
 class TopBlocks:
     """Per cluster the best hit of each of the k best samples, in the order of hits.
 
-    The order is that of ``streams.hits.rank``, so batches may come in any order and twice. A
-    cluster's activity of zero or less is no hit. Changed in place.
+    The order is that of ``streams.records.hits.rank``, so batches may come in any order and twice.
+    A cluster's activity of zero or less is no hit. Changed in place.
     """
 
     def __init__(self, members: Members, k: int, positions: int) -> None:

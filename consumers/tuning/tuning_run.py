@@ -16,8 +16,8 @@ from consumers.tuning.precision import Drift, drift, row_maxima
 from consumers.tuning.tuning import Effort, Measured, NoRoomError, Tuning, best
 from consumers.tuning.tuning_memory import memory_of
 from streams.arrays import F32
-from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import ModelError, NotFiniteError
+from streams.records.corpus import CorpusRecord, TokenBatch
 
 LEAST_TOKENS = 1024
 Seen = Callable[[int, int, int], None]

@@ -61,7 +61,7 @@ def create(
     from streams.catalog.corpora import get_corpus
     from streams.catalog.runs import put_run
     from streams.lost_input import expect_whole
-    from streams.run_identity import identity
+    from streams.records.run_identity import identity
     from streams.store import open_store
 
     options: dict[str, Any] = {

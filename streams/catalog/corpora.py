@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from streams import codec, topics
-from streams.corpus import CorpusRecord, Vocabulary
+from streams import topics
 from streams.errors import CorpusError, RecordError
+from streams.records.corpus import CorpusRecord, Vocabulary
 from streams.transport.client import Client, StoredRecord
+from streams.wire import codec
 
 log = logging.getLogger(__name__)
 

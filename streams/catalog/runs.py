@@ -1,11 +1,12 @@
 """Catalogue of runs: created once, never changed, deleted as a whole."""
 
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import read_compacted, read_latest
 from streams.errors import RecordError, RunError
-from streams.run_identity import differences
-from streams.runs import RunRecord
+from streams.records.run_identity import differences
+from streams.records.runs import RunRecord
 from streams.transport.client import Client
+from streams.wire import codec
 
 
 def list_runs(client: Client) -> list[RunRecord]:

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 from tokenizers import Tokenizer as Backend
 
 from streams.arrays import U32
-from streams.corpus import TokenForms, Vocabulary
 from streams.errors import SettingsError
+from streams.records.corpus import TokenForms, Vocabulary
 from streams.tokenizer.description import Description, describe, part_types, tokenizer_id
 from streams.tokenizer.encoders import Encoder, FastEncoder
 from streams.tokenizer.special import unreachable_ids

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.extraction import five_best
-from streams.hits import no_hits
+from streams.records.hits import no_hits
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from benchmarks.shapes import Shape, batches, build, publish, token_rows
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import get_corpus, get_vocabulary
-from streams.corpus import TokenBatch, sample_keys
+from streams.records.corpus import TokenBatch, sample_keys
 from streams.transport.memory_broker import forget
 from streams.transport.memory_client import MemoryClient
+from streams.wire import codec
 
 TINY = Shape("tiny", 2, 32, 4, 200, 1, 256, context=32)
 L0 = 20.0

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import corpus_key, vocabulary_key
 from streams.catalog.runs import put_run
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary, sample_key
-from streams.runs import RunRecord
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary, sample_key
+from streams.records.runs import RunRecord
 from streams.transport.client import Client
+from streams.wire import codec
 from tests.factories import VOCABULARY, clustering, run_record, source
 from tests.published import WORDS, kind_and_sequence
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from producers.progress import Silent
 from producers.publish import Draft, publish
 from producers.tally import Tally
-from streams.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.errors import BrokerError
+from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.transport.connect import connect
 from streams.transport.kafka_client import KafkaClient
 from streams.transport.kafka_sender import KafkaSender

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
-from streams.corpus import CorpusRecord
+from streams.records.corpus import CorpusRecord
 from tests.models_on_disk import CONTEXT, WORDS, save_dictionary, save_model
 
 

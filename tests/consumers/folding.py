@@ -19,9 +19,10 @@ from consumers.plan import Plan
 from consumers.selection.messages import batch_records, end_records
 from consumers.selection.selection import select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
-from streams import codec, topics
-from streams.corpus import PartitionEnd, TokenBatch
-from streams.partials import BucketState, HitsPart, SourceEnd, Statistics
+from streams import topics
+from streams.records.corpus import PartitionEnd, TokenBatch
+from streams.records.partials import BucketState, HitsPart, SourceEnd, Statistics
+from streams.wire import codec
 
 
 def folded_states(

@@ -23,10 +23,10 @@ from consumers.plan import Plan
 from consumers.selection.messages import Outgoing, batch_records, end_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
-from streams import codec
-from streams.corpus import PartitionEnd, TokenBatch
-from streams.hits import rank, take
-from streams.partials import BucketState, Statistics
+from streams.records.corpus import PartitionEnd, TokenBatch
+from streams.records.hits import rank, take
+from streams.records.partials import BucketState, Statistics
+from streams.wire import codec
 from tests import factories
 
 END = -1

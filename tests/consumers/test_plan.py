@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.plan import COUNTER_BYTES, ENTRY_BYTES, HIT_BYTES, activity_of, make_plan
-from streams import codec
 from streams.errors import RunError
-from streams.runs import RunRecord
+from streams.records.runs import RunRecord
+from streams.wire import codec
 from tests import factories
 from tests.streams.same import bits
 from tests.streams.strategies import quick

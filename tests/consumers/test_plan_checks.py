@@ -8,11 +8,12 @@ import pytest
 
 from consumers.plan import make_plan
 from millrace.cli import run_program
-from streams import codec, topics
+from streams import topics
 from streams.catalog.runs import get_run
 from streams.errors import RunError
-from streams.runs import RunRecord
+from streams.records.runs import RunRecord
 from streams.transport.connect import connect
+from streams.wire import codec
 from tests import factories
 
 BIG = partial(factories.source, components=2**22, singles=False)

@@ -27,15 +27,16 @@ from consumers.plan import make_plan
 from consumers.runs.clusters import load_clustering
 from consumers.selection.worker import ActivationWorker
 from millrace.settings import load_settings
-from streams import codec, snapshot, topics
+from streams import snapshot, topics
 from streams.deadletters import dead_letter
 from streams.dump import read_dump
 from streams.errors import RecordError, RunError, StreamError
 from streams.parquet_reading import BudgetedParquet
-from streams.partials import BucketState
-from streams.runs import RunRecord
+from streams.records.partials import BucketState
+from streams.records.runs import RunRecord
 from streams.snapshot_tables import TABLES
 from streams.transport.client import StoredRecord
+from streams.wire import codec
 from tests import factories
 from tests.golden import version_2
 from tests.streams.same import bits

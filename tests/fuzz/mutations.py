@@ -7,7 +7,7 @@ import msgpack
 import zstandard
 from hypothesis import strategies as st
 
-from streams import codec, frames
+from streams.wire import codec, frames
 
 HOSTILE = (
     b"\xc6\xff\xff\xff\xff",  # 4 GB of bytes

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from consumers.aggregation.shards import new_bucket, with_hits
 from consumers.selection.messages import batch_records
 from consumers.selection.selection import select, valid_tokens, with_rows
-from streams import codec, snapshot, topics
-from streams.corpus import PartitionEnd
+from streams import snapshot, topics
 from streams.parquet import ParquetEncoder
-from streams.partials import HitsPart, SnapshotRequest, SourceEnd
+from streams.records.corpus import PartitionEnd
+from streams.records.partials import HitsPart, SnapshotRequest, SourceEnd
+from streams.wire import codec
 from tests import factories
 from tests.fuzz.fuzz_decoders import ENGINE, MAGIC, PARQUET, PARQUET_ROWS, PLAN, TARGETS, check
 from tests.fuzz.mutations import HOSTILE, edited, nearly

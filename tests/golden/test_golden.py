@@ -7,10 +7,11 @@ import pytest
 import millrace
 from consumers.plan import make_plan
 from downstream.dashboard.opening import open_snapshot
-from streams import codec, frames, snapshot
+from streams import snapshot
 from streams.dump import read_dump
 from streams.errors import CorpusError, SnapshotError, VersionError
-from streams.run_identity import LAYOUT, identity, run_id
+from streams.records.run_identity import LAYOUT, identity, run_id
+from streams.wire import codec, frames
 from tests.golden import snapshot_2, version_2, version_2_packed
 from tests.golden.write import HERE, write
 from tests.streams.same import bits

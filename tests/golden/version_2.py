@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
-from streams.hits import Hits
-from streams.measures import Measure
-from streams.partials import (
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
+from streams.records.hits import Hits
+from streams.records.measures import Measure
+from streams.records.partials import (
     BucketState,
     HitsPart,
     SnapshotRequest,
     SourceEnd,
     Statistics,
 )
-from streams.runs import Clustering, Model, RunRecord, Source
+from streams.records.runs import Clustering, Model, RunRecord, Source
+from streams.records.tallies import BucketTally
 from streams.snapshot import RunManifest, ShardManifest
 from streams.table_entry import ColumnEntry, PartFile, TableEntry
-from streams.tallies import BucketTally
 
 RUN_ID = "0c9e0f0e1b2a39485766778899aabbcc"
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from streams.hits import Hits
-from streams.partials import HitsPart, Statistics
-from streams.tallies import BucketTally
+from streams.records.hits import Hits
+from streams.records.partials import HitsPart, Statistics
+from streams.records.tallies import BucketTally
 from tests.golden.version_2 import RUN_ID
 
 

@@ -6,8 +6,9 @@ Files that exist are never written again: what they hold is what was released.
 import sys
 from pathlib import Path
 
-from streams import codec, snapshot
+from streams import snapshot
 from streams.dump import write_dump
+from streams.wire import codec
 from tests.golden import version_2, version_2_packed
 from tests.golden.snapshot_2 import write_golden_snapshot
 

@@ -15,13 +15,14 @@ import pytest
 from millrace.local_kafka import NativeKafka
 from producers.progress import Silent
 from producers.publish import publish
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import find_corpus, get_corpus, get_vocabulary
-from streams.corpus import PartitionEnd
 from streams.errors import BrokerError
+from streams.records.corpus import PartitionEnd
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
+from streams.wire import codec
 from tests.chaos.producer import PARTITIONS, PER_PARTITION, batches, draft
 
 AWAY_SECONDS = 30.0

@@ -16,7 +16,6 @@ from consumers.plan import Plan
 from consumers.snapshots.verdict import expect_few_refused
 from streams import topics
 from streams.content import content_hash
-from streams.corpus import TokenBatch
 from streams.deadletters import read_dead_letters
 from streams.errors import (
     BrokerError,
@@ -24,6 +23,7 @@ from streams.errors import (
     TooManyDeadLettersError,
     TooManyRefusedError,
 )
+from streams.records.corpus import TokenBatch
 from streams.snapshot import RefusedRecord
 from streams.store import read_manifest
 from streams.table_hashes import verify

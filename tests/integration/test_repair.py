@@ -52,8 +52,8 @@ def forget_partial(service: Service, kind: bytes, sequence: int) -> None:
     records = [r for shard in range(run.shards) for r in service.client.read(topic.name, shard)]
     service.client.delete_topics([topic.name])
     service.client.create_topics([topic])
-    from streams import codec
-    from streams.partials import SourceEnd, Statistics
+    from streams.records.partials import SourceEnd, Statistics
+    from streams.wire import codec
 
     lost = 0
     with service.client.sender() as sender:

@@ -11,8 +11,8 @@ from consumers.activations.engine import Activations, Engine
 from consumers.snapshots.snapshots import published, request_snapshot
 from streams.arrays import Bool
 from streams.catalog.runs import delete_run, list_runs, put_run
-from streams.corpus import TokenBatch
-from streams.runs import with_parameters
+from streams.records.corpus import TokenBatch
+from streams.records.runs import with_parameters
 from streams.store import read_table
 from streams.table_hashes import verify
 from tests import factories

@@ -26,8 +26,8 @@ from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions
-from streams.corpus import TokenBatch
 from streams.errors import BrokerError
+from streams.records.corpus import TokenBatch
 from streams.snapshot import RunManifest
 from streams.transport import memory
 from streams.transport.client import StoredRecord

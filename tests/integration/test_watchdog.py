@@ -14,8 +14,8 @@ import pytest
 from consumers.activations.engine import Activations
 from consumers.health.limits import Limits
 from consumers.plan import Plan
-from streams.corpus import TokenBatch
 from streams.errors import StallError
+from streams.records.corpus import TokenBatch
 from streams.transport.client import StoredRecord
 from streams.transport.memory_broker import Faults, broker, forget
 from tests import factories

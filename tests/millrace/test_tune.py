@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.catalog.runs import get_run
-from streams.run_identity import run_id
+from streams.records.run_identity import run_id
 from streams.transport.connect import connect
 from tests.millrace.conftest import Ended, Program
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from producers.batches import Layout, batches
 from producers.rows import Rows
-from streams.corpus import sample_key, sample_keys
 from streams.errors import SettingsError
+from streams.records.corpus import sample_key, sample_keys
 
 
 def chunks(rows: int, cuts: list[int]) -> Iterator[Rows]:

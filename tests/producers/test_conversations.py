@@ -11,8 +11,8 @@ from producers.progress import Silent
 from producers.publish import produce
 from producers.settings import CorpusSettings
 from producers.tally import Tally
-from streams.corpus import TokenBatch
 from streams.errors import ModelError
+from streams.records.corpus import TokenBatch
 from streams.tokenizer.chat import make_chat
 from streams.tokenizer.loading import load_tokenizer
 from tests.producers.conftest import new_client, save_plainly

@@ -7,9 +7,9 @@ from producers.dump import dump_corpus, load_corpus
 from producers.progress import Silent
 from streams import topics
 from streams.catalog.corpora import get_vocabulary, list_corpora
-from streams.corpus import TokenBatch
 from streams.dump import iter_batches, read_dump, read_head, write_dump
 from streams.errors import CorpusError
+from streams.records.corpus import TokenBatch
 from streams.transport.client import Client
 from tests.producers.conftest import new_client
 from tests.producers.test_publish import broken_off, log, produced

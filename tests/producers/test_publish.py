@@ -10,11 +10,12 @@ from producers.documents import Document, Listed
 from producers.progress import Silent
 from producers.publish import produce
 from producers.settings import CorpusSettings
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import find_corpus, get_corpus, get_vocabulary
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.errors import BrokerError, CorpusError, SettingsError
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.transport.client import Client, StoredRecord
+from streams.wire import codec
 from tests.producers.conftest import PROSE, new_client
 
 DOCUMENTS = Listed(tuple(Document(f"d{n}", "", text) for n, text in enumerate(PROSE * 4)))

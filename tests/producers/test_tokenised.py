@@ -13,8 +13,8 @@ from producers.documents import BadDocument, Document, Listed, Refusals
 from producers.domain_limits import DomainLimit, parse_domain_limit
 from producers.settings import CorpusSettings
 from producers.tally import Tally
-from streams.corpus import TokenBatch
 from streams.errors import CorpusError, SettingsError
+from streams.records.corpus import TokenBatch
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
 
 BOS, EOS, UNK = 30, 31, 32

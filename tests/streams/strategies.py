@@ -13,12 +13,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from streams.bounds import fault
-from streams.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
-from streams.hits import Hits, no_hits
-from streams.measures import Measure, measure
 from streams.names import Name, is_name
-from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
-from streams.runs import RunRecord
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
+from streams.records.hits import Hits, no_hits
+from streams.records.measures import Measure, measure
+from streams.records.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
+from streams.records.runs import RunRecord
 
 quick = settings(max_examples=60)
 

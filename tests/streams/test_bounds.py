@@ -5,10 +5,11 @@ import pytest
 from annotated_types import Interval, MaxLen
 from pydantic import TypeAdapter, ValidationError
 
-from streams import bounds, codec
+from streams import bounds
 from streams.bounds import Rule, check_fields, shown
 from streams.errors import RecordError, ShapeError
 from streams.names import InnerPath, Name
+from streams.wire import codec
 
 
 @dataclass(frozen=True)

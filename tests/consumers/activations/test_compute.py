@@ -14,8 +14,8 @@ from consumers.plan import make_plan
 from consumers.runs.creation import create_run, load_engine
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec, SourceSpec, WeightsSpec
 from streams.arrays import AnyArray, Bool
-from streams.corpus import CorpusRecord, TokenBatch
 from streams.errors import NotFiniteError
+from streams.records.corpus import CorpusRecord, TokenBatch
 from tests.models_on_disk import ARCHITECTURES, CONTEXT, SHAPES, WORDS, save_dictionary, save_model
 
 HOOK = "blocks.1.hook_resid_post"

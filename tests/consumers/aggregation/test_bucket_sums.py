@@ -3,7 +3,7 @@ import pytest
 
 from consumers.aggregation.bucket_sums import with_tally
 from streams.errors import OverflowingSumError
-from streams.tallies import BucketTally
+from streams.records.tallies import BucketTally
 
 
 def slow_with_tally(counts, sums, low, high, tally):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.aggregation.merging import _holds, last_of, merged, unbeaten
-from streams.hits import best, join, no_hits, rank, take
+from streams.records.hits import best, join, no_hits, rank, take
 from tests.streams.same import bits
 from tests.streams.strategies import columns, plain_hits, quick
 

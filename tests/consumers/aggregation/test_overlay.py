@@ -6,9 +6,10 @@ import pytest
 
 from consumers.aggregation.overlay import Applied, Overlay, bucket_key, partial
 from consumers.aggregation.shards import Gap
-from streams import codec, topics
+from streams import topics
 from streams.errors import RecordError, ShapeError, UndecodableError
-from streams.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd
+from streams.records.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd
+from streams.wire import codec
 from tests import factories
 from tests.consumers.aggregation.test_shards import hit, statistics, tally
 from tests.streams.same import bits

@@ -17,9 +17,9 @@ from consumers.aggregation.shards import (
     with_statistics,
 )
 from streams.errors import OverflowingSumError, ShapeError
-from streams.hits import no_hits
-from streams.partials import HitsPart, SourceEnd, Statistics
-from streams.tallies import BucketTally
+from streams.records.hits import no_hits
+from streams.records.partials import HitsPart, SourceEnd, Statistics
+from streams.records.tallies import BucketTally
 from tests import factories
 from tests.streams.same import bits
 from tests.streams.strategies import columns, plain

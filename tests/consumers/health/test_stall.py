@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from consumers.aggregation.shards import new_bucket
 from consumers.health.stall import Gap, Stall, gaps, reached
-from streams.partials import BucketState
+from streams.records.partials import BucketState
 from tests import factories
 
 

@@ -19,9 +19,9 @@ from consumers.inference.twins import NoTwinError, make_packed_twin, make_twin
 from consumers.plan import make_plan
 from consumers.runs.creation import create_run, load_engine
 from consumers.runs.specs import NeuronsSpec, RunSpec
-from streams.corpus import CorpusRecord
 from streams.errors import ModelError
-from streams.runs import Forward
+from streams.records.corpus import CorpusRecord
+from streams.records.runs import Forward
 from tests.models_on_disk import CONTEXT, SHAPES, save_model
 
 POST = "blocks.1.hook_resid_post"

@@ -12,8 +12,8 @@ from consumers.inference.model_loading import load_model
 from consumers.plan import make_plan
 from consumers.runs.creation import create_run, load_engine
 from consumers.runs.specs import RunSpec
-from streams.corpus import CorpusRecord
 from streams.errors import ModelError
+from streams.records.corpus import CorpusRecord
 from tests.consumers.conftest import with_source
 from tests.models_on_disk import save_dictionary, save_model
 

@@ -15,8 +15,8 @@ from consumers.inference.published import difference, observe
 from consumers.inference.twins import NoTwinError
 from consumers.runs.creation import create_run
 from consumers.runs.specs import NeuronsSpec, RunSpec
-from streams.corpus import CorpusRecord
 from streams.errors import ModelError
+from streams.records.corpus import CorpusRecord
 from tests.models_on_disk import CONTEXT, save_model
 
 OUT = "blocks.1.hook_out"

@@ -11,8 +11,8 @@ from consumers.plan import Plan
 from consumers.snapshots import tables
 from consumers.snapshots.samples import sample_of, samples_table
 from streams.content import content_hash
-from streams.corpus import TokenBatch
-from streams.partials import BucketState
+from streams.records.corpus import TokenBatch
+from streams.records.partials import BucketState
 from tests import factories
 from tests.consumers.folding import folded_states
 

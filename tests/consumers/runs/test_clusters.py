@@ -8,7 +8,7 @@ import pytest
 
 from consumers.runs.clusters import load_clustering
 from streams.errors import ModelError
-from streams.runs import Source
+from streams.records.runs import Source
 from tests.factories import source
 
 SOURCES: list[Source] = [source("a", components=5), source("b", components=3)]

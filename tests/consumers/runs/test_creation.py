@@ -20,10 +20,10 @@ from consumers.runs.specs import (
     settled,
     suggested_context,
 )
-from streams import codec
-from streams.corpus import CorpusRecord
 from streams.errors import ModelError, RunError, SettingsError, StreamError
-from streams.runs import RunRecord
+from streams.records.corpus import CorpusRecord
+from streams.records.runs import RunRecord
+from streams.wire import codec
 from tests.consumers.conftest import with_source
 from tests.models_on_disk import CONTEXT, WORDS, save_dictionary, save_model
 

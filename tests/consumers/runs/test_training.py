@@ -11,8 +11,8 @@ from consumers.runs.creation import create_run
 from consumers.runs.disagreements import disagreements
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec
 from consumers.runs.training import Training, agreed_bos, training_of, trainings
-from streams.corpus import CorpusRecord
-from streams.run_identity import run_id
+from streams.records.corpus import CorpusRecord
+from streams.records.run_identity import run_id
 from tests.consumers.conftest import with_source
 from tests.models_on_disk import CONTEXT, WORDS, save_dictionary
 

@@ -10,7 +10,8 @@ from consumers.activations.engine import Activations
 from consumers.aggregation.overlay import Overlay, partial
 from consumers.plan import Plan, make_plan
 from consumers.selection.worker import ActivationWorker
-from streams import codec, topics
+from streams import topics
+from streams.wire import codec
 from tests import factories
 
 POSITIONS = 8

@@ -9,8 +9,8 @@ from consumers.aggregation.overlay import Overlay, partial
 from consumers.selection.messages import batch_records, bucket_tally, end_records, refused_records
 from consumers.selection.selection import select, valid_tokens, with_rows
 from streams import topics
-from streams.corpus import PartitionEnd
-from streams.hits import take
+from streams.records.corpus import PartitionEnd
+from streams.records.hits import take
 from tests import factories
 from tests.streams.same import bits
 from tests.streams.strategies import plain, quick

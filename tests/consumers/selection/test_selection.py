@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumers.activations.engine import Activations
 from consumers.selection.selection import select, valid_tokens, with_rows
 from streams.errors import OverflowingSumError
-from streams.runs import with_parameters
+from streams.records.runs import with_parameters
 from tests import factories
 from tests.streams.same import bits
 from tests.streams.strategies import plain, quick

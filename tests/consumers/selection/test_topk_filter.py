@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.selection.topk_filter import TopKFilter
-from streams.hits import best, join, no_hits, take
+from streams.records.hits import best, join, no_hits, take
 from tests.streams.strategies import columns, plain, plain_hits, quick, slow_best
 
 TABLES = 4

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from consumers.aggregation.overlay import partial
 from consumers.selection.worker import ActivationWorker, check_batch, sequence_in
-from streams import codec, topics
-from streams.corpus import PartitionEnd
+from streams import topics
 from streams.errors import NotFiniteError, ShapeError, UndecodableError, VersionError
 from streams.errors import VocabularyError as UnknownIdError
+from streams.records.corpus import PartitionEnd
+from streams.wire import codec
 from tests import factories
 from tests.streams.strategies import quick
 

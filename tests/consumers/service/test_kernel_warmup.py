@@ -12,7 +12,8 @@ from consumers.activations.standin import StandInEngine
 from consumers.aggregation.overlay import Overlay, partial
 from consumers.selection.worker import ActivationWorker
 from consumers.service.kernel_warmup import warm_up
-from streams import codec, topics
+from streams import topics
+from streams.wire import codec
 from tests import factories
 
 def loaded():

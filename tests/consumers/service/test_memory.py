@@ -13,9 +13,10 @@ from consumers.aggregation.overlay import Overlay, partial
 from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker
 from consumers.snapshots.sample_reading import sample_tables
-from streams import codec, topics
-from streams.corpus import TokenBatch
+from streams import topics
+from streams.records.corpus import TokenBatch
 from streams.transport.client import StoredRecord
+from streams.wire import codec
 from tests import factories
 from tests.published import kind_and_sequence
 

@@ -21,7 +21,7 @@ from streams import store
 from streams.drafts import remove_drafts
 from streams.errors import BrokerError, SnapshotError, SnapshotFailedError, StoreError
 from streams.failed_manifest import find_failed
-from streams.partials import BucketState
+from streams.records.partials import BucketState
 from streams.snapshot import FINAL, ShardManifest
 from streams.store import read_table
 from streams.table_hashes import verify

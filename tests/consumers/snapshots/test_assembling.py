@@ -11,7 +11,7 @@ from consumers.plan import Plan, make_plan
 from consumers.snapshots.assembly import Assembly, assemble_ready
 from consumers.snapshots.snapshots import final_manifest, write_shard
 from streams.content import content_hash
-from streams.partials import BucketState
+from streams.records.partials import BucketState
 from streams.snapshot import FINAL, RunManifest
 from streams.snapshot_tables import TABLES
 from streams.store import read_table

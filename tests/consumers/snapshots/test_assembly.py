@@ -24,7 +24,7 @@ from streams.errors import (
     StoreError,
 )
 from streams.failed_manifest import failed_manifest, find_failed
-from streams.partials import BucketState
+from streams.records.partials import BucketState
 from streams.snapshot import FINAL, RunManifest, ShardManifest, to_json
 from streams.store import read_manifest
 from streams.table_entry import PartFile

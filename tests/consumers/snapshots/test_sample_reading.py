@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from consumers.snapshots.sample_reading import batch_table, batches_at, sample_tables
 from consumers.snapshots.samples import sample_of, samples_table, sequence_of
-from streams import codec, topics
+from streams import topics
 from streams.errors import SnapshotError
 from streams.snapshot_tables import SAMPLES
 from streams.transport.client import StoredRecord
+from streams.wire import codec
 from tests import factories
 from tests.published import kind_and_sequence
 from tests.streams.strategies import quick

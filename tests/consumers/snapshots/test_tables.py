@@ -8,8 +8,8 @@ import pytest
 from consumers.aggregation.shards import new_bucket
 from consumers.plan import Plan, make_plan
 from consumers.snapshots import tables
-from streams.hits import Hits, best, join, take
-from streams.partials import BucketState
+from streams.records.hits import Hits, best, join, take
+from streams.records.partials import BucketState
 from streams.snapshot_tables import HITS
 from tests import factories
 

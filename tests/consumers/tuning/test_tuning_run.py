@@ -21,8 +21,8 @@ from consumers.tuning.tuning_run import (
     random_sample,
     with_micro_batch,
 )
-from streams.corpus import CorpusRecord
 from streams.errors import ModelError
+from streams.records.corpus import CorpusRecord
 from tests import factories
 from tests.models_on_disk import WORDS
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from streams.content import content_of, table_hash
-from streams.measures import default_edges
+from streams.records.measures import default_edges
 from streams.snapshot import VERSION, RunManifest
 from streams.snapshot_tables import TABLES
 from streams.store import open_store, write_manifest, write_part

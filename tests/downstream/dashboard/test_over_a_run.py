@@ -14,7 +14,7 @@ from downstream.dashboard.listing import Query, make_listing
 from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import home, provenance
 from downstream.dashboard.watch import Shelf
-from streams.corpus import TokenForms
+from streams.records.corpus import TokenForms
 from tests import factories
 
 SOURCES = (

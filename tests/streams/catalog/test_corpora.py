@@ -1,6 +1,6 @@
 import pytest
 
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import (
     find_corpus,
     get_corpus,
@@ -8,9 +8,10 @@ from streams.catalog.corpora import (
     list_corpora,
     read_compacted,
 )
-from streams.corpus import CorpusRecord, Vocabulary
 from streams.errors import CorpusError
+from streams.records.corpus import CorpusRecord, Vocabulary
 from streams.transport.client import Client
+from streams.wire import codec
 from tests.producers.conftest import new_client
 
 

@@ -1,11 +1,12 @@
 import pytest
 
-from streams import codec, topics
+from streams import topics
 from streams.catalog.corpora import get_corpus
 from streams.catalog.runs import delete_run, expect_new, get_run, list_runs, put_run
 from streams.errors import BrokerError, CorpusError, RunError
-from streams.run_identity import run_id
-from streams.runs import with_parameters
+from streams.records.run_identity import run_id
+from streams.records.runs import with_parameters
+from streams.wire import codec
 from tests import factories
 from tests.producers.conftest import new_client
 from tests.streams.same import bits

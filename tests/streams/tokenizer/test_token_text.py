@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models
 
-from streams import codec
-from streams.corpus import Vocabulary
+from streams.records.corpus import Vocabulary
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.token_text import TokenTexts
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
+from streams.wire import codec
 from tests.streams.tokenizer.zoo import FAST, LETTERS, PYTHON, TEXTS
 
 text = st.one_of(

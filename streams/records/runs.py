@@ -11,7 +11,8 @@ from annotated_types import Interval, MaxLen
 from streams import bounds
 from streams.arrays import F32, I32, I64
 from streams.bounds import Rule
-from streams.measures import (
+from streams.names import Name
+from streams.records.measures import (
     ACTIVATION,
     RANKINGS,
     Measure,
@@ -24,7 +25,6 @@ from streams.measures import (
     rankings,
     statistics,
 )
-from streams.names import Name
 
 Sign = Literal["value", "absolute", "positive", "negative"]
 Kind = Literal["dictionary", "neurons", "weights"]

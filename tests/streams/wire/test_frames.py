@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import UndecodableError
-from streams.frames import FREE_GROWTH, MOST_GROWTH, framed, sorted_bytes, unframed, unsorted
+from streams.wire.frames import FREE_GROWTH, MOST_GROWTH, framed, sorted_bytes, unframed, unsorted
 from tests.streams.strategies import arrays, quick
 
 

@@ -22,9 +22,10 @@ from typing import Any, Protocol, TypeVar
 import msgpack
 import numpy as np
 
-from streams import bounds, frames
+from streams import bounds
 from streams.arrays import AnyArray
 from streams.errors import ShapeError, UndecodableError, VersionError
+from streams.wire import frames
 
 VERSION = 2
 PLAIN, PACKED = bytes((VERSION,)) + b"m", bytes((VERSION,)) + b"z"

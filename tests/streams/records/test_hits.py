@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import ShapeError
-from streams.hits import best, join, no_hits, ranges, rank, take, without_rows
+from streams.records.hits import best, join, no_hits, ranges, rank, take, without_rows
 from tests.streams.strategies import columns, plain, plain_hits, quick, slow_best, slow_rank
 
 ks = st.integers(1, 4)

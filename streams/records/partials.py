@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from streams.arrays import F32, I64
-from streams.hits import Hits
 from streams.names import Name
-from streams.packed_hits import PackedHits, pack_hits, unpack_hits
-from streams.tallies import BucketTally, PackedTallies, pack_tallies, unpack_tallies
+from streams.records.hits import Hits
+from streams.records.packed_hits import PackedHits, pack_hits, unpack_hits
+from streams.records.tallies import BucketTally, PackedTallies, pack_tallies, unpack_tallies
 
 
 @dataclass(frozen=True, slots=True, eq=False)

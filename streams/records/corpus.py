@@ -8,10 +8,11 @@ from typing import Annotated
 import numpy as np
 from annotated_types import MaxLen
 
-from streams import bounds, codec
+from streams import bounds
 from streams.arrays import I32, U8, U32, AnyArray, Bool
 from streams.errors import ShapeError, VocabularyError
 from streams.names import Name
+from streams.wire import codec
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from streams import codec
 from streams.errors import ShapeError
-from streams.partials import Statistics
-from streams.tallies import pack_tallies, unpack_tallies
+from streams.records.partials import Statistics
+from streams.records.tallies import pack_tallies, unpack_tallies
+from streams.wire import codec
 from tests.golden import version_2, version_2_packed
 from tests.streams.same import bits
 from tests.streams.strategies import quick, records

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import codec
 from streams.arrays import F32, I32, I64, U8, Bool
-from streams.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.errors import RecordError, UndecodableError, VersionError
-from streams.partials import Statistics
-from streams.runs import RunRecord
+from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
+from streams.records.partials import Statistics
+from streams.records.runs import RunRecord
+from streams.wire import codec
 from tests.golden import version_2
 from tests.streams.same import bits
 from tests.streams.strategies import KINDS, arrays, quick, records

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.runs import RunRecord
+from streams.records.runs import RunRecord
 
 LAYOUT = 2
 """Counted up when the addresses of counters or the numbers of tables follow another rule."""

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from consumers.plan import make_plan
-from streams import codec
 from streams.errors import RunError, ShapeError
-from streams.measures import Measure, measure, rankings
-from streams.run_identity import differences, identity, run_id
-from streams.runs import RunRecord
+from streams.records.measures import Measure, measure, rankings
+from streams.records.run_identity import differences, identity, run_id
+from streams.records.runs import RunRecord
+from streams.wire import codec
 from tests import factories
 
 RUN = factories.run_record()

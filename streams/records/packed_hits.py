@@ -10,7 +10,7 @@ import numpy as np
 
 from streams.arrays import F32, I32, U8, U32, Bool
 from streams.errors import ShapeError
-from streams.hits import Hits
+from streams.records.hits import Hits
 
 _BEYOND = 2**31
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import codec
 from streams.errors import RecordError, ShapeError
-from streams.hits import Hits, take
-from streams.packed_hits import pack_hits, unpack_hits
-from streams.partials import HitsPart
+from streams.records.hits import Hits, take
+from streams.records.packed_hits import pack_hits, unpack_hits
+from streams.records.partials import HitsPart
+from streams.wire import codec
 from tests.golden import version_2_packed
 from tests.streams.same import bits
 from tests.streams.strategies import columns, plain_hits, quick

@@ -1,0 +1,1 @@
+"""Snapshots as files: manifests, tables and columns, Parquet, stores, content hash, attachments."""
