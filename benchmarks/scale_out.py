@@ -18,7 +18,7 @@ from benchmarks.report import write_report
 from benchmarks.shapes import Shape, publish
 from benchmarks.timing import Spread
 from millrace.local_kafka import NativeKafka, cache_folder
-from streams.snapshot import FINAL
+from streams.snapshots.manifests import FINAL
 from streams.transport.connect import connect
 
 SHAPE = Shape("asleep", 1, 8, 1, 8192, 0, 512)

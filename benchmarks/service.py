@@ -17,7 +17,7 @@ from streams.arrays import Bool
 from streams.catalog.runs import delete_run, put_run
 from streams.errors import SnapshotError
 from streams.records.corpus import CorpusRecord, TokenBatch
-from streams.snapshot import RunManifest
+from streams.snapshots.manifests import RunManifest
 from streams.transport.connect import connect
 
 _POLL = 0.02

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.arrays import I64, AnyArray
-from streams.snapshot import RunManifest
-from streams.store import read_table
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.store import read_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from streams.errors import ModelError, SnapshotError
 from streams.lost_input import expect_whole
 from streams.monitoring.events import DEAD_LETTER, PROGRESS
 from streams.records.corpus import CorpusRecord
-from streams.snapshot import RunManifest
-from streams.store import check_store, open_store
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.store import check_store, open_store
 from streams.timeouts import expect_session
 from streams.transport.client import Client
 from streams.transport.connect import connect

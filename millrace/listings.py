@@ -13,7 +13,7 @@ from streams.deadletters import DeadLetter, Refusal, Refused
 from streams.records.corpus import CorpusRecord
 from streams.records.run_identity import run_id
 from streams.records.runs import RunRecord
-from streams.stored_snapshots import StoredSnapshot
+from streams.snapshots.stored_snapshots import StoredSnapshot
 
 
 @dataclass(frozen=True, slots=True)

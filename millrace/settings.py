@@ -48,7 +48,7 @@ from millrace.settings_paths import with_absolute_paths
 from streams.credentials import expect_no_credentials
 from streams.errors import SettingsError
 from streams.regular_files import read_bounded
-from streams.store import IN_THE_ENVIRONMENT
+from streams.snapshots.store import IN_THE_ENVIRONMENT
 from streams.timeouts import usual_session
 from streams.transport.access import BrokerAccess
 

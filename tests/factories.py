@@ -8,14 +8,14 @@ import numpy as np
 from consumers.activations.engine import Activations
 from consumers.aggregation.shards import new_bucket
 from consumers.plan import Plan, make_plan
-from streams.content import Hashed
 from streams.records.corpus import TokenBatch, sample_key
 from streams.records.measures import rankings, statistics
 from streams.records.partials import BucketState
 from streams.records.runs import Clustering, Model, RunRecord, Source
-from streams.snapshot import VERSION, RunManifest
-from streams.snapshot_tables import TABLES
-from streams.table_entry import table_entry
+from streams.snapshots.content import Hashed
+from streams.snapshots.manifests import VERSION, RunManifest
+from streams.snapshots.table_entry import table_entry
+from streams.snapshots.tables import TABLES
 
 VOCABULARY = 50
 

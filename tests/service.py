@@ -17,9 +17,9 @@ from consumers.service.aggregate_agent import aggregates_app
 from consumers.service.kernel_warmup import warm_up
 from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions, serve
-from streams.content import content_hash
 from streams.records.corpus import TokenBatch
-from streams.snapshot import RunManifest
+from streams.snapshots.content import content_hash
+from streams.snapshots.manifests import RunManifest
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
 from streams.transport.connect import connect

@@ -26,15 +26,15 @@ from consumers.snapshots.snapshots import write_plain
 from millrace.cli import cli
 from millrace.settings import Settings, load_settings
 from streams import arrays
-from streams.annotations import Annotation
-from streams.attachments import AttachmentManifest
-from streams.column_types import type_name
-from streams.content import content_hash
-from streams.failed_manifest import FailedManifest
 from streams.records import corpus, hits, packed_hits, partials, runs, tallies
-from streams.snapshot import RunManifest
-from streams.snapshot_tables import TABLES
-from streams.table_entry import ColumnEntry, TableEntry
+from streams.snapshots.annotations import Annotation
+from streams.snapshots.attachments import AttachmentManifest
+from streams.snapshots.column_types import type_name
+from streams.snapshots.content import content_hash
+from streams.snapshots.failed_manifest import FailedManifest
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.table_entry import ColumnEntry, TableEntry
+from streams.snapshots.tables import TABLES
 from streams.transport.rights import RIGHTS, acl_commands
 from streams.transport.security import Sasl
 from tests import factories

@@ -15,8 +15,8 @@ from consumers.health.run_status import RunStatus, SideStatus, SnapshotStatus, S
 from millrace.listings import ListedCorpus, ListedDeadLetter, ListedRun, RunList
 from streams.monitoring.events import EVENTS
 from streams.monitoring.metrics import METRICS, PROCESS_SERIES
-from streams.snapshot import RefusedRecord
-from streams.stored_snapshots import StoredSnapshot
+from streams.snapshots.manifests import RefusedRecord
+from streams.snapshots.stored_snapshots import StoredSnapshot
 from tests.test_docs import ROOT, rows_under
 
 PAGE = ROOT / "docs" / "operations.md"

@@ -18,7 +18,7 @@ from benchmarks.service import prepared, serve_whole
 from benchmarks.shapes import TOKENIZER, Shape, publish
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from streams.records.corpus import CorpusRecord
-from streams.snapshot import RunManifest
+from streams.snapshots.manifests import RunManifest
 from streams.transport.connect import connect
 
 CORPUS = "text"

@@ -32,7 +32,7 @@ from streams.errors import ShapeError, UndecodableError
 from streams.records.hits import best, no_hits
 from streams.records.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
 from streams.records.tallies import BucketTally
-from streams.snapshot import FINAL
+from streams.snapshots.manifests import FINAL
 from streams.wire import codec
 
 Partial = HitsPart | Statistics | SourceEnd | SnapshotRequest

@@ -14,7 +14,7 @@ from streams.errors import SnapshotError, SnapshotFailedError
 from streams.monitoring.durations import duration
 from streams.records.run_identity import identity, run_id
 from streams.records.runs import RunRecord
-from streams.snapshot import RefusedRecord, run_manifest
+from streams.snapshots.manifests import RefusedRecord, run_manifest
 from streams.transport.client import Client
 
 _DEAD_LETTERS_SHOWN = 20

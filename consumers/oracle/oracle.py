@@ -20,7 +20,7 @@ from streams.arrays import AnyArray
 from streams.bounds import PAIRS_LIMIT
 from streams.errors import RecordError
 from streams.records.corpus import TokenBatch, TokenForms
-from streams.snapshot_tables import TABLES
+from streams.snapshots.tables import TABLES
 
 
 @dataclass(slots=True)
@@ -176,7 +176,7 @@ class Oracle:
     def tables(
         self, vocabulary: Sequence[bytes], forms: Sequence[TokenForms] = ()
     ) -> dict[str, pa.Table]:
-        """Return the tables of the snapshot (see streams/snapshot_tables.py).
+        """Return the tables of the snapshot (see streams/snapshots/tables.py).
 
         vocabulary, forms: the bytes of each id, and those at the beginning, at the end and alone.
         """

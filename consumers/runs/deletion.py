@@ -12,9 +12,9 @@ from streams.catalog.runs import delete_groups, delete_run, list_runs
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.records.run_identity import run_id
 from streams.records.runs import RunRecord
-from streams.run_files import RunFiles, find_run_files, remove_run_files
-from streams.snapshot import run_manifest, shard_manifest
-from streams.store import open_store
+from streams.snapshots.manifests import run_manifest, shard_manifest
+from streams.snapshots.run_files import RunFiles, find_run_files, remove_run_files
+from streams.snapshots.store import open_store
 from streams.transport.client import Client
 
 

@@ -22,7 +22,7 @@ from consumers.snapshots.giving_up import fail_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.app import AppOptions, serve
 from streams.errors import AccessError, BrokerError, LostInputError, SnapshotFailedError
-from streams.snapshot import RunManifest
+from streams.snapshots.manifests import RunManifest
 from streams.timeouts import timeouts
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client

@@ -24,7 +24,6 @@ from consumers.snapshots.assembly import (
 )
 from consumers.snapshots.giving_up import give_up
 from consumers.snapshots.snapshots import is_settled, manifests_of, published, write_shard
-from streams.drafts import remove_drafts
 from streams.errors import (
     BrokerError,
     CorpusError,
@@ -33,8 +32,9 @@ from streams.errors import (
 )
 from streams.monitoring import events
 from streams.records.partials import BucketState
-from streams.snapshot import FINAL
-from streams.store import open_store
+from streams.snapshots.drafts import remove_drafts
+from streams.snapshots.manifests import FINAL
+from streams.snapshots.store import open_store
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
 from streams.transport.connect import connect

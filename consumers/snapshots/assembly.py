@@ -28,9 +28,9 @@ from streams.errors import (
     SnapshotError,
     StoreError,
 )
-from streams.failed_manifest import FailedManifest
 from streams.names import is_name
-from streams.snapshot import (
+from streams.snapshots.failed_manifest import FailedManifest
+from streams.snapshots.manifests import (
     FINAL,
     RefusedRecord,
     RunManifest,
@@ -38,7 +38,7 @@ from streams.snapshot import (
     shard_manifest,
     to_json,
 )
-from streams.store import check_part, open_store, write_manifest
+from streams.snapshots.store import check_part, open_store, write_manifest
 from streams.transport.client import Client
 
 log = logging.getLogger(__name__)

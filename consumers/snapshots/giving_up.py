@@ -9,9 +9,9 @@ from consumers.plan import Plan
 from consumers.snapshots.snapshots import is_settled, publish, published
 from streams import topics
 from streams.errors import SnapshotError
-from streams.failed_manifest import FailedManifest, failed_manifest, find_failed
-from streams.snapshot import FINAL, to_json
-from streams.store import open_store, write_manifest
+from streams.snapshots.failed_manifest import FailedManifest, failed_manifest, find_failed
+from streams.snapshots.manifests import FINAL, to_json
+from streams.snapshots.store import open_store, write_manifest
 from streams.transport.client import Client
 
 log = logging.getLogger(__name__)

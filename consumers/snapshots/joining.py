@@ -9,14 +9,14 @@ from consumers.plan import Plan
 from consumers.snapshots.places import PLACE, distinct_places
 from consumers.snapshots.sample_reading import sample_tables
 from consumers.snapshots.snapshots import about
-from streams.content import Hashed, content_of
 from streams.errors import DamagedPartError, StoreError
 from streams.records.run_identity import identity
-from streams.snapshot import VERSION, RefusedRecord, RunManifest, ShardManifest
-from streams.snapshot_tables import HITS, SAMPLES, TABLES
-from streams.store import open_store, read_pieces, write_part
-from streams.table_entry import PartFile, table_entry
-from streams.table_hashes import hashed_tables
+from streams.snapshots.content import Hashed, content_of
+from streams.snapshots.manifests import VERSION, RefusedRecord, RunManifest, ShardManifest
+from streams.snapshots.store import open_store, read_pieces, write_part
+from streams.snapshots.table_entry import PartFile, table_entry
+from streams.snapshots.table_hashes import hashed_tables
+from streams.snapshots.tables import HITS, SAMPLES, TABLES
 from streams.transport.client import Client
 
 _UNREAD = tuple(table_entry(form, Hashed(0, ""), content=True) for form in TABLES.values())

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from streams.arrays import I64
 from streams.errors import SnapshotError
-from streams.snapshot_tables import SAMPLES
+from streams.snapshots.tables import SAMPLES
 
 PLACE = SAMPLES.key
 _ROW_BITS = 31

@@ -8,7 +8,7 @@ from consumers.plan import Plan
 from streams import topics
 from streams.deadletters import distinct, read_dead_letters
 from streams.records.runs import RunRecord
-from streams.snapshot import RefusedRecord, ShardManifest
+from streams.snapshots.manifests import RefusedRecord, ShardManifest
 from streams.transport.client import Client
 
 

@@ -17,7 +17,7 @@ from streams.arrays import I64, AnyArray
 from streams.errors import LostBatchError, RecordError
 from streams.lost_input import corpus_advice
 from streams.records.corpus import TokenBatch
-from streams.snapshot_tables import SAMPLES
+from streams.snapshots.tables import SAMPLES
 from streams.transport.client import Client, StoredRecord
 from streams.wire import codec
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from streams import topics
 from streams.records.corpus import TokenBatch
-from streams.snapshot_tables import SAMPLES
+from streams.snapshots.tables import SAMPLES
 from streams.transport.client import StoredRecord
 
 Place = tuple[int, int, int]

@@ -13,19 +13,19 @@ from consumers.snapshots import tables
 from streams import topics
 from streams.catalog.corpora import get_vocabulary
 from streams.catalog.followed_topic import FollowedTopic
-from streams.content import content_of, table_hash
 from streams.errors import (
     SettingsError,
     SnapshotError,
     SnapshotFailedError,
 )
-from streams.failed_manifest import find_failed
 from streams.names import check_name
 from streams.records.measures import parameters_of
 from streams.records.partials import BucketState, SnapshotRequest
 from streams.records.run_identity import identity, run_id
 from streams.records.runs import RunRecord
-from streams.snapshot import (
+from streams.snapshots.content import content_of, table_hash
+from streams.snapshots.failed_manifest import find_failed
+from streams.snapshots.manifests import (
     FINAL,
     VERSION,
     RunManifest,
@@ -33,9 +33,9 @@ from streams.snapshot import (
     run_manifest,
     to_json,
 )
-from streams.snapshot_tables import TABLES
-from streams.store import open_store, write_manifest, write_part
-from streams.table_entry import table_entry
+from streams.snapshots.store import open_store, write_manifest, write_part
+from streams.snapshots.table_entry import table_entry
+from streams.snapshots.tables import TABLES
 from streams.transport.client import Client
 from streams.wire import codec
 

@@ -19,7 +19,7 @@ from streams.arrays import F32, I32, I64, AnyArray
 from streams.records.corpus import TokenForms
 from streams.records.hits import Hits, join, rank, take
 from streams.records.partials import BucketState
-from streams.snapshot_tables import (
+from streams.snapshots.tables import (
     CLUSTERS,
     COACTIVATION,
     FEATURES,

@@ -3,7 +3,7 @@
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import final_manifest
 from streams.errors import TooManyRefusedError
-from streams.snapshot import RunManifest
+from streams.snapshots.manifests import RunManifest
 from streams.transport.client import Client
 
 

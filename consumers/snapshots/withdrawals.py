@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from consumers.plan import Plan
 from streams import topics
-from streams.snapshot import FINAL
+from streams.snapshots.manifests import FINAL
 from streams.transport.client import Client
 
 MOST = 3

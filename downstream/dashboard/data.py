@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from downstream.reading.examples import ends_of
 from streams.arrays import F32, F64, I64, Bool
-from streams.snapshot import RunManifest
+from streams.snapshots.manifests import RunManifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from downstream.dashboard.data import Clustering, Snapshot
 from streams.bounds import MAX_CLUSTERS, MAX_VOCABULARY
 from streams.errors import SnapshotError
-from streams.snapshot import RunManifest
-from streams.snapshot_tables import TABLES
-from streams.store import read_table
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.store import read_table
+from streams.snapshots.tables import TABLES
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from downstream.dashboard.data import Snapshot
 from downstream.dashboard.opening import open_snapshot
 from downstream.reading.locating import locate
 from streams.errors import SnapshotError, StreamError
-from streams.failed_manifest import FailedManifest, find_failed
-from streams.snapshot import FINAL, RunManifest, run_manifest
+from streams.snapshots.failed_manifest import FailedManifest, find_failed
+from streams.snapshots.manifests import FINAL, RunManifest, run_manifest
 from streams.topics import SNAPSHOTS
 from streams.transport.client import Client
 

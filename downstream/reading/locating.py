@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from streams.errors import SnapshotError
 from streams.names import is_name
-from streams.snapshot import FINAL, RunManifest
-from streams.store import Store, open_store, read_manifest
+from streams.snapshots.manifests import FINAL, RunManifest
+from streams.snapshots.store import Store, open_store, read_manifest
 
 _MANIFEST = "manifest.json"
 

@@ -15,14 +15,14 @@ from downstream.reading.cluster import Cluster
 from downstream.reading.examples import ends_of
 from downstream.reading.locating import locate
 from downstream.reading.table import Table
-from streams.annotations import Annotations, read_annotations
-from streams.attachments import AttachmentManifest, list_attachments
 from streams.errors import SnapshotError
-from streams.snapshot import RunManifest
-from streams.snapshot_tables import CLUSTERS, FEATURES
-from streams.store import open_store, read_table
-from streams.table_entry import TableEntry, column_entry, find_entry
-from streams.table_hashes import verify
+from streams.snapshots.annotations import Annotations, read_annotations
+from streams.snapshots.attachments import AttachmentManifest, list_attachments
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.store import open_store, read_table
+from streams.snapshots.table_entry import TableEntry, column_entry, find_entry
+from streams.snapshots.table_hashes import verify
+from streams.snapshots.tables import CLUSTERS, FEATURES
 
 _SINGLES = "features/"
 _BESIDE_FEATURES = (

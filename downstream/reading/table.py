@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from streams.errors import UserError
-from streams.table_entry import ColumnEntry
+from streams.snapshots.table_entry import ColumnEntry
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -45,7 +45,7 @@ def oracle(
     from consumers.oracle.oracle_run import run_oracle
     from consumers.snapshots.snapshots import write_plain
     from streams.catalog.runs import get_run
-    from streams.content import content_hash
+    from streams.snapshots.content import content_hash
     from streams.transport.connect import connect
 
     chosen = settings(

@@ -62,7 +62,7 @@ def create(
     from streams.catalog.runs import put_run
     from streams.lost_input import expect_whole
     from streams.records.run_identity import identity
-    from streams.store import open_store
+    from streams.snapshots.store import open_store
 
     options: dict[str, Any] = {
         "broker": broker,
@@ -104,7 +104,7 @@ def list_(settings_file: Path | None, broker: str | None, store: str | None, as_
     from millrace.listings import RunList, listed_run, to_json
     from millrace.no_broker import ADVICE, is_absent
     from streams.catalog.runs import list_runs
-    from streams.stored_snapshots import find_snapshots
+    from streams.snapshots.stored_snapshots import find_snapshots
 
     chosen = settings(settings_file, broker=broker, store=store)
     client = connect(chosen.access)

@@ -30,7 +30,7 @@ def snapshot(
     from consumers.plan import make_plan
     from consumers.snapshots.snapshots import assembled, published, request_snapshot
     from streams.catalog.runs import expect_corpus, get_run
-    from streams.snapshot import FINAL
+    from streams.snapshots.manifests import FINAL
     from streams.transport.connect import connect
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))

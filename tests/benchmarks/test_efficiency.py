@@ -16,7 +16,7 @@ from benchmarks.efficiency import Options, main
 from benchmarks.efficiency_point import BATCH_ROWS, SEED, measure
 from benchmarks.shapes import Shape, batches, build, token_rows
 from consumers.oracle.oracle_run import oracle_tables
-from streams.content import content_hash
+from streams.snapshots.content import content_hash
 
 TINY = Shape("tiny", 2, 32, 4, 200, 1, 128, context=32)
 OPTIONS = Options((TINY,), (130,), 2, kafka=False, l0=12.0)

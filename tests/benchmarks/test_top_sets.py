@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.top_sets import agreement
-from streams.snapshot_tables import HITS
-from streams.store import open_store, write_part
+from streams.snapshots.store import open_store, write_part
+from streams.snapshots.tables import HITS
 from tests import factories
 
 samples = st.integers(0, 6)

@@ -19,11 +19,11 @@ from consumers.plan import Plan
 from consumers.snapshots.snapshots import final_manifest
 from millrace.local_kafka import NativeKafka
 from streams import topics
-from streams.content import content_hash
 from streams.deadletters import read_dead_letters
 from streams.errors import BrokerError
-from streams.snapshot import RunManifest
-from streams.store import read_table
+from streams.snapshots.content import content_hash
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.store import read_table
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from tests.chaos.corpus import Written

@@ -27,14 +27,15 @@ from consumers.plan import make_plan
 from consumers.runs.clusters import load_clustering
 from consumers.selection.worker import ActivationWorker
 from millrace.settings import load_settings
-from streams import snapshot, topics
+from streams import topics
 from streams.deadletters import dead_letter
 from streams.dump import read_dump
 from streams.errors import RecordError, RunError, StreamError
-from streams.parquet_reading import BudgetedParquet
 from streams.records.partials import BucketState
 from streams.records.runs import RunRecord
-from streams.snapshot_tables import TABLES
+from streams.snapshots import manifests
+from streams.snapshots.parquet.reading import BudgetedParquet
+from streams.snapshots.tables import TABLES
 from streams.transport.client import StoredRecord
 from streams.wire import codec
 from tests import factories
@@ -152,7 +153,7 @@ def read_frame_body(data: bytes) -> None:
 
 def read_manifests(data: bytes) -> None:
     """Read both manifests."""
-    for reader in (snapshot.run_manifest, snapshot.shard_manifest):
+    for reader in (manifests.run_manifest, manifests.shard_manifest):
         _in_one_line(partial(reader, data))
 
 

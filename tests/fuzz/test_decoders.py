@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from consumers.aggregation.shards import new_bucket, with_hits
 from consumers.selection.messages import batch_records
 from consumers.selection.selection import select, valid_tokens, with_rows
-from streams import snapshot, topics
-from streams.parquet import ParquetEncoder
+from streams import topics
 from streams.records.corpus import PartitionEnd
 from streams.records.partials import HitsPart, SnapshotRequest, SourceEnd
+from streams.snapshots import manifests
+from streams.snapshots.parquet.pieces import ParquetEncoder
 from streams.wire import codec
 from tests import factories
 from tests.fuzz.fuzz_decoders import ENGINE, MAGIC, PARQUET, PARQUET_ROWS, PLAN, TARGETS, check
@@ -64,7 +65,7 @@ def seeds():
         "dump frame body": body,
         "dump frames": frames,
         "dump": (HERE / "v2" / "dump").read_bytes(),
-        "manifests": snapshot.to_json(version_2.manifests()["run-manifest"]),
+        "manifests": manifests.to_json(version_2.manifests()["run-manifest"]),
         "plan": codec.encode(PLAN.run),
         "parquet": vocabulary(),
         "cluster file": b'{"name": "x", "iteration": 1, "clusters": {"a": ["sae:1", "sae:2"]}}',

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from streams.content import content_of, table_hash
-from streams.snapshot import RunManifest
-from streams.snapshot_tables import TABLES
-from streams.store import open_store, write_manifest, write_part
-from streams.table_entry import table_entry
+from streams.snapshots.content import content_of, table_hash
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.store import open_store, write_manifest, write_part
+from streams.snapshots.table_entry import table_entry
+from streams.snapshots.tables import TABLES
 
 CONTENT = "61ea175b01b36a08268ddcbaa88e1eff9a5d03a2c54ec0c82b02439526ef2845"
 _KEYS = bytes(range(16)), bytes(range(16, 32))

@@ -7,10 +7,10 @@ import pytest
 import millrace
 from consumers.plan import make_plan
 from downstream.dashboard.opening import open_snapshot
-from streams import snapshot
 from streams.dump import read_dump
 from streams.errors import CorpusError, SnapshotError, VersionError
 from streams.records.run_identity import LAYOUT, identity, run_id
+from streams.snapshots import manifests
 from streams.wire import codec, frames
 from tests.golden import snapshot_2, version_2, version_2_packed
 from tests.golden.write import HERE, write
@@ -22,7 +22,7 @@ RECORDS = version_2.records()
 PACKED = version_2_packed.records()
 MANIFESTS = version_2.manifests()
 RUN_ID, IDENTITY = "7639db11696eb4e5e2bdca3177f89788", "5123e9dd707396b5af42bd03a31eeead"
-READERS = {"shard-manifest": snapshot.shard_manifest, "run-manifest": snapshot.run_manifest}
+READERS = {"shard-manifest": manifests.shard_manifest, "run-manifest": manifests.run_manifest}
 
 
 def test_every_kind_of_record_has_golden_bytes():
@@ -101,7 +101,7 @@ def test_stored_manifests_read_as_what_they_meant(name):
 def test_a_future_manifest_is_refused_by_name():
     body = (V2 / "run-manifest.json").read_bytes()
     with pytest.raises(SnapshotError, match="version 3, this program reads version 2; take a new"):
-        snapshot.run_manifest(body.replace(b'"version": 2', b'"version": 3'))
+        manifests.run_manifest(body.replace(b'"version": 2', b'"version": 3'))
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=list(READERS))

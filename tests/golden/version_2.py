@@ -19,8 +19,8 @@ from streams.records.partials import (
 )
 from streams.records.runs import Clustering, Model, RunRecord, Source
 from streams.records.tallies import BucketTally
-from streams.snapshot import RunManifest, ShardManifest
-from streams.table_entry import ColumnEntry, PartFile, TableEntry
+from streams.snapshots.manifests import RunManifest, ShardManifest
+from streams.snapshots.table_entry import ColumnEntry, PartFile, TableEntry
 
 RUN_ID = "0c9e0f0e1b2a39485766778899aabbcc"
 

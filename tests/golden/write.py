@@ -6,8 +6,8 @@ Files that exist are never written again: what they hold is what was released.
 import sys
 from pathlib import Path
 
-from streams import snapshot
 from streams.dump import write_dump
+from streams.snapshots import manifests
 from streams.wire import codec
 from tests.golden import version_2, version_2_packed
 from tests.golden.snapshot_2 import write_golden_snapshot
@@ -21,7 +21,7 @@ def write(folder: Path) -> list[Path]:
     bodies = {f"{n}.bin": codec.encode(value) for n, value in version_2.records().items()}
     packed = version_2_packed.records().items()
     bodies |= {f"{name}.bin": codec.encode_packed(value) for name, value in packed}
-    bodies |= {f"{n}.json": snapshot.to_json(v) for n, v in version_2.manifests().items()}
+    bodies |= {f"{n}.json": manifests.to_json(v) for n, v in version_2.manifests().items()}
     written = []
     for name, body in bodies.items():
         if not (folder / name).exists():

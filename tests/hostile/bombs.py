@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streams.snapshot_tables import TABLES
+from streams.snapshots.tables import TABLES
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 
 GIGABYTE = 2**30

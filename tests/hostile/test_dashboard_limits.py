@@ -7,8 +7,8 @@ import pytest
 from downstream.dashboard.opening import open_snapshot
 from streams.bounds import MAX_VOCABULARY
 from streams.errors import SnapshotError
-from streams.snapshot_tables import TABLES
-from streams.store import read_manifest
+from streams.snapshots.store import read_manifest
+from streams.snapshots.tables import TABLES
 from tests.hostile.bombs import one_cluster, parquet, snapshot_with
 
 

@@ -10,13 +10,19 @@ from consumers.snapshots.snapshots import publish
 from downstream.dashboard.watch import TopicSource, Watch
 from streams import topics
 from streams.errors import SnapshotError
-from streams.snapshot import VERSION, ShardManifest, run_manifest, shard_manifest, to_json
-from streams.store import open_store, read_manifest, read_table, write_part
+from streams.snapshots.manifests import (
+    VERSION,
+    ShardManifest,
+    run_manifest,
+    shard_manifest,
+    to_json,
+)
+from streams.snapshots.store import open_store, read_manifest, read_table, write_part
 from streams.transport.connect import connect
 from tests import factories
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 from tests.golden import version_2
-from tests.streams.test_store import TABLE
+from tests.streams.snapshots.test_store import TABLE
 
 UP = ["../../up", "..", ".", "/abs", "a/b", "", "A", "nul", "con", "a\0b", "a\nb", "é", "a" * 81,
       "a.b", "\u202ea", "file:///x", "a::b"]  # fmt: skip

@@ -6,9 +6,9 @@ import pytest
 
 from consumers.snapshots import snapshots
 from consumers.snapshots.snapshots import published, write_shard
-from streams.failed_manifest import find_failed
-from streams.snapshot import FINAL, ShardManifest, shard_manifest
-from streams.table_hashes import verify
+from streams.snapshots.failed_manifest import find_failed
+from streams.snapshots.manifests import FINAL, ShardManifest, shard_manifest
+from streams.snapshots.table_hashes import verify
 from streams.transport.client import Client
 from tests import factories
 from tests.service import Service, make_service

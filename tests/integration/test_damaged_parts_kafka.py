@@ -13,7 +13,7 @@ from consumers.snapshots.assembly import shard_manifests
 from consumers.snapshots.snapshots import published, request_snapshot
 from millrace.local_kafka import NativeKafka
 from streams import topics
-from streams.failed_manifest import find_failed
+from streams.snapshots.failed_manifest import find_failed
 from streams.transport.connect import connect
 from tests.chaos.corpus import chaos_run, write
 from tests.chaos.harness import Chaos, assert_exact, chaos, run_until_final

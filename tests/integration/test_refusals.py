@@ -15,7 +15,6 @@ from consumers.oracle.oracle_run import oracle_tables, topic_batches
 from consumers.plan import Plan
 from consumers.snapshots.verdict import expect_few_refused
 from streams import topics
-from streams.content import content_hash
 from streams.deadletters import read_dead_letters
 from streams.errors import (
     BrokerError,
@@ -24,9 +23,10 @@ from streams.errors import (
     TooManyRefusedError,
 )
 from streams.records.corpus import TokenBatch
-from streams.snapshot import RefusedRecord
-from streams.store import read_manifest
-from streams.table_hashes import verify
+from streams.snapshots.content import content_hash
+from streams.snapshots.manifests import RefusedRecord
+from streams.snapshots.store import read_manifest
+from streams.snapshots.table_hashes import verify
 from streams.transport.client import StoredRecord
 from streams.transport.memory_broker import Faults, broker, forget
 from tests import factories, published

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import AccessError
-from streams.table_hashes import verify
+from streams.snapshots.table_hashes import verify
 from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect
 from streams.transport.security import Sasl, Security, Tls

@@ -13,8 +13,8 @@ from streams.arrays import Bool
 from streams.catalog.runs import delete_run, list_runs, put_run
 from streams.records.corpus import TokenBatch
 from streams.records.runs import with_parameters
-from streams.store import read_table
-from streams.table_hashes import verify
+from streams.snapshots.store import read_table
+from streams.snapshots.table_hashes import verify
 from tests import factories
 from tests.service import Service, make_service
 
@@ -123,7 +123,7 @@ def test_a_snapshot_in_mid_run_is_true_and_stops_nothing(
     service.serve(1, 1, until=lambda: "" in published(service.client, prefix).get("middle", {}))
     service.serve(1, 1)
     assert_exact(service)
-    from streams.snapshot import run_manifest
+    from streams.snapshots.manifests import run_manifest
 
     middle = run_manifest(published(service.client, prefix)["middle"][""])
     final = service.manifest()

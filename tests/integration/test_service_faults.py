@@ -28,7 +28,7 @@ from consumers.snapshots.snapshots import final_manifest
 from streams.app import AppOptions
 from streams.errors import BrokerError
 from streams.records.corpus import TokenBatch
-from streams.snapshot import RunManifest
+from streams.snapshots.manifests import RunManifest
 from streams.transport import memory
 from streams.transport.client import StoredRecord
 from streams.transport.memory_broker import Faults, broker, forget

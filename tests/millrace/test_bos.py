@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.catalog.corpora import get_corpus
-from streams.store import read_manifest
+from streams.snapshots.store import read_manifest
 from streams.transport.connect import connect
 from tests.millrace.conftest import Program
 from tests.models_on_disk import WORDS, save_dictionary, save_model

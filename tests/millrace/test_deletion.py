@@ -10,8 +10,8 @@ from consumers.runs.deletion import plan_run_removal
 from millrace import confirmation
 from streams import topics
 from streams.catalog.runs import list_runs
-from streams.run_files import find_run_files, remove_run_files
-from streams.store import open_store, read_manifest
+from streams.snapshots.run_files import find_run_files, remove_run_files
+from streams.snapshots.store import open_store, read_manifest
 from streams.transport.memory_broker import broker as embedded
 from streams.transport.memory_broker import forget
 from tests.millrace.conftest import Ended, Program

@@ -12,9 +12,9 @@ from consumers.snapshots.snapshots import publish, published
 from consumers.snapshots.withdrawals import MOST, withdraw
 from millrace.cli import run_program
 from streams.errors import RunError
-from streams.failed_manifest import failed_manifest
-from streams.snapshot import FINAL, to_json
-from streams.store import open_store, write_manifest
+from streams.snapshots.failed_manifest import failed_manifest
+from streams.snapshots.manifests import FINAL, to_json
+from streams.snapshots.store import open_store, write_manifest
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget
 from tests.service import Service, make_service

@@ -14,9 +14,9 @@ import pytest
 from consumers.plan import make_plan
 from streams.catalog.corpora import get_vocabulary
 from streams.catalog.runs import get_run
-from streams.content import content_hash
-from streams.snapshot import RunManifest
-from streams.store import read_manifest, read_table
+from streams.snapshots.content import content_hash
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.store import read_manifest, read_table
 from streams.transport.connect import connect
 from tests.millrace.conftest import Ended, Program
 from tests.models_on_disk import ARCHITECTURES, CONTEXT, SHAPES, WORDS

@@ -49,7 +49,7 @@ _TABLE = {
     "consumers/snapshots": FastTests(
         (
             "tests/consumers/snapshots",
-            "tests/streams/test_failed_manifest.py",
+            "tests/streams/snapshots/test_failed_manifest.py",
             "tests/consumers/service/test_shard_writer.py",
             "tests/integration/test_refusals.py",
         )

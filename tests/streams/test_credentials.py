@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from streams.credentials import has_credentials, hidden, without_credentials
 from streams.errors import SettingsError
-from streams.store import open_store, read_manifest
+from streams.snapshots.store import open_store, read_manifest
 from tests.streams.strategies import quick
 
 SECRET = "hunter2"

@@ -10,9 +10,9 @@ from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan
 from consumers.snapshots import tables
 from consumers.snapshots.samples import sample_of, samples_table
-from streams.content import content_hash
 from streams.records.corpus import TokenBatch
 from streams.records.partials import BucketState
+from streams.snapshots.content import content_hash
 from tests import factories
 from tests.consumers.folding import folded_states
 

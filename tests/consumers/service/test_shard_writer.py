@@ -17,14 +17,14 @@ from consumers.service.shard_writer import ShardWriter
 from consumers.snapshots.assembly import Assembly, assemble_ready
 from consumers.snapshots.snapshots import final_manifest, published, write_shard
 from consumers.snapshots.withdrawals import withdraw
-from streams import store
-from streams.drafts import remove_drafts
 from streams.errors import BrokerError, SnapshotError, SnapshotFailedError, StoreError
-from streams.failed_manifest import find_failed
 from streams.records.partials import BucketState
-from streams.snapshot import FINAL, ShardManifest
-from streams.store import read_table
-from streams.table_hashes import verify
+from streams.snapshots import store
+from streams.snapshots.drafts import remove_drafts
+from streams.snapshots.failed_manifest import find_failed
+from streams.snapshots.manifests import FINAL, ShardManifest
+from streams.snapshots.store import read_table
+from streams.snapshots.table_hashes import verify
 from streams.transport.connect import connect
 from tests import factories
 from tests.published import publish

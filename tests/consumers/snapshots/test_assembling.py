@@ -10,12 +10,12 @@ import pytest
 from consumers.plan import Plan, make_plan
 from consumers.snapshots.assembly import Assembly, assemble_ready
 from consumers.snapshots.snapshots import final_manifest, write_shard
-from streams.content import content_hash
 from streams.records.partials import BucketState
-from streams.snapshot import FINAL, RunManifest
-from streams.snapshot_tables import TABLES
-from streams.store import read_table
-from streams.table_hashes import verify
+from streams.snapshots.content import content_hash
+from streams.snapshots.manifests import FINAL, RunManifest
+from streams.snapshots.store import read_table
+from streams.snapshots.table_hashes import verify
+from streams.snapshots.tables import TABLES
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from tests import factories

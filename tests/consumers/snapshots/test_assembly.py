@@ -23,12 +23,12 @@ from streams.errors import (
     SnapshotFailedError,
     StoreError,
 )
-from streams.failed_manifest import failed_manifest, find_failed
 from streams.records.partials import BucketState
-from streams.snapshot import FINAL, RunManifest, ShardManifest, to_json
-from streams.store import read_manifest
-from streams.table_entry import PartFile
-from streams.table_hashes import verify
+from streams.snapshots.failed_manifest import failed_manifest, find_failed
+from streams.snapshots.manifests import FINAL, RunManifest, ShardManifest, to_json
+from streams.snapshots.store import read_manifest
+from streams.snapshots.table_entry import PartFile
+from streams.snapshots.table_hashes import verify
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from streams.transport.memory_broker import forget

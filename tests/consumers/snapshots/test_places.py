@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from consumers.snapshots.places import PLACE, distinct_places
 from streams.errors import SnapshotError
-from streams.snapshot_tables import HITS
+from streams.snapshots.tables import HITS
 from tests.streams.strategies import quick
 
 SCHEMA = pa.schema([HITS.schema.field(name) for name in PLACE])

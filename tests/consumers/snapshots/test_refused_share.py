@@ -3,7 +3,7 @@
 from typing import Any
 
 from consumers.snapshots.refused_share import Verdict, verdict
-from streams.snapshot import VERSION, RefusedRecord, ShardManifest
+from streams.snapshots.manifests import VERSION, RefusedRecord, ShardManifest
 from tests import factories
 
 RUN = factories.run_record()

@@ -11,7 +11,7 @@ from consumers.snapshots.sample_reading import batch_table, batches_at, sample_t
 from consumers.snapshots.samples import sample_of, samples_table, sequence_of
 from streams import topics
 from streams.errors import SnapshotError
-from streams.snapshot_tables import SAMPLES
+from streams.snapshots.tables import SAMPLES
 from streams.transport.client import StoredRecord
 from streams.wire import codec
 from tests import factories

@@ -10,7 +10,7 @@ from consumers.plan import Plan, make_plan
 from consumers.snapshots import tables
 from streams.records.hits import Hits, best, join, take
 from streams.records.partials import BucketState
-from streams.snapshot_tables import HITS
+from streams.snapshots.tables import HITS
 from tests import factories
 
 PLAN = factories.plan(k=100)

@@ -6,7 +6,7 @@ import pytest
 
 from downstream.dashboard.data import Snapshot
 from downstream.dashboard.opening import open_snapshot
-from streams.snapshot import RunManifest
+from streams.snapshots.manifests import RunManifest
 from tests.downstream.dashboard.snapshot_files import Given, small, write_snapshot
 
 

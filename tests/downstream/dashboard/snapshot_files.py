@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from streams.content import content_of, table_hash
 from streams.records.measures import default_edges
-from streams.snapshot import VERSION, RunManifest
-from streams.snapshot_tables import TABLES
-from streams.store import open_store, write_manifest, write_part
-from streams.table_entry import PartFile, table_entry
+from streams.snapshots.content import content_of, table_hash
+from streams.snapshots.manifests import VERSION, RunManifest
+from streams.snapshots.store import open_store, write_manifest, write_part
+from streams.snapshots.table_entry import PartFile, table_entry
+from streams.snapshots.tables import TABLES
 
 SUM_BITS = 20
 _WORDS = re.compile(rb" ?[A-Za-z]{1,6}|[A-Za-z]+| ?[0-9]|\n+| {2,}|[\x80-\xff]{2}| ?.|.", re.DOTALL)

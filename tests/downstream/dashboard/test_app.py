@@ -18,7 +18,7 @@ from downstream.dashboard.addresses import cluster_address
 from downstream.dashboard.app import make_app, serve
 from downstream.dashboard.watch import PathSource, Watch
 from streams.errors import SettingsError, SnapshotError, UserError
-from streams.snapshot import RefusedRecord, RunManifest
+from streams.snapshots.manifests import RefusedRecord, RunManifest
 from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
 
 Browser = TestClient[Any, Any]

@@ -9,8 +9,8 @@ import pytest
 
 from downstream.dashboard.watch import PathSource, TopicSource, Watch, preference
 from streams.errors import BrokerError, SnapshotError
-from streams.failed_manifest import failed_manifest
-from streams.snapshot import RunManifest, to_json
+from streams.snapshots.failed_manifest import failed_manifest
+from streams.snapshots.manifests import RunManifest, to_json
 from streams.transport.client import Client, StoredRecord
 from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
 

@@ -11,7 +11,7 @@ import pytest
 import millrace
 from downstream.reading.snapshot import Snapshot
 from streams.errors import SnapshotError, UserError
-from streams.snapshot import RunManifest
+from streams.snapshots.manifests import RunManifest
 from tests.downstream.dashboard.snapshot_files import Given, small, write_snapshot
 
 

@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import DamagedPartError, SnapshotError, StoreError
-from streams.snapshot_tables import TABLES
-from streams.store import (
+from streams.snapshots.store import (
     open_store,
     read_manifest,
     read_pieces,
@@ -25,6 +24,7 @@ from streams.store import (
     write_manifest,
     write_part,
 )
+from streams.snapshots.tables import TABLES
 from tests import factories
 from tests.streams.strategies import quick
 

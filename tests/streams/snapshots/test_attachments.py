@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 import millrace
-from streams.attachments import (
+from streams.errors import SnapshotError
+from streams.snapshots.attachments import (
     attachment_manifest,
     folder_of,
     list_attachments,
@@ -12,9 +13,8 @@ from streams.attachments import (
     to_json,
     write_attachment,
 )
-from streams.errors import SnapshotError
-from streams.snapshot_tables import TOTALS, Column, TableForm
-from streams.store import open_store
+from streams.snapshots.store import open_store
+from streams.snapshots.tables import TOTALS, Column, TableForm
 from tests import factories
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 

@@ -1,4 +1,4 @@
-"""Where the files of snapshots are kept: a folder or an object store, through fsspec."""
+"""Store: where snapshots' files are kept, a folder or an object store, through fsspec."""
 
 import hashlib
 import io
@@ -16,18 +16,18 @@ from fsspec.implementations.local import LocalFileSystem
 from streams import regular_files
 from streams.bounds import shown
 from streams.credentials import expect_no_credentials
-from streams.drafts import Draft, draft
 from streams.errors import DamagedPartError, SnapshotError, StoreError
-from streams.failed_manifest import FailedManifest
 from streams.names import is_inner_path
-from streams.parquet import ParquetEncoder
-from streams.parquet_pages import PageError
-from streams.parquet_reading import BudgetedParquet, OtherColumnsError, decoded_limit
 from streams.regular_files import NotRegularError
-from streams.row_filters import Filters
-from streams.snapshot import MAX_MANIFEST_BYTES, RunManifest, run_manifest, to_json
-from streams.snapshot_tables import TABLES
-from streams.table_entry import PartFile, TableEntry, find_entry
+from streams.snapshots.drafts import Draft, draft
+from streams.snapshots.failed_manifest import FailedManifest
+from streams.snapshots.manifests import MAX_MANIFEST_BYTES, RunManifest, run_manifest, to_json
+from streams.snapshots.parquet.page_headers import PageError
+from streams.snapshots.parquet.pieces import ParquetEncoder
+from streams.snapshots.parquet.reading import BudgetedParquet, OtherColumnsError, decoded_limit
+from streams.snapshots.parquet.row_filters import Filters
+from streams.snapshots.table_entry import PartFile, TableEntry, find_entry
+from streams.snapshots.tables import TABLES
 
 IN_THE_ENVIRONMENT = (
     "give them to its file system in the environment, such as AWS_ACCESS_KEY_ID and "

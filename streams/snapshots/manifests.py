@@ -12,13 +12,13 @@ from annotated_types import Interval, MaxLen
 from pydantic import TypeAdapter, ValidationError
 
 from streams import bounds
-from streams.about import is_about
 from streams.bounds import Rule
 from streams.errors import SnapshotError
-from streams.failed_manifest import FailedManifest, failed_json, find_failed
 from streams.names import Name
+from streams.snapshots.about import is_about
+from streams.snapshots.failed_manifest import FailedManifest, failed_json, find_failed
+from streams.snapshots.table_entry import Hash, PartFile, TableEntry, find_entry
 from streams.strict_json import JsonError, parse_json
-from streams.table_entry import Hash, PartFile, TableEntry, find_entry
 
 T = TypeVar("T")
 

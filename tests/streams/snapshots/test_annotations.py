@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 import millrace
-from streams.annotations import Annotation, folded, read_annotations, write_annotation
 from streams.errors import SnapshotError
-from streams.store import open_store
+from streams.snapshots.annotations import Annotation, folded, read_annotations, write_annotation
+from streams.snapshots.store import open_store
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 
 

@@ -1,4 +1,4 @@
-"""What the headers of a Parquet file say, read before anything is decoded.
+"""Headers of Parquet pages and columns: what they say is read before anything is decoded.
 
 Thrift's compact protocol, as far as page headers and the beginning of a footer need it. Arrow makes
 room for what a footer or page claims; here nothing is made that bytes of the file do not stand for.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.names import is_name
-from streams.run_files import MANIFEST
-from streams.store import Store, open_store, read_manifest
+from streams.snapshots.run_files import MANIFEST
+from streams.snapshots.store import Store, open_store, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

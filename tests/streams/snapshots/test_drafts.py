@@ -6,8 +6,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from streams.drafts import draft, remove_drafts
 from streams.errors import StoreError
+from streams.snapshots.drafts import draft, remove_drafts
 
 LOCAL = fsspec.filesystem("file")
 

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from streams.bounds import Iteration, Label
 from streams.errors import SnapshotError
 from streams.names import Name
-from streams.store import Store, write_file
+from streams.snapshots.store import Store, write_file
 from streams.strict_json import JsonError, parse_json
 
 VERSION = 2

@@ -1,9 +1,9 @@
-from streams.annotations import write_annotation
-from streams.run_files import find_run_files, remove_run_files
-from streams.store import open_store
+from streams.snapshots.annotations import write_annotation
+from streams.snapshots.run_files import find_run_files, remove_run_files
+from streams.snapshots.store import open_store
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
-from tests.streams.test_annotations import note
-from tests.streams.test_attachments import attach
+from tests.streams.snapshots.test_annotations import note
+from tests.streams.snapshots.test_attachments import attach
 
 
 def test_attachments_go_with_their_run_and_what_people_wrote_stays(tmp_path):

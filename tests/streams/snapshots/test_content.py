@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.column_types import type_name
-from streams.content import content_hash, content_of, table_hash
 from streams.errors import SnapshotError
-from streams.snapshot_tables import SAMPLES, TABLES
+from streams.snapshots.column_types import type_name
+from streams.snapshots.content import content_hash, content_of, table_hash
+from streams.snapshots.tables import SAMPLES, TABLES
 from tests.streams.strategies import quick
 
 ROWS = 5

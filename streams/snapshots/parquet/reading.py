@@ -12,9 +12,21 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streams import parquet_pages
-from streams.parquet_pages import DATA, DATA_V2, DICTIONARY, PLAIN, PLAIN_DICTIONARY, PageError
-from streams.row_filters import Filters, columns_of, expression_of, groups_that_can_match
+from streams.snapshots.parquet import page_headers
+from streams.snapshots.parquet.page_headers import (
+    DATA,
+    DATA_V2,
+    DICTIONARY,
+    PLAIN,
+    PLAIN_DICTIONARY,
+    PageError,
+)
+from streams.snapshots.parquet.row_filters import (
+    Filters,
+    columns_of,
+    expression_of,
+    groups_that_can_match,
+)
 
 FREE_BYTES = 64 * 2**20
 """What any file may take when it is decoded, however small it is."""
@@ -132,13 +144,13 @@ class BudgetedParquet:
         if column.has_dictionary_page and 0 < column.dictionary_page_offset < start:
             start = column.dictionary_page_offset
         length = column.total_compressed_size
-        if start < len(parquet_pages.MAGIC) or length < 0 or start + length > self._size:
+        if start < len(page_headers.MAGIC) or length < 0 or start + length > self._size:
             raise PageError("it has a column that lies outside it")
         text = column.physical_type == "BYTE_ARRAY"
         fixed = _WIDTHS.get(column.physical_type, width)
         cost = rows * _OFFSET
         values = longest = 0
-        for page in parquet_pages.pages(self._file, start, length):
+        for page in page_headers.pages(self._file, start, length):
             cost += page.uncompressed
             if page.kind == DICTIONARY:
                 _check_dictionary(page)
@@ -148,7 +160,7 @@ class BudgetedParquet:
                 continue
             if page.encoding == PLAIN:
                 each = _OFFSET if text else fixed
-            elif page.encoding in (PLAIN_DICTIONARY, parquet_pages.RLE_DICTIONARY):
+            elif page.encoding in (PLAIN_DICTIONARY, page_headers.RLE_DICTIONARY):
                 each = _OFFSET + longest if text else fixed
             else:
                 raise PageError("it has a column in an encoding that is not used here")
@@ -158,31 +170,31 @@ class BudgetedParquet:
             raise PageError("its footer and its pages disagree about the number of values")
         return cost
 
-    def _longest(self, page: parquet_pages.Page, codec: str) -> int:
+    def _longest(self, page: page_headers.Page, codec: str) -> int:
         self._file.seek(page.at)
         body = self._file.read(page.compressed)
         if codec != "UNCOMPRESSED":
             body = pa.Codec(codec.lower()).decompress(body, page.uncompressed, asbytes=True)
-        return parquet_pages.longest_entry(body)
+        return page_headers.longest_entry(body)
 
 
 class OtherColumnsError(PageError):
     """The file is no part of the table it should be of."""
 
 
-def _check_dictionary(page: parquet_pages.Page) -> None:
+def _check_dictionary(page: page_headers.Page) -> None:
     if page.uncompressed > _LARGEST_DICTIONARY or page.encoding not in (PLAIN, PLAIN_DICTIONARY):
         raise PageError("it has a dictionary that is too large, or in an unknown encoding")
 
 
 def _check_footer(file: BinaryIO, size: int) -> None:
     """Raise PageError for a footer that would take Arrow more memory or stack than it should."""
-    file.seek(max(size - parquet_pages.TAIL, 0))
-    length = parquet_pages.footer_length(file.read(parquet_pages.TAIL))
+    file.seek(max(size - page_headers.TAIL, 0))
+    length = page_headers.footer_length(file.read(page_headers.TAIL))
     largest = min(max(size // 4, _LEAST_FOOTER), _LARGEST_FOOTER)
-    if length > min(size - parquet_pages.TAIL - len(parquet_pages.MAGIC), largest):
+    if length > min(size - page_headers.TAIL - len(page_headers.MAGIC), largest):
         raise PageError(f"its footer claims {length:,} of {size:,} bytes")
-    file.seek(size - parquet_pages.TAIL - length)
-    if parquet_pages.schema_elements(file.read(length)) > _SCHEMA_ELEMENTS:
+    file.seek(size - page_headers.TAIL - length)
+    if page_headers.schema_elements(file.read(length)) > _SCHEMA_ELEMENTS:
         raise PageError(f"its schema has more than {_SCHEMA_ELEMENTS} elements")
     file.seek(0)

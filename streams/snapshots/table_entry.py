@@ -12,10 +12,10 @@ import pyarrow as pa
 from annotated_types import MaxLen
 
 from streams.bounds import Count, Label, Rule, Text
-from streams.column_types import type_name, type_of
-from streams.content import Hashed
 from streams.names import InnerPath, Name
-from streams.snapshot_tables import Column, TableForm
+from streams.snapshots.column_types import type_name, type_of
+from streams.snapshots.content import Hashed
+from streams.snapshots.tables import Column, TableForm
 
 Hash = Annotated[str, Rule(lambda text: re.fullmatch("([0-9a-f]{64})?", text), "no SHA-256")]
 

@@ -1,4 +1,4 @@
-"""Tables as Parquet, piece by piece."""
+"""Writing Parquet piece by piece, so that a table need not be in memory at once."""
 
 import io
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from streams.errors import SnapshotError, SnapshotFailedError
-from streams.failed_manifest import FailedManifest, failed_manifest, find_failed
-from streams.snapshot import run_manifest, to_json
-from streams.store import open_store, read_manifest, write_manifest
+from streams.snapshots.failed_manifest import FailedManifest, failed_manifest, find_failed
+from streams.snapshots.manifests import run_manifest, to_json
+from streams.snapshots.store import open_store, read_manifest, write_manifest
 
 FAILED = failed_manifest("demo", "1f", "noon", "no room", "2031-01-01T00:00:00+00:00")
 

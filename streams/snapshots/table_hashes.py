@@ -3,11 +3,11 @@
 from dataclasses import replace
 from itertools import chain
 
-from streams.content import content_of, table_hash
 from streams.errors import SnapshotError
-from streams.snapshot import RunManifest
-from streams.store import Listed, expected_schema, read_pieces
-from streams.table_entry import TableEntry
+from streams.snapshots.content import content_of, table_hash
+from streams.snapshots.manifests import RunManifest
+from streams.snapshots.store import Listed, expected_schema, read_pieces
+from streams.snapshots.table_entry import TableEntry
 
 
 def hashed_tables(manifest: Listed, *, check: bool = False) -> tuple[TableEntry, ...]:

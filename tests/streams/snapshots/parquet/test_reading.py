@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import parquet_pages
-from streams.parquet import ParquetEncoder
-from streams.parquet_pages import PageError
-from streams.parquet_reading import BudgetedParquet, OtherColumnsError, decoded_limit
+from streams.snapshots.parquet import page_headers
+from streams.snapshots.parquet.page_headers import PageError
+from streams.snapshots.parquet.pieces import ParquetEncoder
+from streams.snapshots.parquet.reading import BudgetedParquet, OtherColumnsError, decoded_limit
 from tests.streams.strategies import quick
 
 SCHEMA = pa.schema(
@@ -151,7 +151,7 @@ def test_a_page_that_says_more_than_the_footer_is_refused_before_it_is_decoded(m
     data = written(pa.table([[7, 7, 7]], schema), schema=schema)
     column = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0).column(0)
     start, length = column.dictionary_page_offset, column.total_compressed_size
-    *_, page = parquet_pages.pages(io.BytesIO(data), start, length)
+    *_, page = page_headers.pages(io.BytesIO(data), start, length)
     head = data[: page.at].rindex(b"\x15" + _varint(2 * 3) + b"\x15\x10")
     forged = bytearray(data)
     forged[head + 1] = 2 * 60
@@ -193,15 +193,15 @@ def test_any_changed_bytes_give_the_rows_or_an_error(place, bytes_):
 @given(st.binary(max_size=60))
 def test_any_bytes_are_pages_or_an_error(data):
     try:
-        list(parquet_pages.pages(io.BytesIO(data), 0, len(data)))
+        list(page_headers.pages(io.BytesIO(data), 0, len(data)))
     except PageError:
         return
 
 
 def test_the_longest_entry_of_a_dictionary_is_found():
     body = b"".join(struct.pack("<I", len(text)) + text for text in (b"a", b"", b"four", b"to"))
-    assert parquet_pages.longest_entry(body) == 4
-    assert parquet_pages.longest_entry(b"") == 0
+    assert page_headers.longest_entry(body) == 4
+    assert page_headers.longest_entry(b"") == 0
     for cut in (1, 3, len(body) - 1):
         with pytest.raises(PageError, match="cut short"):
-            parquet_pages.longest_entry(body[:cut])
+            page_headers.longest_entry(body[:cut])

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from streams.attachments import FOLDER as ATTACHMENTS
 from streams.errors import SnapshotError
-from streams.failed_manifest import find_failed
 from streams.names import is_name
-from streams.snapshot import run_manifest
-from streams.store import Store
+from streams.snapshots.attachments import FOLDER as ATTACHMENTS
+from streams.snapshots.failed_manifest import find_failed
+from streams.snapshots.manifests import run_manifest
+from streams.snapshots.store import Store
 
 MANIFEST = "manifest.json"
 PARTS = "parts"

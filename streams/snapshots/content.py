@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streams.column_types import type_name
 from streams.errors import SnapshotError
-from streams.snapshot_tables import TABLES
+from streams.snapshots.column_types import type_name
+from streams.snapshots.tables import TABLES
 
 Piece: TypeAlias = pa.Table | pa.RecordBatch
 

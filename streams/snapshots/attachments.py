@@ -18,14 +18,14 @@ from annotated_types import MaxLen
 from pydantic import TypeAdapter, ValidationError
 
 from streams.bounds import Label, Rule, Text
-from streams.content import content_of, table_hash
 from streams.errors import SnapshotError
 from streams.names import Name, is_name
-from streams.snapshot import MAX_MANIFEST_BYTES, RunManifest
-from streams.snapshot_tables import TableForm
-from streams.store import Store, write_file, write_part
+from streams.snapshots.content import content_of, table_hash
+from streams.snapshots.manifests import MAX_MANIFEST_BYTES, RunManifest
+from streams.snapshots.store import Store, write_file, write_part
+from streams.snapshots.table_entry import Hash, PartFile, TableEntry, table_entry
+from streams.snapshots.tables import TableForm
 from streams.strict_json import JsonError, parse_json
-from streams.table_entry import Hash, PartFile, TableEntry, table_entry
 
 VERSION = 2
 FOLDER = "attachments"
