@@ -6,8 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers.runs.specs import longest_context, suggested_context
-from consumers.runs.training import agreed_bos, trainings
+from consumers.runs.specs import USUAL_CONTEXT, longest_context, suggested_context
+from consumers.runs.training import agreed_bos, agreed_context, trainings
 from producers.documents import BadDocument, Refusals
 from producers.domain_limits import parse_domain_limit
 from producers.fields import Fields
@@ -84,7 +84,7 @@ def _context(settings: "Settings", begun: CorpusRecord | None, ids: U32 | None) 
     """Return how many tokens a row has where no setting says it.
 
     A corpus that was begun keeps its own. Rows of token ids stay as they are up to what the model
-    takes; a text's are what the dictionaries were trained with.
+    takes; a text's are what the dictionaries, folders or releases, were trained with.
     """
     if begun is not None:
         return begun.context
@@ -92,7 +92,8 @@ def _context(settings: "Settings", begun: CorpusRecord | None, ids: U32 | None) 
     if ids is not None:
         most = longest_context(spec.model) if spec else None
         return min(len(ids), most or len(ids))
-    return suggested_context(spec.model, spec.sources) if spec else 128
+    trained = agreed_context(trainings(settings.sources(), _released))
+    return suggested_context(spec.model, trained) if spec else USUAL_CONTEXT
 
 
 def _first_ids(settings: "Settings") -> U32 | None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from streams.no_installs import no_installs
 log = logging.getLogger(__name__)
 
 
+@lru_cache
 def released_metadata(release: str, number: str) -> Mapping[str, Any]:
     """Return what a release's configuration says about training; empty if it cannot be had.
 

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -30,10 +30,11 @@ from consumers.runs.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpe
 from consumers.tuning.tuning import QUICK
 from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
 from streams.arrays import I64
-from streams.errors import ModelError, RunError
+from streams.errors import ModelError, RunError, UserError
 from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.records.measures import rankings, statistics
 from streams.records.runs import Clustering, Kind, Model, RunRecord, Source
+from streams.tokenizer.loading import load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +124,30 @@ def _warnings(
     """Return what has to be said of a run's dictionaries, corpus and model, a line each."""
     trained = {one.name: one.training for one in loaded if one.kind == "dictionary"}
     own = [line for one in loaded for line in one.warnings]
-    found = disagreements(trained, corpus, model.location, ids.tolist(), positions.tolist())
+    found = disagreements(
+        trained, corpus, model.location, ids.tolist(), positions.tolist(), _separators(corpus)
+    )
     return (*model.warnings, *own, *found)
+
+
+def _separators(corpus: CorpusRecord) -> Callable[[str], int | str | None]:
+    """Return a function from a setting of ``corpus.separator`` to its id in the corpus' tokenizer.
+
+    None for no token; the setting itself where the tokenizer cannot be read here.
+    """
+
+    def found(setting: str) -> int | str | None:
+        if setting == "none":
+            return None
+        try:
+            tokenizer = load_tokenizer(corpus.tokenizer)
+        except UserError as error:
+            log.info("Separators are compared by name: %s", error)
+            return setting
+        named = setting in ("bos", "eos", "sep")
+        return tokenizer.names.get(setting) if named else tokenizer.id_of(setting)
+
+    return found
 
 
 def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:

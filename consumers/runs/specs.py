@@ -1,7 +1,6 @@
 """What a person asks of a run, before anything is loaded: plain values, no torch."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +17,8 @@ class ModelSpec:
     """path: a transformer-lens name or a local Hugging Face folder. threads: 0 for all cores.
 
     dtype: "auto" is bfloat16 where the processor has it. micro_batch: "auto" is measured when the
-    run is created. forward: "auto" is transformers where it agrees with transformer-lens. Records
-    hold what was chosen.
+    run is created. forward: "auto" is the fastest that agrees with the published code. Records hold
+    what was chosen.
     """
 
     path: str
@@ -134,17 +133,13 @@ def settled(spec: RunSpec, known: RunRecord) -> RunSpec:
     return replace(spec, model=model)
 
 
-def suggested_context(model: ModelSpec, sources: Iterable[SourceSpec]) -> int:
+def suggested_context(model: ModelSpec, trained: int | None) -> int:
     """Return the row length for a corpus whose settings name none.
 
-    The shortest context that a local dictionary was trained at; else 128, or what the model takes
-    if that is less. Reads configuration files only.
+    What its dictionaries were trained at, else 128; or what the model takes if that is less. Reads
+    the model's configuration only.
     """
-    folders = [s.path for s in sources if isinstance(s, DictionarySpec) and s.path]
-    trained = [
-        _number(_read(Path(f) / "cfg.json").get("metadata"), "context_size") for f in folders
-    ]
-    wanted = min((n for n in trained if n), default=USUAL_CONTEXT)
+    wanted = trained or USUAL_CONTEXT
     return min([wanted, longest_context(model) or wanted])
 
 

@@ -18,7 +18,8 @@ class Training:
 
     prepend_bos: rows began with a BOS. context: tokens per row. positions: start, stop and step of
     the only positions of a row that it saw. excluded: token ids that it never saw, True for all
-    special ones. separate: each document had rows of its own. model, dataset: their names. reads,
+    special ones. separate: each document had rows of its own. separator: what stood between the
+    documents of a row: "bos", "eos", "sep", "none" or an id. model, dataset: their names. reads,
     writes: the hooks of a transcoder. sparsity: non-zeros per token that it was published with.
     """
 
@@ -27,6 +28,7 @@ class Training:
     positions: tuple[int | None, ...] = ()
     excluded: bool | tuple[int, ...] = False
     separate: bool | None = None
+    separator: str | int | None = None
     model: str | None = None
     dataset: str | None = None
     reads: str | None = None
@@ -46,6 +48,7 @@ def training_of(metadata: Mapping[str, Any]) -> Training:
         positions=_slice(positions) if isinstance(positions, list | tuple) else (),
         excluded=excluded if isinstance(excluded, bool | tuple) else False,
         separate=_of(bool, metadata, "disable_concat_sequences"),
+        separator=_separator(metadata),
         model=_of(str, metadata, "model_name"),
         dataset=_of(str, metadata, "dataset_path"),
         reads=_of(str, metadata, "hook_name"),
@@ -75,6 +78,11 @@ def agreed_bos(found: Mapping[str, Training]) -> bool | None:
     """Return whether rows begin with a BOS as all say that say something; None otherwise."""
     said = {one.prepend_bos for one in found.values()} - {None}
     return next(iter(said)) if len(said) == 1 else None
+
+
+def agreed_context(found: Mapping[str, Training]) -> int | None:
+    """Return the shortest rows that any of them was trained on; None if none says it."""
+    return min((one.context for one in found.values() if one.context), default=None)
 
 
 def _metadata(folder: Path) -> Mapping[str, Any]:
@@ -110,6 +118,14 @@ def _slice(values: Iterable[Any]) -> tuple[int | None, ...]:
     parts = tuple(values)
     usable = 0 < len(parts) <= 3 and all(p is None or type(p) is int for p in parts)
     return parts if usable and any(p is not None for p in parts) else ()
+
+
+def _separator(metadata: Mapping[str, Any]) -> str | int | None:
+    value = metadata.get("sequence_separator_token", "")
+    if value is None:
+        return "none"
+    known = type(value) is int or value in ("bos", "eos", "sep")
+    return value if known else None
 
 
 def _sparsity(metadata: Mapping[str, Any]) -> float | None:

@@ -9,9 +9,9 @@ import torch
 
 from consumers.inference import text_part
 from consumers.inference.model_loading import load_model
-from consumers.runs.specs import DictionarySpec, ModelSpec, suggested_context
+from consumers.runs.specs import ModelSpec, suggested_context
 from streams.errors import InstallError, ModelError
-from tests.models_on_disk import save_dictionary, save_model
+from tests.models_on_disk import save_model
 from tests.multimodal_on_disk import FAMILIES, save_multimodal
 
 HOOK = "hook_embed"
@@ -47,11 +47,7 @@ def test_the_values_are_those_of_the_whole_models_text(
 
 def test_the_context_is_that_of_the_text(tmp_path: Path) -> None:
     save_multimodal(tmp_path / "m", "gemma3")
-    dictionary = DictionarySpec("sae", path=str(save_dictionary(tmp_path / "s", "standard")))
-    config = json.loads((tmp_path / "s/cfg.json").read_text())
-    config["metadata"]["context_size"] = 128
-    (tmp_path / "s/cfg.json").write_text(json.dumps(config))
-    assert suggested_context(ModelSpec(str(tmp_path / "m")), [dictionary]) == 24
+    assert suggested_context(ModelSpec(str(tmp_path / "m")), 128) == 24
 
 
 def test_a_language_part_without_a_class_of_its_own_is_refused(

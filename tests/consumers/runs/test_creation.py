@@ -150,10 +150,9 @@ def test_a_worker_refuses_what_has_changed(
 
 def test_the_context_is_the_dictionarys_or_the_models(disk: Path) -> None:
     model = ModelSpec(str(disk / "gpt2"))
-    dictionary = DictionarySpec("sae", path=str(disk / "standard"))
-    assert suggested_context(model, [dictionary]) == 16
-    assert suggested_context(model, []) == 16
-    assert suggested_context(ModelSpec("gpt2"), []) == 128
+    assert suggested_context(model, 8) == 8
+    assert suggested_context(model, 32) == suggested_context(model, None) == 16
+    assert suggested_context(ModelSpec("gpt2"), None) == 128
 
 
 def test_the_record_holds_what_auto_came_to(spec: RunSpec, corpus: CorpusRecord) -> None:
