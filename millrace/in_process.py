@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 from consumers.activations.device_status import device_status
 from consumers.health.progress import Progress
 from consumers.plan import Plan, make_plan
+from consumers.runs.replacing import earlier_run
 from consumers.service.serving import Crew, serve_run
 from millrace.auto_settings import choice, sample_rows, settled_spec
 from millrace.corpus import corpus_to_be
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from millrace.settings import Settings
 
 
-def run_in_process(settings: "Settings", workers: int) -> RunManifest:
+def run_in_process(settings: "Settings", workers: int, *, replacing: bool = False) -> RunManifest:
     """Carry out what the settings say and return the final snapshot's manifest.
 
-    Raises SnapshotFailedError if the run has failed.
+    replacing: snapshots of an earlier run of the same name in the store stay until the new one is
+    whole, and go then. Raises SnapshotFailedError if the run has failed, RunError if there are such
+    snapshots and they are not to be replaced.
     """
     # Bars and the table at the end say the rest; off a terminal bars do not move.
     moving = shown_on_terminal()
@@ -48,6 +51,7 @@ def run_in_process(settings: "Settings", workers: int) -> RunManifest:
     check_store(settings.store)
     client = connect(settings.access)
     expect_session(client, settings.session())
+    earlier = earlier_run(client, settings.store, settings.run.name, replacing=replacing)
     begun = time.perf_counter()
     engine = _prepared(client, settings)
     loaded = time.perf_counter() - begun
@@ -73,6 +77,9 @@ def run_in_process(settings: "Settings", workers: int) -> RunManifest:
     _report(loaded, tokenised, time.perf_counter() - begun, corpus, engine, progress)
     if manifest is None:
         raise SnapshotError(f"run {plan.run.name} ended without its final snapshot")
+    if earlier is not None:
+        earlier.remove(manifest)
+        say(f"replaced: {earlier.line}")
     say(f"snapshot {manifest_path(manifest)}")
     say(f"content {manifest.content}")
     return manifest

@@ -126,6 +126,11 @@ micro_batch_option = option(
     show_default="8",
     help="Rows per forward pass; auto measures which number is best here.",
 )
+replace_option = click.option(
+    "--replace",
+    is_flag=True,
+    help="Take the place of snapshots that the store has under the run's name.",
+)
 sources_options = stacked(
     option("--model", metavar="NAME|FOLDER", help="transformer-lens name, or Hugging Face folder."),
     option(

@@ -24,6 +24,6 @@ def demo(serve: bool, port: int, limit_tokens: int | None) -> None:
     chosen = settings(_EXAMPLE, corpus=given({"limit_tokens": limit_tokens}))
     if serve:
         expect_port("127.0.0.1", port)
-    manifest = run_in_process(chosen, workers=1)
+    manifest = run_in_process(chosen, workers=1, replacing=True)
     if serve:
         serve_pages(manifest_path(manifest), chosen.access, "127.0.0.1", port)

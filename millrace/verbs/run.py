@@ -17,6 +17,7 @@ from millrace.options import (
     micro_batch_option,
     option,
     port_option,
+    replace_option,
     run_option,
     settings,
     settings_option,
@@ -43,6 +44,7 @@ _run_options = stacked(
         show_default=True,
         help="Workers of each kind.",
     ),
+    replace_option,
     option("--serve/--no-serve", default=False, help="Show the result as pages at the end."),
     port_option,
 )
@@ -69,6 +71,7 @@ def run(
     k: int | None,
     micro_batch: int | str | None,
     workers: int,
+    replace: bool,
     serve: bool,
     port: int,
     **values: Any,
@@ -95,7 +98,7 @@ def run(
     )
     if serve:
         expect_port("127.0.0.1", port)
-    manifest = run_in_process(chosen, workers)
+    manifest = run_in_process(chosen, workers, replacing=replace)
     if serve:
         serve_pages(manifest_path(manifest), chosen.access, "127.0.0.1", port)
     expect_few_refused(manifest)

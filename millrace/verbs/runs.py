@@ -13,6 +13,7 @@ from millrace.options import (
     json_option,
     k_option,
     micro_batch_option,
+    replace_option,
     run_option,
     settings,
     settings_option,
@@ -37,6 +38,7 @@ def runs() -> None:
 @click.option("--corpus", metavar="NAME", show_default="corpus", help="Name of the corpus.")
 @k_option
 @micro_batch_option
+@replace_option
 def create(
     settings_file: Path | None,
     broker: str | None,
@@ -46,6 +48,7 @@ def create(
     corpus: str | None,
     k: int | None,
     micro_batch: int | str | None,
+    replace: bool,
 ) -> None:
     """Create the run that the settings describe, after checking that all of it fits together.
 
@@ -53,6 +56,7 @@ def create(
     computed, and what they say is printed in short; millrace check says more.
     """
     from consumers.runs.creation import prepare_run
+    from consumers.runs.replacing import earlier_run
     from millrace.auto_settings import choice, first_batch, sample_rows, settled_spec
     from millrace.check_report import short
     from millrace.checking import report_on
@@ -74,6 +78,7 @@ def create(
     chosen = settings(settings_file, **options)
     open_store(chosen.store)
     client = connect(chosen.access)
+    earlier = earlier_run(client, chosen.store, chosen.run.name, replacing=replace)
     record = get_corpus(client, chosen.corpus.name)
     expect_whole(client, record.name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -84,6 +89,9 @@ def create(
         found = list(short(report_on(engine, record, (), first_batch(client, chosen))))
     except (NotFiniteError, RunError) as error:  # of a few rows: the run may be right all the same
         found = [f"not checked: {error}"]
+    if earlier is not None:
+        earlier.remove()
+        found.append(f"removed: {earlier.line}")
     put_run(client, made)
     for line in origins(settings_file, options=given(options)):
         click.echo(line)

@@ -30,11 +30,21 @@ def find_snapshots(address: str) -> list[StoredSnapshot]:
     store = open_store(address)
     found = []
     for run in _folders(store, store.root):
-        for snapshot in _folders(store, store.path(run)):
+        for snapshot, manifest in snapshot_manifests(store, run):
             path = store.path(run, snapshot, MANIFEST)
-            if store.files.isfile(path):
-                found.append(_read(run, snapshot, path, store.files.unstrip_protocol(path)))
+            found.append(_read(run, snapshot, path, manifest))
     return found
+
+
+def snapshot_manifests(store: Store, run: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of a run's snapshots in a store, and the addresses of their manifests.
+
+    Raises SnapshotError if the store cannot be read.
+    """
+    for snapshot in _folders(store, store.path(run)):
+        path = store.path(run, snapshot, MANIFEST)
+        if store.files.isfile(path):
+            yield snapshot, store.files.unstrip_protocol(path)
 
 
 def _read(run: str, snapshot: str, path: str, address: str) -> StoredSnapshot:

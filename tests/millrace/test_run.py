@@ -325,6 +325,52 @@ def test_a_limit_ends_the_text(
     assert Path(".millrace/snapshots/run").is_dir(), "the usual store is here"
 
 
+def test_another_run_of_a_name_that_the_store_has_is_refused_or_replaces(
+    program: Program, disk: Path, tmp_path: Path, broker: str
+) -> None:
+    store, first, second = tmp_path / "store", tmp_path / "1.txt", tmp_path / "2.txt"
+    first.write_text("w1 w2 w3 w4")
+    second.write_text("w5 w6 w7 w8")
+    usual = (
+        *SMALL, "--store", store, "--model", disk / "gpt2", "--dictionary", disk / "standard",
+    )  # fmt: skip
+    made = snapshot_of(program("run", first, *usual, "--broker", broker))
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    said = program("run", second, *usual, "--broker", f"{broker}-2").refusal()
+    assert "has snapshots of an earlier run 'run' (final; " in said
+    assert "--replace" in said
+    assert before == {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    again = program("run", second, *usual, "--broker", f"{broker}-2", "--replace")
+    assert "replaced: the store" in " ".join([again.out, *again.lines])
+    assert snapshot_of(again).content != made.content
+    left = {str(path.relative_to(store / "run")) for path in store.rglob("*") if path.is_file()}
+    new = read_manifest(str(store / "run" / "final"))
+    assert left == {"final/manifest.json", *(part.path for part in new.files)}
+
+
+def test_creating_a_run_of_a_name_that_the_store_has_asks_for_replace(
+    program: Program, disk: Path, tmp_path: Path, broker: str
+) -> None:
+    text, store = tmp_path / "1.txt", tmp_path / "store"
+    text.write_text("w1 w2 w3 w4")
+    usual = (
+        *SMALL, "--store", store, "--model", disk / "gpt2", "--dictionary", disk / "standard",
+    )  # fmt: skip
+    snapshot_of(program("run", text, *usual, "--broker", broker))
+    settings = tmp_path / "r.toml"
+    settings.write_text(
+        f"store = '{store}'\n[model]\npath = '{disk / 'gpt2'}'\n"
+        f"[[dictionaries]]\nname = 'sae'\npath = '{disk / 'standard'}'\n"
+    )
+    given = ("--settings", settings, "--broker", f"{broker}-2")
+    assert program("produce", text, *given).status == 0
+    assert "--replace" in program("runs", "create", *given, "--device", "cpu").refusal()
+    created = program("runs", "create", *given, "--device", "cpu", "--replace")
+    assert "removed: the store" in created.out
+    assert not list(store.rglob("manifest.json"))
+    assert program("runs", "create", *given, "--device", "cpu").status == 0, "its own name"
+
+
 def test_running_again_is_quick_and_the_same(
     program: Program, disk: Path, jsonl: Path, tmp_path: Path, broker: str
 ) -> None:
@@ -337,7 +383,8 @@ def test_running_again_is_quick_and_the_same(
     assert again == first, "all was there"
     bare = snapshot_of(program("run", *usual, "--broker", broker))
     assert bare == first, "without text the corpus is taken as it is"
-    other = snapshot_of(program("run", jsonl, *FIELDS, *usual, "--broker", f"{broker}-2"))
+    anew = (*FIELDS, *usual, "--broker", f"{broker}-2", "--replace")
+    other = snapshot_of(program("run", jsonl, *anew))
     assert other.content == first.content, "a new broker over the same store"
     assert not list(store.rglob("*.tmp"))
     second = snapshot_of(
