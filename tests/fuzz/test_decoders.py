@@ -35,7 +35,8 @@ def vocabulary():
     """Return a file of 40 tokens in two row groups."""
     encoder = ParquetEncoder(PARQUET)
     rows = PARQUET_ROWS // 2
-    tables = [pa.table([range(at, at + rows), [b"token"] * rows], PARQUET) for at in (0, rows)]
+    texts = [[b"token"] * rows] * (len(PARQUET) - 1)
+    tables = [pa.table([range(at, at + rows), *texts], PARQUET) for at in (0, rows)]
     return b"".join([*map(encoder.add, tables), encoder.end()])
 
 

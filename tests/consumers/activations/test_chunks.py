@@ -66,6 +66,18 @@ def dense(found: NonZeros, tokens: int) -> AnyArray:
     return out
 
 
+def assert_same_values(found: AnyArray, expected: AnyArray) -> None:
+    """Assert that values [token, component] are the same, to the last bit from two tokens on.
+
+    Both come from one and the same product of float32, whatever the chunk. A product with a single
+    token is one with a vector, whose sums some BLAS add up in another order.
+    """
+    if len(expected) == 1:
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    else:
+        assert found.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("collector", [on_cpu, on_device])
 @pytest.mark.parametrize("tokens", [0, 1, 64, 150])
 @pytest.mark.parametrize("kind", ["relu", "gated", "weights", "values", "narrow", "onednn"])
@@ -88,9 +100,8 @@ def test_non_zeros_are_those_of_the_dense_array(
     found = collector("s", encoder, kept).collect(hooked, Timings())
     got = dense(found, tokens)
     assert (got[:, [3, 5]] == 0).all()
-    # One and the same product of float32 on this CPU, whatever the chunk.
     expected[:, [3, 5]] = 0
-    assert got.tobytes() == (expected + 0.0).float().contiguous().numpy().tobytes()
+    assert_same_values(got, (expected + 0.0).float().contiguous().numpy())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -16,7 +16,7 @@ from consumers.activations.saes import encoder_of
 from consumers.activations.timings import Timings
 from consumers.activations.topk import TopK
 from streams.errors import NotFiniteError
-from tests.consumers.activations.test_chunks import Small, dense, random
+from tests.consumers.activations.test_chunks import Small, assert_same_values, dense, random
 from tests.consumers.activations.test_encoders import load
 from tests.models_on_disk import save_dictionary
 
@@ -59,10 +59,10 @@ def test_non_zeros_are_those_of_saelens(
         with torch.inference_mode():
             expected, values = sae.encode(hooked), encoder.values(hooked)
             got = dense(made.collect(hooked, Timings()), tokens)
-        assert values.numpy().tobytes() == expected.numpy().tobytes()
+        assert_same_values(values.numpy(), expected.numpy())
         positive = (expected > 0).sum(dim=1)
         assert (positive < k if k >= 40 else positive == k).all()
-        assert got.tobytes() == (expected.numpy() * kept).tobytes()
+        assert_same_values(got, expected.numpy() * kept)
 
 
 @pytest.mark.filterwarnings("ignore")
