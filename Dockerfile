@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
         requirements-dev.txt > build-requirements.txt \
  && uv pip install --python /opt/builder/bin/python --no-deps --require-hashes \
         -r build-requirements.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY streams streams
 COPY producers producers
 COPY consumers consumers

@@ -7,7 +7,7 @@
 # make bench-peers  other tools on the same work; POINTS=small:128 measures that point alone
 # make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
 #
-# PYTHON=...    the Python to use, 3.11 or 3.12; by default the first one found
+# PYTHON=...    the Python to use, 3.11 to 3.13; by default the first one found
 # TORCH=cpu     torch's CPU build, which is several gigabytes smaller on Linux (see
 #               scripts/install-locked for what that means for the hashes)
 # TESTS=...     what `make test` runs; PYTEST=... more options for it
@@ -16,8 +16,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
-    $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2> /dev/null \
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+    $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2> /dev/null \
     && echo $$python && break; done)
 TORCH ?=
 TORCH_INDEX ?= $(if $(filter cpu,$(TORCH)),https://download.pytorch.org/whl/cpu)
@@ -86,7 +86,7 @@ $(READY): $(VENV)/.uv requirements-dev.txt pyproject.toml scripts/install-locked
 
 $(VENV)/.uv: requirements-uv.txt
 	@if [ -z "$(PYTHON)" ]; then \
-	    echo "Millrace needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python" >&2; exit 2; fi
+	    echo "Millrace needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python" >&2; exit 2; fi
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
