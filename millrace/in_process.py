@@ -19,7 +19,7 @@ from consumers.service.serving import Crew, serve_run
 from millrace.auto_settings import choice, sample_rows, settled_spec
 from millrace.corpus import corpus_to_be
 from millrace.logs import show_events
-from millrace.producing import produce_in
+from millrace.producing import dump_in, expect_writable, produce_in
 from millrace.progress_bars import bars, say, shown_on_terminal, spinner, stages
 from streams.catalog.corpora import find_corpus
 from streams.catalog.runs import expect_new, get_run, put_run
@@ -38,12 +38,15 @@ if TYPE_CHECKING:
     from millrace.settings import Settings
 
 
-def run_in_process(settings: "Settings", workers: int, *, replacing: bool = False) -> RunManifest:
+def run_in_process(
+    settings: "Settings", workers: int, *, replacing: bool = False, dump: Path | None = None
+) -> RunManifest:
     """Carry out what the settings say and return the final snapshot's manifest.
 
-    replacing: snapshots of an earlier run of the same name in the store stay until the new one is
-    whole, and go then. Raises SnapshotFailedError if the run has failed, RunError if there are such
-    snapshots and they are not to be replaced.
+    dump: where to write the corpus as well, before anything is computed. replacing: snapshots of an
+    earlier run of the same name in the store stay until the new one is whole, and go then. Raises
+    SnapshotFailedError if the run has failed, RunError if there are such snapshots and they are not
+    to be replaced.
     """
     # Bars and the table at the end say the rest; off a terminal bars do not move.
     moving = shown_on_terminal()
@@ -51,14 +54,18 @@ def run_in_process(settings: "Settings", workers: int, *, replacing: bool = Fals
     check_store(settings.store)
     client = connect(settings.access)
     expect_session(client, settings.session())
+    if dump is not None:
+        expect_writable(dump)
     earlier = earlier_run(client, settings.store, settings.run.name, replacing=replacing)
     begun = time.perf_counter()
-    engine = _prepared(client, settings)
+    engine = prepared_engine(client, settings)
     loaded = time.perf_counter() - begun
     progress = Progress(device=partial(device_status, engine))
     with bars() as shown:
         begun = time.perf_counter()
         corpus = _corpus(client, settings, shown)
+        if dump is not None:
+            dump_in(shown, client, corpus.name, dump)
         tokenised = time.perf_counter() - begun
         put_run(client, engine.plan.run)
         plan = make_plan(get_run(client, engine.plan.run.name))
@@ -100,7 +107,7 @@ def _sealed(client: Client, settings: "Settings") -> CorpusRecord | None:
     return found if found is not None and found.sealed else None
 
 
-def _prepared(client: Client, settings: "Settings") -> "TorchEngine":
+def prepared_engine(client: Client, settings: "Settings") -> "TorchEngine":
     """Return the engine of the run, after checking that all fits together; nothing is written."""
     spec = settled_spec(client, settings)
     if spec.model.path.startswith("/") and not Path(spec.model.path).is_dir():

@@ -126,6 +126,13 @@ micro_batch_option = option(
     show_default="8",
     help="Rows per forward pass; auto measures which number is best here.",
 )
+clusters_option = option(
+    "--clusters",
+    "clusterings",
+    metavar="FILE",
+    multiple=True,
+    help="Cluster file (JSON); may be repeated.",
+)
 replace_option = click.option(
     "--replace",
     is_flag=True,

@@ -1,5 +1,6 @@
 """Producing a corpus with a progress bar."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from producers.produced import Produced, reported
 from producers.publish import produce
 from producers.settings import CorpusSettings
 from producers.sources import Source
+from streams.errors import CorpusError
 from streams.monitoring.events import DEAD_LETTER
 from streams.records.corpus import CorpusRecord
 from streams.transport.client import Client
@@ -27,10 +29,21 @@ if TYPE_CHECKING:
 def dump(client: Client, name: str, file: Path) -> CorpusRecord:
     """Write a corpus to a file, with a bar."""
     with bars() as progress:
-        bar = ProducerBar(progress, "dump", None)
-        record = dump_corpus(client, name, file, bar)
-        bar.finish(record.tokens)
+        return dump_in(progress, client, name, file)
+
+
+def dump_in(progress: Progress, client: Client, name: str, file: Path) -> CorpusRecord:
+    """Do the same with a bar among others."""
+    bar = ProducerBar(progress, "dump", None)
+    record = dump_corpus(client, name, file, bar)
+    bar.finish(record.tokens)
     return record
+
+
+def expect_writable(file: Path) -> None:
+    """Raise CorpusError, before anything is computed, if a dump cannot lie where it shall."""
+    if file.is_dir() or not os.access(file.absolute().parent, os.W_OK | os.X_OK):
+        raise CorpusError(f"cannot write the dump {file}: name a file in a folder that is there")
 
 
 def load(client: Client, file: Path) -> CorpusRecord:

@@ -1,24 +1,37 @@
 """``millrace oracle``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from millrace.options import (
     broker_option,
+    clusters_option,
+    corpus_options,
+    corpus_values,
     device_option,
+    dictionary_values,
     given,
+    k_option,
+    micro_batch_option,
     run_option,
     settings,
     settings_option,
+    sources_options,
 )
 
 
 @click.command()
+@corpus_options
 @settings_option
 @broker_option
 @run_option
 @device_option
+@sources_options
+@clusters_option
+@k_option
+@micro_batch_option
 @click.option(
     "--dump",
     type=click.Path(path_type=Path),
@@ -35,15 +48,24 @@ def oracle(
     broker: str | None,
     run_name: str | None,
     device: str | None,
+    model: str | None,
+    dictionaries: tuple[str, ...],
+    clusterings: tuple[str, ...],
+    k: int | None,
+    micro_batch: int | str | None,
     dump: Path | None,
     out: str | None,
+    **values: Any,
 ) -> None:
     """Compute a run's dashboard data in one plain process and print its content hash.
 
-    It keeps everything in memory and sorts at the end: meant for comparing, not for speed.
+    A run that a broker knows is computed from its record. Without a broker the settings, or the
+    same TEXT and options that millrace run had, say what to compute. It keeps everything in memory
+    and sorts at the end: meant for comparing, not for speed.
     """
     from consumers.oracle.oracle_run import run_oracle
     from consumers.snapshots.snapshots import write_plain
+    from millrace.no_broker import is_absent
     from streams.catalog.runs import get_run
     from streams.snapshots.content import content_hash
     from streams.transport.connect import connect
@@ -51,12 +73,20 @@ def oracle(
     chosen = settings(
         settings_file,
         broker=broker,
-        run=given({"name": run_name}),
-        model=given({"device": device}),
+        run=given({"name": run_name, "k": k}),
+        corpus=given(corpus_values(**values)),
+        model=given({"path": model, "device": device, "micro_batch": micro_batch}),
+        dictionaries=dictionary_values(dictionaries),
+        clusterings=[{"path": path} for path in clusterings] or None,
     )
     client = connect(chosen.access)
-    record = get_run(client, chosen.run.name)
-    plan, tables = run_oracle(client, record, chosen.model.device, dump)
+    if chosen.model.path and is_absent(chosen.access, client):
+        from millrace.plain_oracle import oracle_from_settings
+
+        plan, tables = oracle_from_settings(client, chosen, dump)
+    else:
+        record = get_run(client, chosen.run.name)
+        plan, tables = run_oracle(client, record, chosen.model.device, dump)
     if out:
         write_plain(plan, tables, "oracle", out)
     click.echo(f"content {content_hash(tables)}")

@@ -8,6 +8,7 @@ import click
 from millrace.monitoring import log_format_option
 from millrace.options import (
     broker_option,
+    clusters_option,
     corpus_options,
     corpus_values,
     device_option,
@@ -28,13 +29,7 @@ from millrace.options import (
 
 _run_options = stacked(
     sources_options,
-    option(
-        "--clusters",
-        "clusterings",
-        metavar="FILE",
-        multiple=True,
-        help="Cluster file (JSON); may be repeated.",
-    ),
+    clusters_option,
     k_option,
     micro_batch_option,
     option(
@@ -45,6 +40,12 @@ _run_options = stacked(
         help="Workers of each kind.",
     ),
     replace_option,
+    option(
+        "--dump",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Also write the corpus to this file, for millrace oracle --dump.",
+    ),
     option("--serve/--no-serve", default=False, help="Show the result as pages at the end."),
     port_option,
 )
@@ -72,6 +73,7 @@ def run(
     micro_batch: int | str | None,
     workers: int,
     replace: bool,
+    dump: Path | None,
     serve: bool,
     port: int,
     **values: Any,
@@ -98,7 +100,7 @@ def run(
     )
     if serve:
         expect_port("127.0.0.1", port)
-    manifest = run_in_process(chosen, workers, replacing=replace)
+    manifest = run_in_process(chosen, workers, replacing=replace, dump=dump)
     if serve:
         serve_pages(manifest_path(manifest), chosen.access, "127.0.0.1", port)
     expect_few_refused(manifest)

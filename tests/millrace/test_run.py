@@ -371,6 +371,30 @@ def test_creating_a_run_of_a_name_that_the_store_has_asks_for_replace(
     assert program("runs", "create", *given, "--device", "cpu").status == 0, "its own name"
 
 
+def test_the_oracle_needs_no_broker_after_a_run_without_one(
+    program: Program, disk: Path, jsonl: Path, tmp_path: Path, broker: str
+) -> None:
+    parts = ("--model", disk / "gpt2", "--dictionary", disk / "standard", *SMALL)
+    dump = tmp_path / "corpus.dump"
+    run = ("run", jsonl, *FIELDS, *parts, "--store", tmp_path / "store", "--dump", dump)
+    made = snapshot_of(program(*run, "--broker", broker))
+    others = (f"{broker}-{n}" for n in range(2, 9))
+    from_text = program("oracle", jsonl, *FIELDS, *parts, "--broker", next(others))
+    assert f"content {made.content}" in from_text.out, from_text.lines
+    settings = tmp_path / "r.toml"
+    settings.write_text(
+        f"[model]\npath = '{disk / 'gpt2'}'\nmicro_batch = 2\ndevice = 'cpu'\n"
+        f"[run]\nk = {K}\n[[dictionaries]]\nname = 'sae'\npath = '{disk / 'standard'}'\n"
+    )
+    given = ("oracle", "--settings", settings, "--broker")
+    from_dump = program(*given, next(others), "--dump", dump, "--out", tmp_path / "plain")
+    assert f"content {made.content}" in from_dump.out, from_dump.lines
+    assert (tmp_path / "plain").is_dir()
+    assert "text" in program(*given, next(others)).refusal()
+    nowhere = program(*run[:-1], tmp_path / "no" / "dump", "--broker", next(others)).refusal()
+    assert "name a file in a folder that is there" in nowhere
+
+
 def test_running_again_is_quick_and_the_same(
     program: Program, disk: Path, jsonl: Path, tmp_path: Path, broker: str
 ) -> None:
