@@ -28,7 +28,7 @@ from streams.records.corpus import TokenBatch
 from streams.records.hits import Hits
 from streams.records.partials import BucketState
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 
 ROWS = 2048
 PARTITIONS = 4

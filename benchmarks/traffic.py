@@ -23,7 +23,7 @@ from consumers.aggregation.overlay import Overlay, partial
 from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker
 from streams import topics
-from streams.transport.pace import Pace
+from streams.transport.faust.flush_interval import FlushInterval
 from streams.wire import codec
 
 SHAPES = {"small": SMALL, "gpt2": GPT2}
@@ -151,7 +151,7 @@ def _measure(plan: Plan, overlay: Overlay, apply: list[float], is_last: bool) ->
         "state, bytes": size,
         "state / formula": size / _formula(plan, overlay),
         "flush, s": flush,
-        "flush interval, s": Pace().after(flush),
+        "flush interval, s": FlushInterval().after(flush),
         "aggregator peak, MB": peak_memory() / 2**20,
     }
     if is_last:

@@ -17,7 +17,7 @@ _OURS = ("streams", "producers", "consumers", "downstream", "millrace")
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Says why a worker ends, which is then the program's own last line.
-_LAST_WORDS = "streams.transport.worker"
+_LAST_WORDS = "streams.transport.faust.worker_app"
 # They log their requests whole, and one of those holds the password.
 _CLIENTS = ("kafka", "aiokafka")
 

@@ -16,13 +16,13 @@ from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.service.kernel_warmup import warm_up
 from consumers.snapshots.snapshots import final_manifest
-from streams.app import AppOptions, serve
 from streams.records.corpus import TokenBatch
 from streams.snapshots.content import content_hash
 from streams.snapshots.manifests import RunManifest
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
 from streams.transport.connect import connect
+from streams.transport.faust.app import AppOptions, serve
 from tests import factories, published
 
 PATIENCE = 120.0

@@ -8,10 +8,10 @@ from faust.types import TP
 from consumers.health.progress import Progress, Side, WorkerPosition
 from consumers.health.watching import Reading
 from streams.monitoring import events
-from streams.transport.worker import ExactApp
+from streams.transport.faust.worker_app import WorkerApp
 
 
-def follow_group(app: ExactApp, run: str, side: Side, topic: str, progress: Progress) -> None:
+def follow_group(app: WorkerApp, run: str, side: Side, topic: str, progress: Progress) -> None:
     """Note every assignment of an app; it is ready once its state is there and records can come.
 
     topic: its input, as we name it.
@@ -36,7 +36,7 @@ def follow_group(app: ExactApp, run: str, side: Side, topic: str, progress: Prog
 
 
 def worker_position(
-    app: ExactApp,
+    app: WorkerApp,
     side: Side,
     topic: str,
     found: Mapping[int, Reading],

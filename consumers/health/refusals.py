@@ -11,13 +11,13 @@ from streams import topics
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import RecordError, TooManyDeadLettersError
 from streams.monitoring import events
-from streams.transport.worker import ExactApp
+from streams.transport.faust.worker_app import WorkerApp
 
 
 class Refusals:
     """The dead letters of one app, and the breaker that ends the worker when they are too many."""
 
-    def __init__(self, app: ExactApp, plan: Plan, stage: str, limits: Limits) -> None:
+    def __init__(self, app: WorkerApp, plan: Plan, stage: str, limits: Limits) -> None:
         self._app = app
         self._plan = plan
         self._stage = stage

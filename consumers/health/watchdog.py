@@ -26,7 +26,7 @@ from streams.lost_input import deleted
 from streams.records.partials import BucketState
 from streams.transport.client import Client
 from streams.transport.connect import connect
-from streams.transport.worker import ExactApp
+from streams.transport.faust.worker_app import WorkerApp
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Watchdog(Service):
 
     def __init__(
         self,
-        app: ExactApp,
+        app: WorkerApp,
         plan: Plan,
         watched: Watched,
         limits: Limits,

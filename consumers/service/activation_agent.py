@@ -19,10 +19,10 @@ from consumers.health.watchdog import Watchdog, Watched
 from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from streams import topics
-from streams.app import AppOptions, create_app, events, raw_topic
 from streams.transport.access import BrokerAccess
-from streams.transport.commits import Commits
-from streams.transport.worker import ExactApp
+from streams.transport.faust.app import AppOptions, create_app, events, raw_topic
+from streams.transport.faust.group_commit import GroupCommit
+from streams.transport.faust.worker_app import WorkerApp
 
 _IN_FLIGHT = 3  # one in the device's thread, one behind it, and one that waits or is being sent
 
@@ -43,7 +43,7 @@ class _Batches:
 
     def __init__(
         self,
-        app: ExactApp,
+        app: WorkerApp,
         plan: Plan,
         make_worker: Callable[[], ActivationWorker],
         refusals: Refusals,
@@ -56,7 +56,7 @@ class _Batches:
         self._selection = ThreadPoolExecutor(1, thread_name_prefix="selection")
         self._refusals = refusals
         self._progress = progress
-        self._commits = Commits(app)
+        self._commits = GroupCommit(app)
 
     def compute(self, event: EventT[Any]) -> Awaitable[_Step]:
         """Have a record computed after those before it."""
@@ -114,7 +114,7 @@ def activations_app(
     options: AppOptions,
     progress: Progress,
     limits: Limits = Limits(),
-) -> ExactApp:
+) -> WorkerApp:
     """Return the app that turns a run's corpus into partials.
 
     ``make_worker`` is called once, in the one thread that owns the device from then on. While a

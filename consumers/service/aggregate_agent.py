@@ -20,14 +20,14 @@ from consumers.health.watchdog import Watchdog, Watched
 from consumers.plan import Plan
 from consumers.service.shard_writer import ShardWriter
 from streams import topics
-from streams.app import AppOptions, create_app, events, raw_topic
 from streams.errors import RecordError
 from streams.records.partials import BucketState, Statistics
 from streams.transport.access import BrokerAccess
-from streams.transport.commits import Caused, Commits
-from streams.transport.durable import DurableTable, durable_table
-from streams.transport.pace import Pace
-from streams.transport.worker import ExactApp
+from streams.transport.faust.app import AppOptions, create_app, events, raw_topic
+from streams.transport.faust.durable_table import DurableTable, durable_table
+from streams.transport.faust.flush_interval import FlushInterval
+from streams.transport.faust.group_commit import Caused, GroupCommit
+from streams.transport.faust.worker_app import WorkerApp
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,12 @@ class _Shards:
 
     def __init__(
         self,
-        app: ExactApp,
+        app: WorkerApp,
         plan: Plan,
         table: DurableTable,
         writer: ShardWriter,
         progress: Progress,
-        pace: Pace,
+        pace: FlushInterval,
     ) -> None:
         self._app = app
         self._plan = plan
@@ -54,7 +54,7 @@ class _Shards:
         self._progress = progress
         self._input = app.access.full(topics.partials(plan.run.name, 0, 0).name)
         self.overlay = Overlay(plan)
-        self.commits = Commits(app, self._write, records=_UNACKNOWLEDGED, pace=pace)
+        self.commits = GroupCommit(app, self._write, records=_UNACKNOWLEDGED, pace=pace)
 
     def assigned(self) -> None:
         """Begin an assignment with what the table holds."""
@@ -126,7 +126,7 @@ def aggregates_app(
     limits: Limits = Limits(),
     *,
     ends_at_gap: bool = False,
-) -> ExactApp:
+) -> WorkerApp:
     """Return the app that folds a run's partials into per-cluster state and writes snapshots.
 
     ends_at_gap: whether a chain that nobody will complete ends it; by default it is named.
@@ -135,8 +135,8 @@ def aggregates_app(
     table = durable_table(app, "buckets", plan.run.shards)
     writer = ShardWriter(plan, broker, app.fatal, progress, limits)
     # Records that wait for a flush are work to the watchdog, so they may not wait for long.
-    usual, patience = Pace(), limits.stall / 4 or math.inf
-    pace = Pace(least=min(usual.least, patience), most=min(usual.most, patience))
+    usual, patience = FlushInterval(), limits.stall / 4 or math.inf
+    pace = FlushInterval(least=min(usual.least, patience), most=min(usual.most, patience))
     shards = _Shards(app, plan, table, writer, progress, pace)
     refusals = Refusals(app, plan, "aggregates", limits)
     partials = topics.partials(plan.run.name, 0, 0).name

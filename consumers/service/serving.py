@@ -20,14 +20,14 @@ from consumers.service.announcing import announced
 from consumers.service.kernel_warmup import warm_up
 from consumers.snapshots.giving_up import fail_run
 from consumers.snapshots.snapshots import final_manifest, manifests_of
-from streams.app import AppOptions, serve
 from streams.errors import AccessError, BrokerError, LostInputError, SnapshotFailedError
 from streams.snapshots.manifests import RunManifest
 from streams.timeouts import timeouts
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
 from streams.transport.connect import connect
-from streams.transport.worker import ExactApp, leave
+from streams.transport.faust.app import AppOptions, serve
+from streams.transport.faust.worker_app import WorkerApp, leave
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def serve_run(
     """
     # Before anything joins a group: what was assigned to somebody who compiles would wait.
     warm_up(plan, aggregates=crew.aggregates > 0)
-    apps: list[ExactApp] = []
+    apps: list[WorkerApp] = []
     last_resort = LastResort(lambda: next((app.reason for app in apps if app.reason), None))
     for _ in range(crew.activations):
         apps.append(

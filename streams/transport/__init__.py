@@ -1,1 +1,1 @@
-"""Brokers: real Kafka and the embedded in-process one, behind one set of names."""
+"""Brokers behind one set of names: access, plain clients, prefixes, rights, and Faust on both."""

@@ -18,9 +18,9 @@ def connect(broker: BrokerAccess | str) -> Client:
 
 def _client(access: BrokerAccess) -> Client:
     if access.is_embedded:
-        from streams.transport.memory_client import MemoryClient
+        from streams.transport.memory.client import MemoryClient
 
         return MemoryClient(access.place)
-    from streams.transport.kafka_client import KafkaClient
+    from streams.transport.kafka.client import KafkaClient
 
     return KafkaClient(access.place, access.security)

@@ -9,8 +9,8 @@ from benchmarks.shapes import Shape, batches, build, publish, token_rows
 from streams import topics
 from streams.catalog.corpora import get_corpus, get_vocabulary
 from streams.records.corpus import TokenBatch, sample_keys
-from streams.transport.memory_broker import forget
-from streams.transport.memory_client import MemoryClient
+from streams.transport.memory.broker import forget
+from streams.transport.memory.client import MemoryClient
 from streams.wire import codec
 
 TINY = Shape("tiny", 2, 32, 4, 200, 1, 256, context=32)

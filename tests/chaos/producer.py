@@ -14,8 +14,8 @@ from producers.tally import Tally
 from streams.errors import BrokerError
 from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.transport.connect import connect
-from streams.transport.kafka_client import KafkaClient
-from streams.transport.kafka_sender import KafkaSender
+from streams.transport.kafka.client import KafkaClient
+from streams.transport.kafka.sender import KafkaSender
 from tests import factories
 from tests.published import WORDS
 

@@ -17,7 +17,7 @@ from millrace.local_kafka.broker import free_port
 from streams.errors import BrokerError
 from streams.transport.client import Client
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests.integration.secured_kafka import SecuredKafka, secured_kafka
 
 IMAGE = "apache/kafka:4.3.1"

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from faust import Stream
 from faust.types import TP
 
-from streams.app import AppOptions, create_app, raw_topic, serve
 from streams.transport.client import Client, TopicSpec
-from streams.transport.commits import Caused, Commits
-from streams.transport.durable import DurableTable, durable_table
-from streams.transport.worker import ExactApp
+from streams.transport.faust.app import AppOptions, create_app, raw_topic, serve
+from streams.transport.faust.durable_table import DurableTable, durable_table
+from streams.transport.faust.group_commit import Caused, GroupCommit
+from streams.transport.faust.worker_app import WorkerApp
 
 BUCKETS = 2
 _STATE = struct.Struct("<qqq")
@@ -59,7 +59,7 @@ class Counter:
     """The overlay over the table; the app's start positions."""
 
     names: Names
-    app: ExactApp
+    app: WorkerApp
     table: DurableTable
     states: dict[tuple[int, int], Bucket] = field(default_factory=dict)
     dirty: set[tuple[int, int]] = field(default_factory=set)
@@ -157,13 +157,13 @@ def counting_app(
     options: AppOptions,
     records: int = 32,
     seconds: float = 0.2,
-) -> tuple[ExactApp, Counter]:
+) -> tuple[WorkerApp, Counter]:
     app = create_app(names.group, url, options=options)
     counter = Counter(names, app, durable_table(app, "buckets", shards))
     app.positions = counter
 
     async def count(stream: Stream[bytes]) -> None:
-        commits = Commits(app, counter.write, records=records, seconds=seconds)
+        commits = GroupCommit(app, counter.write, records=records, seconds=seconds)
         async for event in stream.noack().events():
             message = event.message
             if await app.delivery.admit(message):

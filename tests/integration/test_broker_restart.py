@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from millrace.local_kafka import NativeKafka
-from streams.app import AppOptions, serve
 from streams.transport.connect import connect
+from streams.transport.faust.app import AppOptions, serve
 from tests.integration.counting import (
     Names,
     counting_app,

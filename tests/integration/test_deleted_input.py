@@ -23,7 +23,7 @@ from streams.errors import (
     StreamError,
 )
 from streams.transport.client import StoredRecord
-from streams.transport.memory_broker import Faults, broker, forget
+from streams.transport.memory.broker import Faults, broker, forget
 from tests.integration.test_repair import PARTITION, activations_done, break_chain
 from tests.service import Service, make_service
 

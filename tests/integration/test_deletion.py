@@ -11,7 +11,7 @@ from consumers.service.repair import repair
 from producers.corpora import delete_corpus
 from streams import topics
 from streams.catalog.runs import list_runs
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests.service import make_service
 
 

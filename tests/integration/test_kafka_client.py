@@ -8,11 +8,12 @@ from kafka import KafkaConsumer
 
 from millrace.local_kafka.broker import free_port
 from streams.errors import BrokerError, SettingsError
-from streams.transport import kafka_reader, kafka_sender
 from streams.transport.client import TopicSpec
 from streams.transport.connect import connect
-from streams.transport.kafka_client import KafkaClient
-from streams.transport.kafka_sender import KafkaSender
+from streams.transport.kafka import log_reader
+from streams.transport.kafka import sender as kafka_sender
+from streams.transport.kafka.client import KafkaClient
+from streams.transport.kafka.sender import KafkaSender
 
 pytestmark = pytest.mark.kafka
 
@@ -56,7 +57,7 @@ def test_a_single_send_and_a_short_read_do_not_wait(kafka, prefix):
 
 def test_connections_are_kept_for_what_comes_next(kafka, prefix, monkeypatch):
     opened = []
-    for module, name in ((kafka_reader, "_consumer"), (kafka_sender, "_producer")):
+    for module, name in ((log_reader, "_consumer"), (kafka_sender, "_producer")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, partial(counted, opened, real))
     topic = f"{prefix}.many"

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from streams.app import AppOptions
 from streams.errors import BrokerError
-from streams.transport import memory
 from streams.transport.client import StoredRecord
 from streams.transport.connect import connect
-from streams.transport.memory_broker import Faults, broker, forget
-from streams.transport.worker import ExactApp
+from streams.transport.faust.app import AppOptions
+from streams.transport.faust.worker_app import WorkerApp
+from streams.transport.memory import faust_transport
+from streams.transport.memory.broker import Faults, broker, forget
 from tests.integration.counting import (
     Names,
     counting_app,
@@ -75,7 +75,7 @@ def test_counts_stay_exact_whatever_happens(seed: int, prefix: str) -> None:
     faults = broker(prefix).faults = Chance(seed)
     chance = random.Random(seed + 1000)
 
-    async def start() -> ExactApp:
+    async def start() -> WorkerApp:
         options = AppOptions(
             session=0.6, heartbeat=0.1, commit_interval=0.05, leave=lambda status: None
         )
@@ -83,11 +83,11 @@ def test_counts_stay_exact_whatever_happens(seed: int, prefix: str) -> None:
         await app.start()
         return app
 
-    async def disturb(apps: list[ExactApp]) -> None:
+    async def disturb(apps: list[WorkerApp]) -> None:
         """Replace what died; then kill one, stop one, add one or make one a zombie."""
         for app in [app for app in apps if app.failure is not None or app.crashed]:
             apps.remove(app)
-            await memory.kill(app)
+            await faust_transport.kill(app)
         what = chance.choice(("kill", "stop", "add", "zombie", "nothing"))
         victim = chance.choice(apps) if apps else None
         if victim is None or (what == "add" and len(apps) < 3):
@@ -96,15 +96,15 @@ def test_counts_stay_exact_whatever_happens(seed: int, prefix: str) -> None:
             faults.silent = {victim.consumer.member}  # type: ignore[attr-defined]
         elif what in ("kill", "stop"):
             apps.remove(victim)
-            await (memory.kill(victim) if what == "kill" else stop(victim))
+            await (faust_transport.kill(victim) if what == "kill" else stop(victim))
             apps.append(await start())
 
-    async def stop(app: ExactApp) -> None:
+    async def stop(app: WorkerApp) -> None:
         """Stop cleanly; one that waits for a confirmation that never comes is killed."""
         stopping = asyncio.ensure_future(app.stop())
         await asyncio.wait({stopping}, timeout=3.0)
         if not stopping.done():
-            await memory.kill(app)
+            await faust_transport.kill(app)
             await stopping
 
     async def work() -> None:
@@ -118,14 +118,14 @@ def test_counts_stay_exact_whatever_happens(seed: int, prefix: str) -> None:
             while not is_done(client, names):
                 # Any of them may wait for a confirmation that never comes.
                 for app in apps:
-                    await memory.kill(app)
+                    await faust_transport.kill(app)
                 apps = [await start()]
                 for _ in range(30):
                     await asyncio.sleep(0.1)
                     if is_done(client, names):
                         break
         for app in apps:
-            await memory.kill(app)
+            await faust_transport.kill(app)
 
     asyncio.run(work())
     assert totals(client, names) == expected(SHARDS, NUMBERS)

@@ -34,7 +34,7 @@ from streams.catalog.runs import get_run
 from streams.monitoring import events
 from streams.monitoring.metrics import LIVE, METRICS, Metric, Process
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests.models_on_disk import save_dictionary, save_model
 
 HOST = "127.0.0.1"

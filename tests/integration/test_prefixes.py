@@ -11,7 +11,7 @@ from streams.catalog.runs import delete_run, list_runs
 from streams.deadletters import read_dead_letters
 from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests import factories
 from tests.service import Service, make_service
 

@@ -21,7 +21,7 @@ from streams.errors import BrokerError
 from streams.records.corpus import PartitionEnd
 from streams.transport.client import Client
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from streams.wire import codec
 from tests.chaos.producer import PARTITIONS, PER_PARTITION, batches, draft
 

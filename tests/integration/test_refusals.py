@@ -28,7 +28,7 @@ from streams.snapshots.manifests import RefusedRecord
 from streams.snapshots.store import read_manifest
 from streams.snapshots.table_hashes import verify
 from streams.transport.client import StoredRecord
-from streams.transport.memory_broker import Faults, broker, forget
+from streams.transport.memory.broker import Faults, broker, forget
 from tests import factories, published
 from tests.service import Service, make_service
 

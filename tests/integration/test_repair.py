@@ -14,7 +14,7 @@ from consumers.health.watching import readings
 from consumers.service.repair import Rewound, lines, repair
 from streams import topics
 from streams.errors import RunError
-from streams.transport.memory_broker import broker, forget
+from streams.transport.memory.broker import broker, forget
 from tests.service import Service, make_service
 
 SHARD, PARTITION, LOST = 1, 2, 5

@@ -25,14 +25,14 @@ from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.snapshots.snapshots import final_manifest
-from streams.app import AppOptions
 from streams.errors import BrokerError
 from streams.records.corpus import TokenBatch
 from streams.snapshots.manifests import RunManifest
-from streams.transport import memory
 from streams.transport.client import StoredRecord
-from streams.transport.memory_broker import Faults, broker, forget
-from streams.transport.worker import ExactApp
+from streams.transport.faust.app import AppOptions
+from streams.transport.faust.worker_app import WorkerApp
+from streams.transport.memory import faust_transport
+from streams.transport.memory.broker import Faults, broker, forget
 from tests import factories
 from tests.service import Service, make_service
 
@@ -162,8 +162,8 @@ class Schedule:
             f"memory://{self.name}", store, self.name, **settings()
         )
         broker(self.name).faults = self.chance
-        self.apps: list[ExactApp] = []
-        self.starts: dict[ExactApp, asyncio.Task[Any]] = {}
+        self.apps: list[WorkerApp] = []
+        self.starts: dict[WorkerApp, asyncio.Task[Any]] = {}
 
     def _worker(self) -> ActivationWorker:
         worker = FragileWorker(self.service.plan, FragileEngine(self.service.plan))
@@ -188,14 +188,14 @@ class Schedule:
         # Not awaited: a start waits for its group, and that for members that are to be replaced.
         self.starts[app] = asyncio.ensure_future(app.start())
 
-    async def _kill(self, app: ExactApp) -> None:
+    async def _kill(self, app: WorkerApp) -> None:
         self.apps.remove(app)
-        await memory.kill(app)
+        await faust_transport.kill(app)
         start = self.starts.pop(app)
         start.cancel()
         await asyncio.wait({start})
 
-    async def _replace(self, app: ExactApp, side: str) -> None:
+    async def _replace(self, app: WorkerApp, side: str) -> None:
         await self._kill(app)
         await self._start(side)
 

@@ -14,15 +14,15 @@ import pytest
 from faust import Stream
 from faust.types import TP, EventT
 
-from streams.app import AppOptions, create_app, raw_topic, serve
 from streams.errors import BrokerError, LostInputError
-from streams.transport import memory
 from streams.transport.client import Client, TopicSpec
-from streams.transport.commits import Commits
 from streams.transport.connect import connect
-from streams.transport.durable import durable_table
-from streams.transport.memory_broker import forget
-from streams.transport.worker import ExactApp
+from streams.transport.faust.app import AppOptions, create_app, raw_topic, serve
+from streams.transport.faust.durable_table import durable_table
+from streams.transport.faust.group_commit import GroupCommit
+from streams.transport.faust.worker_app import WorkerApp
+from streams.transport.memory import faust_transport
+from streams.transport.memory.broker import forget
 from tests.integration.counting import (
     Bucket,
     Counter,
@@ -64,7 +64,7 @@ def names(prefix: str) -> Names:
 
 
 @asynccontextmanager
-async def running(*apps: ExactApp) -> AsyncIterator["asyncio.Task[None]"]:
+async def running(*apps: WorkerApp) -> AsyncIterator["asyncio.Task[None]"]:
     """Serve apps while the block runs; a crash is raised at its end."""
     ended = asyncio.Event()
     task = asyncio.create_task(serve(apps, ended.is_set, poll=0.02))
@@ -110,13 +110,13 @@ def watching_app(
     names: Names,
     options: AppOptions = OPTIONS,
     *,
-    cause: Callable[[ExactApp, bytes], Any] | None = None,
-) -> tuple[ExactApp, Seen]:
+    cause: Callable[[WorkerApp, bytes], Any] | None = None,
+) -> tuple[WorkerApp, Seen]:
     """Return an app that notes every record and acknowledges it after what ``cause`` sends."""
     app, seen = create_app(names.group, url, options=options), Seen()
 
     async def watch(stream: Stream[bytes]) -> None:
-        commits = Commits(app, records=8, seconds=0.1)
+        commits = GroupCommit(app, records=8, seconds=0.1)
         async for event in stream.noack().events():
             message = event.message
             seen.delivered.append(message.offset)
@@ -163,7 +163,7 @@ def test_headers_key_and_value_come_as_they_were_sent(
         app = create_app(names.group, url, options=OPTIONS)
 
         async def look(stream: Stream[bytes]) -> None:
-            commits = Commits(app)
+            commits = GroupCommit(app)
             async for event in stream.noack().events():
                 message = event.message
                 if await app.delivery.admit(message):
@@ -345,7 +345,7 @@ def test_a_failed_send_ends_the_worker_and_acknowledges_nothing(
     send(client, names, 0, range(30))
     left: list[int] = []
 
-    def cause(app: ExactApp, value: bytes) -> Any:
+    def cause(app: WorkerApp, value: bytes) -> Any:
         return app.send_record(small.name, 0, bytes(5000 if value == b"10" else 10))
 
     async def work() -> None:
@@ -468,7 +468,7 @@ class Looking:
         return self.counter.start(tp)
 
 
-def looking(app: ExactApp, counter: Counter) -> Looking:
+def looking(app: WorkerApp, counter: Counter) -> Looking:
     app.positions = positions = Looking(counter)
     return positions
 
@@ -679,7 +679,7 @@ class LocalWorkers:
 
     url: str
     names: Names
-    apps: dict[str, ExactApp] = field(default_factory=dict)
+    apps: dict[str, WorkerApp] = field(default_factory=dict)
 
     async def start(self, name: str) -> None:
         options = AppOptions(session=1.0, heartbeat=0.3, commit_interval=0.2)
@@ -687,7 +687,7 @@ class LocalWorkers:
         await self.apps[name].start()
 
     async def kill(self, name: str) -> None:
-        await memory.kill(self.apps.pop(name))
+        await faust_transport.kill(self.apps.pop(name))
 
     async def end(self) -> None:
         for app in self.apps.values():

@@ -17,7 +17,7 @@ from consumers.plan import Plan
 from streams.errors import StallError
 from streams.records.corpus import TokenBatch
 from streams.transport.client import StoredRecord
-from streams.transport.memory_broker import Faults, broker, forget
+from streams.transport.memory.broker import Faults, broker, forget
 from tests import factories
 from tests.service import Service, make_service
 

@@ -12,8 +12,8 @@ from streams import topics
 from streams.catalog.runs import list_runs
 from streams.snapshots.run_files import find_run_files, remove_run_files
 from streams.snapshots.store import open_store, read_manifest
-from streams.transport.memory_broker import broker as embedded
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import broker as embedded
+from streams.transport.memory.broker import forget
 from tests.millrace.conftest import Ended, Program
 from tests.service import Service, make_service
 

@@ -16,7 +16,7 @@ from streams.snapshots.failed_manifest import failed_manifest
 from streams.snapshots.manifests import FINAL, to_json
 from streams.snapshots.store import open_store, write_manifest
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests.service import Service, make_service
 
 BROKER = "memory://failed-runs"

@@ -10,7 +10,7 @@ import pytest
 
 from consumers.health.run_status import RunStatus
 from millrace.listings import ListedCorpus, ListedDeadLetter, ListedRun, RunList
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests.millrace.conftest import Program
 from tests.service import Service, make_service
 

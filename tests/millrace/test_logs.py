@@ -24,7 +24,7 @@ from producers.produced import Produced, reported
 from streams.deadletters import Origin, Refusal
 from streams.errors import CorpusError
 from streams.monitoring import events
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests import factories
 from tests.millrace.conftest import Ended, Program
 from tests.service import Service, make_service

@@ -12,7 +12,7 @@ from streams import topics
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import SettingsError
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests.integration.test_repair import activations_done
 from tests.service import make_service
 

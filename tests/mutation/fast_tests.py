@@ -34,7 +34,9 @@ _TABLE = {
     "streams/transport": FastTests(
         (_UNITS, _CLIENTS, "tests/integration/test_transport_conformance.py")
     ),
-    "streams/transport/durable.py": FastTests((_UNITS, "tests/consumers/health/test_group.py")),
+    "streams/transport/faust/durable_table.py": FastTests(
+        (_UNITS, "tests/consumers/health/test_group.py")
+    ),
     "consumers/aggregation": FastTests(("tests/consumers/aggregation",)),
     "consumers/health": FastTests(("tests/consumers/health",)),
     "consumers/health/run_status.py": FastTests(

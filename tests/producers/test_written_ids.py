@@ -14,7 +14,7 @@ from producers.rows import Cut
 from producers.written_ids import check_written_ids
 from streams.errors import SettingsError
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 
 CUT = Cut(context=8, pad=0, bos=1, pack=True, separator=2)
 

@@ -11,7 +11,7 @@ from consumers.health.limits import Limits
 from consumers.health.metrics import ProgressCollector
 from streams.monitoring import events
 from streams.transport.access import BrokerAccess
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests.service import Service, make_service
 
 NAME = "group-watching"

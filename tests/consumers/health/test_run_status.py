@@ -7,7 +7,7 @@ import pytest
 
 from consumers.health.run_status import progress_lines
 from streams import topics
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests.service import Service, make_service
 
 NAME = "watching"

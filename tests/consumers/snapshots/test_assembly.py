@@ -31,7 +31,7 @@ from streams.snapshots.table_entry import PartFile
 from streams.snapshots.table_hashes import verify
 from streams.transport.client import Client
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 from tests import factories
 from tests.published import publish as publish_run
 

@@ -7,7 +7,7 @@ import pytest
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client, TopicSpec
 from streams.transport.connect import connect
-from streams.transport.memory_broker import forget
+from streams.transport.memory.broker import forget
 
 ADDRESS = "memory://prefixed"
 

@@ -1,0 +1,1 @@
+"""What bends Faust: its app, consumer, tables, sends and commits, as exactness needs them."""
