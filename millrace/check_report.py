@@ -49,6 +49,10 @@ def page(report: Report) -> Iterator[str]:
     )
     yield f"measured   on {found.rows} rows, {found.tokens:,} tokens ({report.sample})"
     yield f"memory     {found.memory / _MEBIBYTE:,.0f} MiB; k = {run.k}, {run.shards} shards"
+    yield (
+        f"state      about {found.state / _MEBIBYTE:,.0f} MiB, of all aggregators together when "
+        "their tables are full"
+    )
     yield f"time       {found.rate:,.0f} tokens/s on these rows{_foreseen(report)}"
     yield from (f"warning    {line}" for line in run.warnings)
     if not run.warnings:
@@ -100,11 +104,15 @@ def _source(one: "SourceChecked") -> str:
     said = "" if one.published is None else f" (published with {one.published:,.1f})"
     parts.append(f"L0 {one.per_token:,.1f}{said}")
     if one.explained is not None:
+        of = f" of {one.writes}" if one.writes else ""
         parts.append(
-            f"{one.explained:.1%} of the variance explained"
+            f"{one.explained:.1%} of the variance{of} explained"
             if one.explained >= 0
-            else "none of the variance explained (the mean would be nearer than what it rebuilds)"
+            else f"none of the variance{of} explained (the mean would be nearer than what it "
+            "rebuilds)"
         )
+    if one.dataset:
+        parts.append(f"trained on {one.dataset}")
     return ", ".join(parts)
 
 

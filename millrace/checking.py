@@ -46,7 +46,8 @@ def report_on(
     from consumers.runs.checking import check_engine
     from consumers.tuning.tuning_run import random_sample
 
-    found = check_engine(engine, sample or random_sample(corpus, min(8, corpus.batch_rows)))
+    read = sample or random_sample(corpus, min(8, corpus.batch_rows))
+    found = check_engine(engine, read, corpus.rows if corpus.sealed else None)
     bos = (
         ""
         if corpus.bos_id is None or not tokens

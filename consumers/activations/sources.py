@@ -26,9 +26,10 @@ class LoadedSource:
     encode: values [token, width] -> components [token, component]; with whole_rows instead
     [row, position, width] -> [row, position, component], for dictionaries that look back.
     encoder: the same in a form that can be computed some components at a time, None if there is
-    none. decode: components back to values of the hook [token, width], None where a source has no
-    reconstruction of it. wishes: what a dictionary says about loading its model. training: how it
-    was trained. warnings: what else has to be said of it, a line each.
+    none. rebuild: what the hook that it is for (``training.writes``, else the one that it reads)
+    should hold [token, width], of values read and their components; None where it cannot tell.
+    wishes: what a dictionary says about loading its model. training: how it was trained. warnings:
+    what else has to be said of it, a line each.
     """
 
     name: str
@@ -42,7 +43,7 @@ class LoadedSource:
     sign: Sign = "value"
     whole_rows: bool = False
     encoder: Encoder | TopKEncoder | None = None
-    decode: Callable[[Tensor], Tensor] | None = None
+    rebuild: Callable[[Tensor, Tensor], Tensor] | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
     training: Training = Training()
     warnings: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ def load_dictionary(
         sign="absolute" if architecture == "abstopk" else "value",
         whole_rows=architecture == "temporal",
         encoder=encoder_of(name, sae),
-        decode=sae.decode if _rebuilds(architecture) and rebuilds else None,
+        rebuild=_rebuild(sae) if rebuilds else None,
         wishes=dict(metadata.model_from_pretrained_kwargs or {}),
         training=training_of({**metadata.to_dict(), "hook_name": hook}),
         warnings=(
@@ -153,9 +154,19 @@ def load_weights(name: str, location: str, hook: str, device: torch.device) -> L
     )
 
 
-def _rebuilds(architecture: str) -> bool:
-    """Return whether a dictionary's reconstruction is of the hook that it reads, token by token."""
-    return "transcoder" not in architecture and architecture != "temporal"
+def _rebuild(sae: Any) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return what a dictionary rebuilds, token by token; None if its metadata names no hook."""
+    architecture = sae.cfg.architecture()
+    transcodes = "transcoder" in architecture
+    if architecture == "temporal" or (transcodes and not sae.cfg.metadata.hook_name_out):
+        return None
+    skip: Tensor | None = getattr(sae, "W_skip", None)
+
+    def rebuild(read: Tensor, components: Tensor) -> Tensor:
+        found: Tensor = sae.decode(components)
+        return found if skip is None else found + read.to(skip.dtype) @ skip.T
+
+    return rebuild
 
 
 def _try(sae: Any, what: str) -> None:

@@ -1,5 +1,6 @@
 """What a few rows say about a run before it is made: agreement, sparsity, memory, time."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +10,19 @@ import torch
 from torch import Tensor
 
 from consumers.activations.compute import TorchEngine
-from consumers.inference.agreement import published_gap
+from consumers.inference.agreement import hook_widths, published_gap, with_forward
+from consumers.inference.hook_names import hook_named
+from consumers.inference.models import LanguageModel
 from consumers.plan import activity_of
+from consumers.runs.state_size import Density, density_of, state_bytes
 from consumers.selection.selection import valid_tokens
 from consumers.tuning.tuning_memory import memory_of
 from consumers.tuning.tuning_run import with_micro_batch
-from streams.arrays import F32
-from streams.errors import RunError
+from streams.arrays import F32, Bool
+from streams.errors import ModelError, RunError
 from streams.records.corpus import TokenBatch
+
+log = logging.getLogger(__name__)
 
 # Dense [token, component] arrays exist here, so that few tokens are enough: 64 MB each.
 _VALUES = 2**24
@@ -28,8 +34,9 @@ class SourceChecked:
 
     encode_gap: how far its values are from its own ``encode`` (SAELens' for a dictionary), relative
     to the largest. per_token: components that fire per valid token; published: what the dictionary
-    says it should be. explained: share of the hook's variance that its reconstruction has, None
-    where it has none of that hook. writes: the hook that a transcoder is for.
+    says it should be. explained: share of the variance that its reconstruction has of the hook that
+    it is for, None where that cannot be told. writes: that hook if it is not the one read.
+    dataset: what it was trained on, as it says.
     """
 
     name: str
@@ -42,6 +49,7 @@ class SourceChecked:
     published: float | None
     explained: float | None
     writes: str | None
+    dataset: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class Checked:
     forward_gap: how far the forward is from the published code, relative to the values, and where;
     None if that could not be run. micro_batch_gap: how far the chosen micro-batch is from 1,
     relative to the largest activation. rate: tokens per second. memory: largest use, bytes.
+    state: what the aggregators will hold together when their tables are full, about, bytes.
     """
 
     rows: int
@@ -59,13 +68,17 @@ class Checked:
     micro_batch_gap: float
     rate: float
     memory: int
+    state: int
     sources: tuple[SourceChecked, ...]
 
 
-def check_engine(engine: TorchEngine, sample: TokenBatch) -> Checked:
+def check_engine(
+    engine: TorchEngine, sample: TokenBatch, corpus_rows: int | None = None
+) -> Checked:
     """Return what the first rows of a sample say about an engine and its run.
 
-    Raises RunError if no token of them is valid, and what computing raises.
+    corpus_rows: how many the corpus has, None if that is not known yet. Raises RunError if no
+    token of the first rows is valid, and what computing raises.
     """
     plan = engine.plan
     context = sample.ids.shape[1]
@@ -89,7 +102,7 @@ def check_engine(engine: TorchEngine, sample: TokenBatch) -> Checked:
     alone = TorchEngine(with_micro_batch(plan, 1), engine.model, engine.sources)
     (values,) = found
     hooks = sorted({source.hook for source in engine.sources})
-    hooked = _hooked(engine, batch, hooks)
+    hooked = _hooked(engine, engine.model, batch, hooks) | _written(engine, batch)
     tokens = torch.from_numpy(valid).to(engine.model.device)
     first = plan.component_first.tolist()
     sources = [
@@ -103,6 +116,7 @@ def check_engine(engine: TorchEngine, sample: TokenBatch) -> Checked:
         micro_batch_gap=_gap(_dense(alone, batch), values),
         rate=int(valid.sum()) / max(seconds, 1e-9),
         memory=memory,
+        state=state_bytes(plan, _density(engine, valid, values), corpus_rows),
         sources=tuple(sources),
     )
 
@@ -118,12 +132,41 @@ def _dense(engine: TorchEngine, batch: TokenBatch) -> F32:
     return out
 
 
-def _hooked(engine: TorchEngine, batch: TokenBatch, hooks: Sequence[str]) -> dict[str, Tensor]:
+def _density(engine: TorchEngine, valid: Bool, values: F32) -> Density:
+    token, component = np.nonzero(values)
+    fires = np.zeros(values.shape, np.bool_)
+    fires[token, component] = activity_of(engine.plan, component, values[token, component])[1]
+    return density_of(fires, np.nonzero(valid)[0])
+
+
+def _hooked(
+    engine: TorchEngine, model: LanguageModel, batch: TokenBatch, hooks: Sequence[str]
+) -> dict[str, Tensor]:
     """Return [row, position, width] of each hook, by micro-batches as the engine computes them."""
     size = engine.plan.run.model.micro_batch
-    ids = torch.from_numpy(batch.ids.astype(np.int64)).to(engine.model.device)
-    parts = [engine.model.run(part, hooks) for part in torch.split(ids, size)]
+    ids = torch.from_numpy(batch.ids.astype(np.int64)).to(model.device)
+    parts = [model.run(part, hooks) for part in torch.split(ids, size)]
     return {name: torch.cat([part[name] for part in parts]).flatten(2) for name in hooks}
+
+
+def _written(engine: TorchEngine, batch: TokenBatch) -> dict[str, Tensor]:
+    """Return [row, position, width] of what transcoders are for, as far as it can be read.
+
+    The run itself does not read there, so that its forward need not give it: one is chosen anew.
+    """
+    found: dict[str, Tensor] = {}
+    plain = replace(engine.model, twin=None)
+    for source in engine.sources:
+        if (name := source.training.writes) is None or source.rebuild is None:
+            continue
+        try:
+            hook = hook_named(name, plain)
+            hook_widths(plain, [hook])
+            model = with_forward(plain, [hook], "auto", batch.ids.shape[1])
+            found[name] = _hooked(engine, model, batch, [hook])[hook]
+        except ModelError as error:
+            log.warning("what %s is for cannot be read: %s", source.name, error)
+    return found
 
 
 def _source(
@@ -134,7 +177,12 @@ def _source(
     with torch.inference_mode():
         given = read if source.whole_rows else read[valid]
         encoded = source.values(given, valid if source.whole_rows else None)
-        rebuilt = None if source.decode is None else source.decode(encoded)
+        target = hooked.get(source.training.writes or source.hook)
+        explained = None
+        if source.rebuild is not None and target is not None:
+            rebuilt = source.rebuild(read[valid], encoded)
+            if rebuilt.shape[-1] == target.shape[-1]:
+                explained = _explained(target[valid].float(), rebuilt.float())
     expected = encoded.float().cpu().numpy().copy()
     expected[:, list(plan.run.sources[number].dropped)] = 0
     token, component = np.nonzero(values)
@@ -149,8 +197,9 @@ def _source(
         encode_gap=_gap(expected, values),
         per_token=float(fires.sum() / len(values)),
         published=source.training.sparsity,
-        explained=None if rebuilt is None else _explained(read[valid].float(), rebuilt.float()),
+        explained=explained,
         writes=source.training.writes,
+        dataset=source.training.dataset,
     )
 
 

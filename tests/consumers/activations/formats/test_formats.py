@@ -131,8 +131,8 @@ def test_sparsify_subtracts_and_takes_the_largest(tmp_path: Path, normalised: bo
     loaded = expect(folder, largest(((TOKENS - B_DEC) @ W_ENC + B_ENC).relu()))
     assert loaded.hook == "blocks.5.hook_resid_post"
     assert (loaded.training.context, loaded.training.model) == (256, "m/n")
-    assert loaded.decode is not None
-    rebuilt = loaded.decode(loaded.encode(TOKENS))
+    assert loaded.rebuild is not None
+    rebuilt = loaded.rebuild(TOKENS, loaded.encode(TOKENS))
     torch.testing.assert_close(rebuilt, loaded.encode(TOKENS) @ W_DEC + B_DEC)
 
 
@@ -144,7 +144,7 @@ def test_sparsifys_transcoders_subtract_nothing(tmp_path: Path) -> None:
         "blocks.2.mlp.hook_in",
         "blocks.2.hook_mlp_out",
     )
-    assert loaded.decode is None
+    assert loaded.rebuild is None
 
 
 def test_signed_sparsify_keeps_the_largest_by_size(tmp_path: Path) -> None:
@@ -246,9 +246,11 @@ def test_dictionary_learnings_classes(
     assert expect(folder / "ae.pt", wanted).content == loaded.content
     assert loaded.hook == "blocks.4.hook_mlp_out"
     assert (loaded.training.context, loaded.training.model) == (128, "m/n")
-    assert loaded.decode is not None
+    assert loaded.rebuild is not None
     rebuilt = loaded.encode(TOKENS) @ W_DEC + B_DEC
-    torch.testing.assert_close(loaded.decode(loaded.encode(TOKENS)), rebuilt, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        loaded.rebuild(TOKENS, loaded.encode(TOKENS)), rebuilt, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_classes_are_told_by_their_tensors_where_they_can_be(tmp_path: Path) -> None:
@@ -361,7 +363,7 @@ def test_circuit_tracers_transcoders(tmp_path: Path) -> None:
     loaded = expect(place, (TOKENS @ W_ENC + B_ENC).relu())
     assert loaded.hook == loaded.training.reads == "blocks.11.mlp.hook_in"
     assert loaded.training.writes == "blocks.11.hook_mlp_out"
-    assert loaded.decode is None
+    assert loaded.rebuild is None
     threshold = {"activation_function.threshold": THRESHOLD}
     place = circuit_tracer(tmp_path / "layer_12.safetensors", **threshold)
     expect(place, jump(TOKENS @ W_ENC + B_ENC, THRESHOLD))

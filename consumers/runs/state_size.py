@@ -1,0 +1,44 @@
+"""How large the aggregators' state of a run will be: by the formula of docs/formats.md."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.plan import Plan
+from streams.arrays import I64, Bool
+
+# Measured by benchmarks/traffic.py, as packed in memory and in the changelog.
+_HIT, _ENTRY, _COUNTER, _CLUSTER, _BUCKET = 28, 6, 4, 16, 1100
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """How often components fire in rows.
+
+    in_rows: in a row in which one fires at all, mean over such pairs. overall: mean over all pairs.
+    """
+
+    in_rows: float
+    overall: float
+
+
+def density_of(fires: Bool, rows: I64) -> Density:
+    """Return the density of a sample. fires: [token, component]. rows: the row of each token."""
+    held = np.unique(rows)
+    counts = np.stack([fires[rows == row].sum(0) for row in held])
+    return Density(float(counts.sum() / max((counts > 0).sum(), 1)), float(counts.mean()))
+
+
+def state_bytes(plan: Plan, density: Density, rows: int | None) -> int:
+    """Return about how many bytes all buckets of a run take together when its tables are full.
+
+    rows: how many the corpus has, None if that is not known yet. A hit of a cluster holds what its
+    members do in one row: what they do on average, and at least what one does that fires there.
+    """
+    sizes = np.diff(plan.member_first).astype(np.float64)
+    entries = np.maximum(density.in_rows, density.overall * sizes)
+    hits = plan.criteria * min(plan.run.k, plan.run.k if rows is None else rows)
+    tables = hits * (_HIT + _ENTRY * np.minimum(entries, plan.run.context * sizes))
+    counters = _COUNTER * int(plan.counter_first[-1])
+    buckets = _BUCKET * (len(plan.counter_first) - 1)
+    return int(tables.sum()) + counters + _CLUSTER * plan.clusters + buckets
