@@ -18,10 +18,10 @@ from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.service.announcing import announced
 from consumers.service.kernel_warmup import warm_up
-from consumers.snapshots.giving_up import fail_run
+from consumers.snapshots.giving_up import give_up
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.errors import AccessError, BrokerError, LostInputError, SnapshotFailedError
-from streams.snapshots.manifests import RunManifest
+from streams.snapshots.manifests import FINAL, RunManifest
 from streams.timeouts import timeouts
 from streams.transport.access import BrokerAccess
 from streams.transport.client import Client
@@ -107,7 +107,7 @@ def _declare_failed(plan: Plan, broker: BrokerAccess | str, error: LostInputErro
     """Let everybody know who waits for the run; one that cannot be told will see it by itself."""
     try:
         with closing(connect(broker)) as client:
-            fail_run(client, plan, str(error))
+            give_up(plan, client, FINAL, str(error))
     except BrokerError as unheard:
         log.warning("Nobody was told that run %s has failed: %s", plan.run.name, unheard)
 

@@ -22,7 +22,7 @@ from consumers.snapshots.assembly import (
     patiently,
     shard_manifests,
 )
-from consumers.snapshots.giving_up import give_up
+from consumers.snapshots.giving_up import give_up, is_broker_away
 from consumers.snapshots.snapshots import is_settled, manifests_of, published, write_shard
 from streams.errors import (
     BrokerError,
@@ -52,6 +52,11 @@ class _Look:
 
     lacking: frozenset[int] = frozenset()
     waiting: bool = False
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Return whether another worker could not write the part either, so that the run has failed."""
+    return isinstance(error, SnapshotError | CorpusError) and not isinstance(error, StoreError)
 
 
 class ShardWriter(Service):
@@ -134,8 +139,8 @@ class ShardWriter(Service):
                 patiently(
                     lambda: write_shard(self._plan, snapshot, shard, states, client), self._pause
                 )
-            except (SnapshotError, CorpusError) as error:
-                if snapshot == FINAL and isinstance(error, StoreError):
+            except Exception as error:
+                if is_broker_away(error) or (snapshot == FINAL and not _is_lasting(error)):
                     raise
                 log.warning("Snapshot %s is given up, shard %d: %s", snapshot, shard, error)
                 give_up(self._plan, client, snapshot, f"shard {shard}: {error}")

@@ -14,14 +14,13 @@ from typing import TypeVar
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from consumers.plan import Plan
-from consumers.snapshots.giving_up import give_up
+from consumers.snapshots.giving_up import give_up, is_broker_away
 from consumers.snapshots.joining import joined
 from consumers.snapshots.refused_share import refused_records, verdict
 from consumers.snapshots.snapshots import is_settled, publish, published
 from consumers.snapshots.withdrawals import MOST, Withdrawal, times_withdrawn, withdraw
 from streams.catalog.followed_topic import FollowedTopic
 from streams.errors import (
-    BrokerError,
     DamagedPartError,
     LostBatchError,
     LostInputError,
@@ -112,9 +111,9 @@ class Assembler:
         try:
             refused = refused_records(self._plan, self._client)
             made = patiently(lambda: self._assemble(shards, refused), self._pause)
-        except BrokerError:
-            raise
         except Exception as error:  # whatever it is, the run can do without this snapshot
+            if is_broker_away(error):
+                raise
             log.warning("Snapshot %s is given up: %s", snapshot, error, exc_info=error)
             return self._given_up(snapshot, str(error) or type(error).__name__)
         return Assembly(made=(made,))

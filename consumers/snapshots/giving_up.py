@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import is_settled, publish, published
 from streams import topics
-from streams.errors import SnapshotError
+from streams.errors import AccessError, BrokerError, SnapshotError
 from streams.snapshots.failed_manifest import FailedManifest, failed_manifest, find_failed
 from streams.snapshots.manifests import FINAL, to_json
 from streams.snapshots.store import open_store, write_manifest
@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 
 def give_up(plan: Plan, client: Client, snapshot: str, why: str) -> FailedManifest | None:
-    """Publish the failed manifest of a snapshot, unless that is there or was given up already."""
+    """Publish the failed manifest of a snapshot, unless that is there or was given up already.
+
+    That of the final one declares that the run has failed.
+    """
     run, now = plan.run, datetime.now(UTC).isoformat(timespec="seconds")
     if is_settled(plan, snapshot, published(client, run.name).get(snapshot, {})):
         return None
@@ -31,9 +34,9 @@ def give_up(plan: Plan, client: Client, snapshot: str, why: str) -> FailedManife
     return failed
 
 
-def fail_run(client: Client, plan: Plan, why: str) -> None:
-    """Do so for the final snapshot, which is to declare that the run has failed."""
-    give_up(plan, client, FINAL, why)
+def is_broker_away(error: Exception) -> bool:
+    """Return whether an error may be over when the broker is asked again: no cause to give up."""
+    return isinstance(error, BrokerError) and not isinstance(error, AccessError)
 
 
 @contextmanager

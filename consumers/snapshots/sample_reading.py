@@ -14,7 +14,7 @@ from consumers.snapshots.samples import sequence_of
 from consumers.snapshots.tables import sample_keys, table_of
 from streams import topics
 from streams.arrays import I64, AnyArray
-from streams.errors import LostBatchError, RecordError
+from streams.errors import AccessError, BrokerError, LostBatchError, RecordError
 from streams.lost_input import corpus_advice
 from streams.records.corpus import TokenBatch
 from streams.snapshots.tables import SAMPLES
@@ -83,7 +83,7 @@ def _stretch(
 ) -> Iterator[tuple[int, TokenBatch]]:
     """Yield the batches at rising sequences and their offsets; read the log from ``start`` on."""
     missing, held, given = set(sequences), {}, 0
-    for record in client.read(topics.tokens(corpus, 1).name, partition, start):
+    for record in _records(client, corpus, partition, start):
         sequence = sequence_of(record)
         batch = _decoded(record, partition) if sequence in missing else None
         if batch is None:
@@ -96,6 +96,31 @@ def _stretch(
         if not missing:
             return
     raise _lost(corpus, partition, min(missing))
+
+
+def _records(client: Client, corpus: str, partition: int, start: int) -> Iterator[StoredRecord]:
+    """Yield the records of a partition from ``start`` on, though its log be cut meanwhile.
+
+    Raises LostBatchError if its topic was deleted: no broker that is asked again brings it back.
+    """
+    topic = topics.tokens(corpus, 1).name
+    while True:
+        try:
+            for record in client.read(topic, partition, start):
+                start = record.offset + 1
+                yield record
+            return
+        except AccessError:
+            raise
+        except BrokerError as error:
+            if topic not in client.topics():
+                raise LostBatchError(
+                    f"corpus {corpus} is not on the broker any more: {corpus_advice(corpus)}"
+                ) from error
+            begin = client.starts(topic)[partition]
+            if begin <= start:
+                raise
+            start = begin
 
 
 def _decoded(record: StoredRecord, partition: int) -> TokenBatch | None:

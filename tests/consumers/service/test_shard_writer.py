@@ -208,14 +208,15 @@ def test_a_final_part_is_written_once(plan: Plan) -> None:
     assert len(read_table(manifest, "clusters")) == plan.clusters
 
 
+@pytest.mark.parametrize("error", [StoreError("no room"), ArithmeticError("no room")])
 def test_a_mid_run_part_that_cannot_be_written_is_the_end_of_that_snapshot_only(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     real = shard_writer.write_shard
 
     def full(plan: Plan, snapshot: str, *rest: Any) -> ShardManifest:
         if snapshot == "noon":
-            raise StoreError("no room")
+            raise error
         return real(plan, snapshot, *rest)
 
     monkeypatch.setattr(shard_writer, "write_shard", full)

@@ -15,7 +15,9 @@ from consumers.snapshots.giving_up import give_up
 from consumers.snapshots.joining import joined
 from consumers.snapshots.snapshots import final_manifest, publish, published, write_shard
 from consumers.snapshots.withdrawals import MOST, withdraw
+from streams import topics
 from streams.errors import (
+    AccessError,
     BrokerError,
     LostBatchError,
     LostInputError,
@@ -361,3 +363,32 @@ def test_samples_that_the_corpus_no_longer_holds_end_the_run(
     with pytest.raises(LostInputError) as error:
         look(plan, client)
     assert error.value.for_good
+
+
+def test_a_mid_run_snapshot_whose_corpus_was_deleted_is_given_up_and_the_worker_goes_on(
+    plan: Plan, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is the one that a client really has of a topic that is gone."""
+    places = tuple(np.zeros(1, np.int64) for _ in range(3))
+    monkeypatch.setattr(joining, "distinct_places", lambda _: places)
+    write(plan, client, "so-far", mark=1)
+    client.delete_topics([topics.tokens(plan.run.corpus, 1).name])
+    (failed,) = look(plan, client).failed
+    assert failed.snapshot == "so-far"
+    assert f"corpus {plan.run.corpus} is not on the broker any more" in failed.failed
+    assert look(plan, client) == Assembly()
+
+
+def test_a_right_that_is_missing_gives_up_a_mid_run_snapshot_and_not_the_final_one(
+    plan: Plan, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise AccessError("the right to read tokens.text is missing")
+
+    monkeypatch.setattr(assembly, "joined", refused)
+    write(plan, client, "so-far", mark=1)
+    assert look(plan, client).failed[0].snapshot == "so-far"
+    write(plan, client, FINAL)
+    with pytest.raises(AccessError):
+        look(plan, client)
+    assert not failure(plan, client)

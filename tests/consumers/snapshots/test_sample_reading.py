@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from consumers.snapshots.sample_reading import batch_table, batches_at, sample_tables
 from consumers.snapshots.samples import sample_of, samples_table, sequence_of
 from streams import topics
-from streams.errors import SnapshotError
+from streams.errors import BrokerError, LostBatchError, SnapshotError
 from streams.snapshots.tables import SAMPLES
 from streams.transport.client import StoredRecord
 from streams.wire import codec
@@ -139,3 +139,44 @@ def test_a_header_that_is_no_sequence_is_minus_one(text: bytes, sequence: int):
     record = StoredRecord("t", 0, 0, 0, None, None, ((topics.SEQUENCE, text),))
     assert sequence_of(record) == sequence
     assert sequence_of(replace(record, headers=())) == -1
+
+
+@dataclass
+class CutLog(Log):
+    """Loses records up to an offset, or its topic, once so many records were read."""
+
+    after: int = 3
+    kept: int | None = None
+
+    def read(self, topic: str, partition: int, start: int = 0) -> Iterator[StoredRecord]:
+        for number, record in enumerate(super().read(topic, partition, start)):
+            if number == self.after and start < (self.kept or 99):
+                raise BrokerError("the offset is out of range")
+            yield record
+
+    def topics(self) -> dict[str, int]:
+        return {} if self.kept is None else {"tokens.text": 2}
+
+    def starts(self, topic: str) -> dict[int, int]:
+        return {0: self.kept or 0, 1: 0}
+
+
+def sequences(client: Log, wanted: list[int]) -> list[int]:
+    found = batches_at(client, "text", 0, np.array(wanted))  # type: ignore[arg-type]
+    return [batch.sequence for batch in found]
+
+
+def test_a_log_that_is_cut_while_it_is_read_is_read_on_where_it_then_begins():
+    assert sequences(CutLog(log().values, [], kept=5), [0, 1, 6, 7]) == [0, 1, 6, 7]
+    with pytest.raises(LostBatchError, match=r"no longer holds batch 4 .*start a new run"):
+        sequences(CutLog(log().values, [], kept=5), [0, 1, 4, 7])
+
+
+def test_batches_of_a_deleted_corpus_are_lost_however_often_the_broker_is_asked():
+    with pytest.raises(LostBatchError, match="corpus text is not on the broker any more"):
+        sequences(CutLog(log().values, []), [0, 7])
+
+
+def test_a_broker_that_is_away_has_lost_nothing():
+    with pytest.raises(BrokerError, match="out of range"):
+        sequences(CutLog(log().values, [], kept=1), [0, 7])
