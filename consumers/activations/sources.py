@@ -95,7 +95,7 @@ def load_dictionary(
         sign="absolute" if architecture == "abstopk" else "value",
         whole_rows=architecture == "temporal",
         encoder=encoder_of(name, sae),
-        rebuild=_rebuild(sae) if rebuilds else None,
+        rebuild=_rebuild(sae, converted.skip if converted else None) if rebuilds else None,
         wishes=dict(metadata.model_from_pretrained_kwargs or {}),
         training=training_of({**metadata.to_dict(), "hook_name": hook}),
         warnings=(
@@ -154,17 +154,22 @@ def load_weights(name: str, location: str, hook: str, device: torch.device) -> L
     )
 
 
-def _rebuild(sae: Any) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return what a dictionary rebuilds, token by token; None if its metadata names no hook."""
+def _rebuild(sae: Any, skip: Tensor | None) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return what a dictionary rebuilds, token by token; None if its metadata names no hook.
+
+    skip: [written, read], of a connection that SAELens' object does not have.
+    """
     architecture = sae.cfg.architecture()
     transcodes = "transcoder" in architecture
     if architecture == "temporal" or (transcodes and not sae.cfg.metadata.hook_name_out):
         return None
-    skip: Tensor | None = getattr(sae, "W_skip", None)
+    added: Tensor | None = getattr(sae, "W_skip", skip)
 
     def rebuild(read: Tensor, components: Tensor) -> Tensor:
         found: Tensor = sae.decode(components)
-        return found if skip is None else found + read.to(skip.dtype) @ skip.T
+        if added is None:
+            return found
+        return found + read.to(added.dtype) @ added.to(read.device).T
 
     return rebuild
 

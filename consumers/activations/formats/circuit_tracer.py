@@ -2,13 +2,16 @@
 
     activation(x @ W_enc.T + b_enc), W_enc [component, width] in the file
 
-activation: JumpReLU where there is a threshold, else ReLU. Nothing is subtracted.
+activation: of the k largest if config.yaml says ``topk``; else JumpReLU where there is a threshold,
+else ReLU. Nothing is subtracted.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from consumers.activations.formats.files import (
@@ -19,16 +22,18 @@ from consumers.activations.formats.files import (
     with_hook,
     yaml_at,
 )
-from consumers.activations.formats.format import Converted, taken
+from consumers.activations.formats.format import Converted, skip_of, taken
+from streams.bounds import shown
 from streams.errors import ModelError
 
 _NEEDED = {"W_enc", "b_enc", "W_dec", "b_dec"}
 _THRESHOLD = "activation_function.threshold"
+_LARGEST = ("of the k largest values those below 0 count as 0, which circuit-tracer keeps",)
 _CROSS_LAYER = re.compile(r"W_(enc|dec)(_\d+)+")
 
 
 class CircuitTracer:
-    """Transcoders of one layer each, ReLU or JumpReLU."""
+    """Transcoders of one layer each, ReLU, JumpReLU or the k largest."""
 
     name = "circuit-tracer (layer_N.safetensors)"
 
@@ -65,13 +70,34 @@ class CircuitTracer:
         features = len(made["b_enc"])
         if made["W_dec"].shape[0] != features:
             made["W_dec"] = made["W_dec"].transpose(0, -1).contiguous()
-        threshold = weights.get(_THRESHOLD)
-        if threshold is None and "log_thresholds" in weights:
+        config = yaml_at(place.parent / "config.yaml")
+        writes = self.metadata(place).get("hook_name_out") is not None
+        usual: dict[str, Any] = {"subtracts": False, "rebuilds": writes, "skip": skip_of(weights)}
+        activation = config.get("activation")
+        if activation == "topk" or "k" in weights:
+            return Converted(
+                "topk",
+                made,
+                options={"k": _k(config, weights, features)},
+                warnings=_LARGEST,
+                **usual,
+            )
+        threshold = None if activation == "relu" else weights.get(_THRESHOLD)
+        if activation != "relu" and threshold is None and "log_thresholds" in weights:
             threshold = weights["log_thresholds"].float().exp()
         if threshold is None:
-            return Converted("standard", made, subtracts=False, rebuilds=False)
+            return Converted("standard", made, **usual)
         made["threshold"] = _checked(threshold, features)
-        return Converted("jumprelu", made, subtracts=False, rebuilds=False)
+        return Converted("jumprelu", made, **usual)
+
+
+def _k(config: Mapping[str, Any], weights: Mapping[str, Tensor], features: int) -> int:
+    k = config.get("k", weights.get("k"))
+    if isinstance(k, Tensor) and k.numel() == 1 and k.dtype == torch.int64:
+        k = int(k)
+    if type(k) is not int or not 0 < k <= features:
+        raise ModelError(f"it keeps the k largest, and its config.yaml has k = {shown(k)}")
+    return k
 
 
 def _checked(threshold: Tensor, features: int) -> Tensor:

@@ -20,7 +20,9 @@ class Converted:
     architecture: SAELens' name for it. weights: what that architecture takes, float32, such as
     W_enc [width, component], b_enc [component], W_dec [component, width], b_dec [width]. subtracts:
     b_dec is subtracted before encoding. options: other fields of SAELens' configuration. rebuilds:
-    decoding gives back the values that were read. warnings: what has to be said of it, a line each.
+    decoding gives the values of the hook that it is for. skip: [written, read], times the values
+    that were read it is added to what decoding gives. warnings: what has to be said of it, a line
+    each.
     """
 
     architecture: str
@@ -28,6 +30,7 @@ class Converted:
     subtracts: bool
     options: Mapping[str, Any] = field(default_factory=dict)
     rebuilds: bool = True
+    skip: Tensor | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -77,3 +80,16 @@ def taken(weights: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, 
             )
         found[name] = weight.float().contiguous()
     return found
+
+
+def skip_of(weights: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the weight of a skip connection, float32 [written, read]; None if there is none.
+
+    Raises ModelError if it is no square matrix: a transcoder's hooks are equally wide here.
+    """
+    if (weight := weights.get("W_skip")) is None:
+        return None
+    width = weights["b_dec"].shape[-1]
+    if tuple(weight.shape) != (width, width):
+        raise ModelError(f"its skip connection has the shape {list(weight.shape)}, not {width}^2")
+    return weight.float().contiguous()

@@ -16,7 +16,7 @@ from consumers.activations.formats.files import (
     safetensor_names,
     with_hook,
 )
-from consumers.activations.formats.format import Converted, taken
+from consumers.activations.formats.format import Converted, skip_of, taken
 from consumers.inference.safe_loading import read_object
 from streams.bounds import shown
 from streams.errors import ModelError
@@ -75,7 +75,8 @@ class Sparsify:
             made,
             subtracts=not transcodes,
             options={"k": k},
-            rebuilds=not transcodes and not config.get("skip_connection"),
+            rebuilds=not transcodes or _hooks(folder.name, transcodes)[1] is not None,
+            skip=skip_of(weights),
         )
 
 

@@ -144,7 +144,9 @@ def test_sparsifys_transcoders_subtract_nothing(tmp_path: Path) -> None:
         "blocks.2.mlp.hook_in",
         "blocks.2.hook_mlp_out",
     )
-    assert loaded.rebuild is None
+    assert loaded.rebuild is not None
+    rebuilt = loaded.encode(TOKENS) @ W_DEC + B_DEC + TOKENS @ skip["W_skip"].T
+    torch.testing.assert_close(loaded.rebuild(TOKENS, loaded.encode(TOKENS)), rebuilt)
 
 
 def test_signed_sparsify_keeps_the_largest_by_size(tmp_path: Path) -> None:
@@ -363,12 +365,36 @@ def test_circuit_tracers_transcoders(tmp_path: Path) -> None:
     loaded = expect(place, (TOKENS @ W_ENC + B_ENC).relu())
     assert loaded.hook == loaded.training.reads == "blocks.11.mlp.hook_in"
     assert loaded.training.writes == "blocks.11.hook_mlp_out"
-    assert loaded.rebuild is None
+    assert loaded.rebuild is not None
+    rebuilt = loaded.encode(TOKENS) @ W_DEC + B_DEC
+    torch.testing.assert_close(loaded.rebuild(TOKENS, loaded.encode(TOKENS)), rebuilt)
     threshold = {"activation_function.threshold": THRESHOLD}
     place = circuit_tracer(tmp_path / "layer_12.safetensors", **threshold)
     expect(place, jump(TOKENS @ W_ENC + B_ENC, THRESHOLD))
     transposed = circuit_tracer(tmp_path / "layer_1.safetensors", W_dec=W_DEC.T.contiguous())
     expect(transposed, (TOKENS @ W_ENC + B_ENC).relu())
+
+
+def test_circuit_tracers_transcoders_keep_the_k_largest_where_they_say_so(tmp_path: Path) -> None:
+    skip = random(WIDTH, WIDTH)
+    place = circuit_tracer(tmp_path / "layer_3.safetensors", W_skip=skip)
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text()) | {"activation": "topk"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"k": K}))
+    loaded = expect(place, largest(TOKENS @ W_ENC + B_ENC).relu())
+    assert "those below 0 count as 0" in loaded.warnings[0]
+    assert loaded.rebuild is not None
+    rebuilt = loaded.encode(TOKENS) @ W_DEC + B_DEC + TOKENS @ skip.T
+    torch.testing.assert_close(loaded.rebuild(TOKENS, loaded.encode(TOKENS)), rebuilt)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ModelError, match=r"keeps the k largest, and its config\.yaml has k = None"):
+        load_dictionary("d", str(place), None, CPU)
+
+
+@pytest.mark.parametrize("transcode", [True, False])
+def test_a_skip_connection_of_another_shape_is_refused(tmp_path: Path, transcode: bool) -> None:
+    folder = sparsify(tmp_path / "layers.2.mlp", {"W_skip": W_ENC}, transcode=transcode)
+    with pytest.raises(ModelError, match="its skip connection has the shape"):
+        load_dictionary("d", str(folder), None, CPU)
 
 
 def test_cross_layer_transcoders_are_refused(tmp_path: Path) -> None:
