@@ -8,7 +8,7 @@ from benchmarks.references.features import POSITIONS, Example
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
 from consumers.plan import Plan
-from consumers.selection.selection import Tally, select, with_rows
+from consumers.selection.selection import BatchTally, select, with_rows
 from consumers.selection.topk_filter import TopKFilter
 from streams.arrays import F32, I32, I64, AnyArray, Bool
 from streams.records.corpus import TokenBatch
@@ -21,7 +21,7 @@ class Extraction:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.topk_filter = TopKFilter(plan.clusters * plan.criteria, plan.run.k)
-        self.tallies: list[Tally] = []
+        self.tallies: list[BatchTally] = []
         self.hits: list[Hits] = []
 
     def add(self, batch: TokenBatch, valid: Bool, activations: Activations) -> tuple[Hits, int]:
@@ -96,7 +96,7 @@ def examples(hits: Hits, features: int) -> list[list[Example]]:
     return found
 
 
-def rows_where_positive(plan: Plan, tallies: list[Tally]) -> list[int]:
+def rows_where_positive(plan: Plan, tallies: list[BatchTally]) -> list[int]:
     """Return in how many rows each cluster was positive."""
     counts = np.zeros(int(plan.at_rows.max()) + 1, np.int64)
     for tally in tallies:

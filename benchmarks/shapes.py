@@ -12,10 +12,10 @@ from benchmarks.random_text import random_rows
 from producers.batches import Layout
 from producers.batches import batches as laid_out
 from producers.progress import Silent
-from producers.publish import Draft
+from producers.publish import CorpusDraft
 from producers.publish import publish as send
 from producers.rows import Rows
-from producers.tally import Tally
+from producers.tally import CorpusTally
 from streams.arrays import I32
 from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.transport.client import Client
@@ -148,7 +148,7 @@ def publish(
     )
     made = batches(shape, rows, batch_rows, corpus=corpus, partitions=partitions, seed=seed)
     words = tuple(f"w{number} ".encode() for number in range(shape.vocabulary))
-    draft = Draft(record, Vocabulary(corpus, words), made, Tally())
+    draft = CorpusDraft(record, Vocabulary(corpus, words), made, CorpusTally())
     return send(client, draft, Silent())
 
 

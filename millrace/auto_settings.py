@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from consumers.runs.specs import RunSpec, settled
 from millrace.corpus import corpus_settings, documents
-from producers.documents import Refusals
-from producers.tally import Tally
+from producers.documents import RefusedDocuments
+from producers.tally import CorpusTally
 from streams import topics
 from streams.catalog.corpora import find_corpus
 from streams.catalog.runs import list_runs
@@ -57,9 +57,9 @@ def first_batch(client: Client, settings: "Settings") -> TokenBatch | None:
     if not source.rereadable:
         return None
     # What is unreadable becomes a dead letter when the corpus is made, not here as well.
-    quiet = replace(source, refusals=Refusals(settings.corpus.skip_bad, lambda bad: None))
+    quiet = replace(source, refusals=RefusedDocuments(settings.corpus.skip_bad, lambda bad: None))
     made = corpus_settings(settings, client)
-    return next(iter(made.batches(load_tokenizer(made.tokenizer), quiet, Tally())), None)
+    return next(iter(made.batches(load_tokenizer(made.tokenizer), quiet, CorpusTally())), None)
 
 
 def _stored(client: Client, corpus: str) -> TokenBatch | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.runs.specs import USUAL_CONTEXT, longest_context, suggested_context
 from consumers.runs.training import agreed_bos, agreed_context, trainings
-from producers.documents import BadDocument, Refusals
+from producers.documents import BadDocument, RefusedDocuments
 from producers.domain_limits import parse_domain_limit
 from producers.fields import Fields
 from producers.readers.hugging_face import tokenizer_of
@@ -16,7 +16,7 @@ from producers.readers.opening import STDIN
 from producers.readers.python_text import PLACE
 from producers.resume import expect_same
 from producers.settings import CorpusSettings
-from producers.sources import Source
+from producers.sources import TextSource
 from streams import topics
 from streams.arrays import U32
 from streams.catalog.corpora import find_corpus
@@ -104,8 +104,8 @@ def _first_ids(settings: "Settings") -> U32 | None:
     section = settings.corpus
     if not section.text or {STDIN, PLACE} & set(section.text):
         return None
-    quiet = Refusals(skip=True)
-    found = Source(section.text, _format(settings), _fields(settings), quiet)
+    quiet = RefusedDocuments(skip=True)
+    found = TextSource(section.text, _format(settings), _fields(settings), quiet)
     try:
         first = next(iter(found), None)
     except CorpusError:
@@ -152,17 +152,19 @@ def corpus_to_be(client: Client, settings: "Settings") -> CorpusRecord:
 
 def documents(
     settings: "Settings", client: Client, refused: Callable[[Refusal], None] = lambda refusal: None
-) -> Source:
+) -> TextSource:
     """Return the documents to read; those skipped as unreadable become dead letters.
 
     refused: hears of each of them.
     """
     section = settings.corpus
-    return Source(
+    return TextSource(
         places=section.text,
         format=_format(settings),
         fields=_fields(settings),
-        refusals=Refusals(section.skip_bad, lambda bad: refused(_send(client, section.name, bad))),
+        refusals=RefusedDocuments(
+            section.skip_bad, lambda bad: refused(_send(client, section.name, bad))
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from producers.dump import dump_corpus, load_corpus
 from producers.produced import Produced, reported
 from producers.publish import produce
 from producers.settings import CorpusSettings
-from producers.sources import Source
+from producers.sources import TextSource
 from streams.errors import CorpusError
 from streams.monitoring.events import DEAD_LETTER
 from streams.records.corpus import CorpusRecord
@@ -95,7 +95,7 @@ def _produce_with_bar(
     return record
 
 
-def _documents(settings: "Settings", client: Client, produced: Produced) -> Source:
+def _documents(settings: "Settings", client: Client, produced: Produced) -> TextSource:
     return documents(settings, client, produced.refuse)
 
 

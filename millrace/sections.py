@@ -57,7 +57,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class CorpusSettings(Section):
+class CorpusSection(Section):
     """Where text comes from and how it is cut; see ``producers``. None: decided from the rest."""
 
     name: str = "corpus"

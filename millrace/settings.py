@@ -26,7 +26,7 @@ from consumers.runs import specs
 from millrace.secret_files import with_secret_files, with_secrets
 from millrace.sections import (
     ClusteringSettings,
-    CorpusSettings,
+    CorpusSection,
     DictionarySettings,
     KafkaSettings,
     LimitsSettings,
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     broker: str = "memory://local"
     store: str = ".millrace/snapshots"
     kafka: KafkaSettings = KafkaSettings()
-    corpus: CorpusSettings = CorpusSettings()
+    corpus: CorpusSection = CorpusSection()
     run: RunSettings = RunSettings()
     model: ModelSettings = ModelSettings()
     dictionaries: tuple[DictionarySettings, ...] = ()

@@ -48,25 +48,25 @@ class Documents(Protocol):
         """Whether the text can be read again, so that a broken-off production can be resumed."""
 
     @property
-    def refusals(self) -> "Refusals":
+    def refusals(self) -> "RefusedDocuments":
         """What happens to a document that cannot be used."""
 
     def __iter__(self) -> Iterator[Document]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class DocumentsInMemory:
     """Documents that are already in memory."""
 
     documents: tuple[Document, ...]
     rereadable: bool = True
-    refusals: "Refusals" = field(default_factory=lambda: Refusals())
+    refusals: "RefusedDocuments" = field(default_factory=lambda: RefusedDocuments())
 
     def __iter__(self) -> Iterator[Document]:
         return iter(self.documents)
 
 
-class Refusals:
+class RefusedDocuments:
     """Decides what happens to text that cannot be read: it stops us, or is counted and handed on.
 
     count: how many were handed on so far.

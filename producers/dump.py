@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from producers.confirmed import read_log
-from producers.progress import Progress
-from producers.publish import Draft, publish
-from producers.tally import Tally
+from producers.progress import ProducerProgress
+from producers.publish import CorpusDraft, publish
+from producers.tally import CorpusTally
 from streams import topics
 from streams.catalog.corpora import get_corpus, get_vocabulary
 from streams.dump import Entry, iter_batches, read_dump, read_head, write_dump
@@ -16,7 +16,7 @@ from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.transport.client import Client
 
 
-def dump_corpus(client: Client, name: str, path: Path, progress: Progress) -> CorpusRecord:
+def dump_corpus(client: Client, name: str, path: Path, progress: ProducerProgress) -> CorpusRecord:
     """Write a sealed corpus to a file, each batch once, and return its record.
 
     Raises CorpusError, and leaves no file, if there is no such corpus, if it is not sealed or not
@@ -29,8 +29,8 @@ def dump_corpus(client: Client, name: str, path: Path, progress: Progress) -> Co
     return record
 
 
-def _entries(client: Client, record: CorpusRecord, progress: Progress) -> Iterator[Entry]:
-    tally = Tally(documents=record.documents)
+def _entries(client: Client, record: CorpusRecord, progress: ProducerProgress) -> Iterator[Entry]:
+    tally = CorpusTally(documents=record.documents)
     yield record
     yield get_vocabulary(client, record.name)
     topic = topics.tokens(record.name, record.partitions).name
@@ -43,7 +43,11 @@ def _entries(client: Client, record: CorpusRecord, progress: Progress) -> Iterat
 
 
 def _partition(
-    client: Client, record: CorpusRecord, partition: int, tally: Tally, progress: Progress
+    client: Client,
+    record: CorpusRecord,
+    partition: int,
+    tally: CorpusTally,
+    progress: ProducerProgress,
 ) -> Iterator[Entry]:
     """Yield each batch once, in order, and then the end."""
     topic = topics.tokens(record.name, record.partitions).name
@@ -62,7 +66,7 @@ def _partition(
     yield end
 
 
-def load_corpus(client: Client, path: Path, progress: Progress) -> CorpusRecord:
+def load_corpus(client: Client, path: Path, progress: ProducerProgress) -> CorpusRecord:
     """Bring a dumped corpus back, under its name and with the same sequences; return its record.
 
     Raises CorpusError as ``read_dump`` and ``publish`` do; a damaged file is noticed before
@@ -71,11 +75,11 @@ def load_corpus(client: Client, path: Path, progress: Progress) -> CorpusRecord:
     record, vocabulary = read_head(path)
     if sum(isinstance(entry, TokenBatch) for entry in read_dump(path)) != record.batches:
         raise CorpusError(f"the dump {path} lacks batches: dump the corpus again")
-    draft = Draft(
+    draft = CorpusDraft(
         record=unsealed(record),
         vocabulary=vocabulary,
         batches=iter_batches(path),
-        tally=Tally(documents=record.documents),
+        tally=CorpusTally(documents=record.documents),
     )
     return publish(client, draft, progress)
 

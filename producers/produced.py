@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from producers.progress import Progress, Silent
+from producers.progress import ProducerProgress, Silent
 from streams.deadletters import Refusal
 from streams.monitoring import events
 from streams.monitoring.rates import Rates
@@ -26,7 +26,7 @@ class Produced:
 
     corpus: str
     total: int | None = None
-    bar: Progress = field(default_factory=Silent)
+    bar: ProducerProgress = field(default_factory=Silent)
     processor: Callable[[], float] = time.process_time
     batches: int = 0
     rows: int = 0

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Progress(Protocol):
+class ProducerProgress(Protocol):
     """Hears of what was done, as it is done."""
 
     def advance(self, rows: int, tokens: int) -> None:
@@ -14,7 +14,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """A Progress that nobody watches."""
+    """A ProducerProgress that nobody watches."""
 
     def advance(self, rows: int, tokens: int) -> None:
         """Do nothing."""

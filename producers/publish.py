@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from producers.confirmed import Confirmed, read_confirmed
-from producers.documents import Documents, Refusals
+from producers.documents import Documents, RefusedDocuments
 from producers.outbox import Outbox
-from producers.progress import Progress
+from producers.progress import ProducerProgress
 from producers.resume import (
     expect_resumable,
     expect_same,
@@ -17,7 +17,7 @@ from producers.resume import (
     within_ends,
 )
 from producers.settings import CorpusSettings
-from producers.tally import Tally
+from producers.tally import CorpusTally
 from streams import topics
 from streams.catalog.corpora import find_corpus
 from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
@@ -26,7 +26,7 @@ from streams.transport.client import Client
 
 
 def produce(
-    client: Client, settings: CorpusSettings, documents: Documents, progress: Progress
+    client: Client, settings: CorpusSettings, documents: Documents, progress: ProducerProgress
 ) -> CorpusRecord:
     """Make a corpus of documents and return its sealed record.
 
@@ -37,8 +37,8 @@ def produce(
     nothing is sent after it.
     """
     tokenizer = load_tokenizer(settings.tokenizer)
-    tally = Tally()
-    draft = Draft(
+    tally = CorpusTally()
+    draft = CorpusDraft(
         record=settings.record(tokenizer),
         vocabulary=tokenizer.vocabulary(settings.name),
         batches=settings.batches(tokenizer, documents, tally),
@@ -50,7 +50,7 @@ def produce(
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class CorpusDraft:
     """A corpus to be sent. record: not sealed. batches: in order, can be gone through once.
 
     refusals: what counts the documents that could not be used.
@@ -59,12 +59,12 @@ class Draft:
     record: CorpusRecord
     vocabulary: Vocabulary
     batches: Iterable[TokenBatch]
-    tally: Tally
+    tally: CorpusTally
     rereadable: bool = True
-    refusals: Refusals = field(default_factory=Refusals)
+    refusals: RefusedDocuments = field(default_factory=RefusedDocuments)
 
 
-def publish(client: Client, draft: Draft, progress: Progress) -> CorpusRecord:
+def publish(client: Client, draft: CorpusDraft, progress: ProducerProgress) -> CorpusRecord:
     """Send a draft and return its sealed record; errors as in ``produce``."""
     record = draft.record
     found = find_corpus(client, record.name)
@@ -99,7 +99,7 @@ def publish(client: Client, draft: Draft, progress: Progress) -> CorpusRecord:
     return sealed
 
 
-def _finish(outbox: Outbox, draft: Draft, confirmed: list[Confirmed]) -> CorpusRecord:
+def _finish(outbox: Outbox, draft: CorpusDraft, confirmed: list[Confirmed]) -> CorpusRecord:
     """Write the ends that are missing and seal the corpus, each once all before is confirmed."""
     record, tally = draft.record, draft.tally
     for partition in range(record.partitions):

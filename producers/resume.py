@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from producers.confirmed import Confirmed, digest, read_log
-from producers.progress import Progress
-from producers.tally import Tally
+from producers.progress import ProducerProgress
+from producers.tally import CorpusTally
 from streams import topics
 from streams.errors import CorpusError
 from streams.records.corpus import CorpusRecord, TokenBatch
@@ -15,7 +15,10 @@ COMPARED_BATCHES = 64
 
 
 def verified(
-    batches: Iterator[TokenBatch], confirmed: list[Confirmed], tally: Tally, progress: Progress
+    batches: Iterator[TokenBatch],
+    confirmed: list[Confirmed],
+    tally: CorpusTally,
+    progress: ProducerProgress,
 ) -> list[TokenBatch]:
     """Go through the batches that should be in the topic and return those that are missing.
 

@@ -11,7 +11,7 @@ from producers.batches import Layout, batches
 from producers.documents import Documents
 from producers.domain_limits import DomainLimit, limited_documents, limited_rows
 from producers.rows import Cut, first_tokens
-from producers.tally import Tally
+from producers.tally import CorpusTally
 from producers.tokenised import LONG_ROWS, Form, LongRows, tokenised
 from producers.written_ids import check_written_ids
 from streams.bounds import MAX_BATCH_TOKENS
@@ -180,7 +180,7 @@ class CorpusSettings:
         return found
 
     def batches(
-        self, tokenizer: Tokenizer, documents: Documents, tally: Tally
+        self, tokenizer: Tokenizer, documents: Documents, tally: CorpusTally
     ) -> Iterator[TokenBatch]:
         """Yield the batches of the corpus; ``tally`` counts the documents that they hold."""
         chosen = islice(limited_documents(documents, self.limit_per_domain), self.limit_documents)

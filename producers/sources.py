@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers.arrow_file import ArrowFile
 from producers.readers.csv_table import Csv
@@ -34,7 +34,7 @@ _TEXT = next(reader for reader in READERS if reader.name == "text")
 
 
 @dataclass(frozen=True)
-class Source:
+class TextSource:
     """The text at one or more places, always in the same order.
 
     places: files, folders, patterns, addresses such as s3://bucket/folder, ``-`` for stdin,
@@ -46,7 +46,7 @@ class Source:
     places: tuple[str, ...]
     format: str | None = None
     fields: Fields = field(default_factory=Fields)
-    refusals: Refusals = field(default_factory=Refusals)
+    refusals: RefusedDocuments = field(default_factory=RefusedDocuments)
 
     def __post_init__(self) -> None:
         names = [reader.name for reader in READERS]

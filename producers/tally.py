@@ -9,7 +9,7 @@ from streams.records.corpus import PartitionEnd, TokenBatch
 
 
 @dataclass(slots=True)
-class Tally:
+class CorpusTally:
     """Documents that were begun, and per partition batches, rows and tokens that count.
 
     A BOS counts here if a run may count it. largest: the largest id in any batch, -1 before the

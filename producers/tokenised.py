@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from producers.documents import Document, Refusals, UnusableError
+from producers.documents import Document, RefusedDocuments, UnusableError
 from streams.arrays import I64, Bool
 from streams.tokenizer.chat import Chat, Span
 from streams.tokenizer.tokenizer import Tokenizer
@@ -54,7 +54,7 @@ class Form:
 
 
 def tokenised(
-    tokenizer: Tokenizer, documents: Iterable[Document], form: Form, refusals: Refusals
+    tokenizer: Tokenizer, documents: Iterable[Document], form: Form, refusals: RefusedDocuments
 ) -> Iterator[Tokenised]:
     """Yield documents with their ids; texts are tokenised some at a time, which makes it fast.
 
@@ -72,7 +72,7 @@ def tokenised(
 
 
 def _of_chunk(
-    tokenizer: Tokenizer, chunk: list[Document], form: Form, refusals: Refusals
+    tokenizer: Tokenizer, chunk: list[Document], form: Form, refusals: RefusedDocuments
 ) -> Iterator[Tokenised]:
     texts = [d.text for d in chunk if d.tokens is None and d.messages is None]
     encoded = iter(tokenizer.encode(texts, form.special))

@@ -34,7 +34,7 @@ _SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FieldRule:
     """A rule for a value that no annotated type says. what: the rest of "... is"."""
 
     holds: Callable[[Any], bool]
@@ -84,7 +84,7 @@ def shown(value: Any) -> str:
 def fault(value: Any, rules: tuple[Any, ...]) -> str | None:
     """Return what is wrong with a value, as the end of "the field ...", None if it is allowed."""
     for rule in rules:
-        if isinstance(rule, Rule) and not rule.holds(value):
+        if isinstance(rule, FieldRule) and not rule.holds(value):
             return f"is {shown(value)}, {rule.what}"
         if isinstance(rule, Interval) and not _inside(value, rule):
             return f"is {shown(value)}: it takes {_span(rule)}"

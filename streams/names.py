@@ -8,7 +8,7 @@ and decoding refuses everything else.
 import re
 from typing import Annotated
 
-from streams.bounds import Rule
+from streams.bounds import FieldRule
 from streams.errors import SettingsError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
@@ -56,5 +56,5 @@ _NAMES_ARE = (
     "device"
 )
 
-Name = Annotated[str, Rule(is_name, f"no usable name: {_NAMES_ARE}")]
-InnerPath = Annotated[str, Rule(is_inner_path, "no path of a file inside its folder")]
+Name = Annotated[str, FieldRule(is_name, f"no usable name: {_NAMES_ARE}")]
+InnerPath = Annotated[str, FieldRule(is_inner_path, "no path of a file inside its folder")]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from consumers.activations.buffer import Buffer, parts
 from consumers.activations.encoders import Encoder
-from consumers.activations.nonzeros import NonZeros, Store, append_fired, append_non_zeros
+from consumers.activations.nonzeros import NonZeroBuffer, NonZeros, append_fired, append_non_zeros
 from consumers.activations.rules import Rule
 from consumers.activations.timings import Timings
 from streams.arrays import F32, I32, AnyArray, Bool
@@ -34,7 +34,7 @@ class Chunks:
         self.components = len(kept)
         self.kept = kept
         self.buffer = buffer
-        self._store = Store()
+        self._store = NonZeroBuffer()
         self._rule = None if encoder.rule is None else _Fired(encoder.rule)
         self._norm = _largest_norm(encoder.weight)
 

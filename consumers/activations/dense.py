@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from consumers.activations.nonzeros import (
+    NonZeroBuffer,
     NonZeros,
-    Store,
     append_non_zeros,
     by_component,
     out_of_memory,
@@ -35,7 +35,7 @@ class Dense:
         self.encode = encode
         self.kept = kept
         self.size = size
-        self._store = Store()
+        self._store = NonZeroBuffer()
 
     def collect(self, hooked: Tensor, timings: Timings, valid: Tensor | None = None) -> NonZeros:
         """Return the non-zeros of hook values, of whole rows with ``valid``.

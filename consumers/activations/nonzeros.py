@@ -30,7 +30,7 @@ class NonZeros:
 
 
 @dataclass(slots=True, eq=False)
-class Store:
+class NonZeroBuffer:
     """Room for non-zeros that grows as needed and is kept for the next batch.
 
     token and value: ``used`` entries are filled. ``value`` may hold any bits beyond them.

@@ -15,7 +15,7 @@ from consumers.aggregation.pending_hits import (
     with_part,
 )
 from consumers.aggregation.shards import (
-    Gap,
+    SequenceGap,
     check_end,
     check_hits,
     check_state,
@@ -42,7 +42,7 @@ Partial = HitsPart | Statistics | SourceEnd | SnapshotRequest
 class Applied:
     """What a record led to: the gap that kept it out, or the snapshot that it asks for."""
 
-    gap: Gap | None = None
+    gap: SequenceGap | None = None
     request: SnapshotRequest | None = None
     tokens: int = 0
 
@@ -133,7 +133,7 @@ class Overlay:
             if offset <= state.position:
                 continue
             after = _after(state, found, tallies.get(bucket), offset)
-            if isinstance(after, Gap):
+            if isinstance(after, SequenceGap):
                 gap = after
                 continue
             taken = True
@@ -195,7 +195,7 @@ class Overlay:
 
 def _after(
     state: BucketState, found: Partial, tally: BucketTally | None, offset: int
-) -> BucketState | Gap:
+) -> BucketState | SequenceGap:
     if isinstance(found, SourceEnd):
         return with_end(state, found, offset)
     if isinstance(found, Statistics) and found.first <= state.bucket < found.stop:

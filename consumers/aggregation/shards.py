@@ -15,7 +15,7 @@ from streams.records.tallies import BucketTally
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class SequenceGap:
     """A chained record that came before its predecessor: dropped, because that comes again."""
 
     partition: int
@@ -158,11 +158,11 @@ def renumbered(hits: Hits, base: int) -> Hits:
 
 def with_statistics(
     state: BucketState, record: Statistics, tally: BucketTally | None, offset: int
-) -> BucketState | Gap:
+) -> BucketState | SequenceGap:
     """Return the state with a batch's statistics, a duplicate skipped, or the gap before it."""
     last = int(state.chain[record.partition])
     if record.sequence > last + 1:
-        return Gap(record.partition, last + 1, record.sequence)
+        return SequenceGap(record.partition, last + 1, record.sequence)
     if record.sequence <= last:
         return moved_to(state, offset)
     numbers = state.counts, state.sums, state.low, state.high

@@ -29,7 +29,7 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class UnfilledGap:
     """Batches that a bucket lacks though it knows how many there are: all after ``last``."""
 
     shard: int
@@ -48,13 +48,13 @@ class Gap:
         )
 
 
-def gaps(states: Iterable[BucketState]) -> Iterator[Gap]:
+def gaps(states: Iterable[BucketState]) -> Iterator[UnfilledGap]:
     """Yield what is missing of partitions whose end record was seen."""
     for state in states:
         for partition, batches in enumerate(state.batches.tolist()):
             last = int(state.chain[partition])
             if last + 1 < batches:
-                yield Gap(state.shard, state.bucket, partition, last, batches)
+                yield UnfilledGap(state.shard, state.bucket, partition, last, batches)
 
 
 def unreachable(

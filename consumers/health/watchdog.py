@@ -17,7 +17,7 @@ from consumers.health.corpus_log import first_sequence, offset_of
 from consumers.health.group import worker_position
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress, Side
-from consumers.health.stall import Gap, Stall, gaps, reached, unreachable
+from consumers.health.stall import Stall, UnfilledGap, gaps, reached, unreachable
 from consumers.health.watching import Reading, readings
 from consumers.plan import Plan
 from streams import topics
@@ -174,7 +174,7 @@ class Watchdog(Service):
             )
 
     async def _check_chains(
-        self, now: float, found: Sequence[Gap], lost: Sequence[tuple[int, int, int]]
+        self, now: float, found: Sequence[UnfilledGap], lost: Sequence[tuple[int, int, int]]
     ) -> None:
         missing = len(found) + len(lost)
         self._incomplete = self._incomplete.after(now, missing, (*found, *lost))

@@ -7,7 +7,7 @@ import numpy as np
 
 from consumers.aggregation.shards import renumbered
 from consumers.plan import ENTRY_BYTES, HIT_BYTES, Plan
-from consumers.selection.selection import Tally
+from consumers.selection.selection import BatchTally
 from streams import topics
 from streams.arrays import I64
 from streams.records.corpus import PartitionEnd
@@ -30,7 +30,7 @@ class Outgoing:
 
 
 def batch_records(
-    plan: Plan, partition: int, sequence: int, tally: Tally, hits: Hits
+    plan: Plan, partition: int, sequence: int, tally: BatchTally, hits: Hits
 ) -> Iterator[Outgoing]:
     """Yield the records of a batch: for every shard its hits, then its statistics."""
     hits = take(hits, np.argsort(hits.table, kind="stable"))
@@ -88,7 +88,7 @@ def _cuts(size: I64, limit: int) -> list[int]:
 
 
 def _statistics(
-    plan: Plan, shard: int, partition: int, sequence: int, tally: Tally
+    plan: Plan, shard: int, partition: int, sequence: int, tally: BatchTally
 ) -> Iterator[Statistics]:
     """Yield the chained records of a shard: one, unless its tallies do not fit one record."""
     buckets = plan.buckets_of(shard)
@@ -123,7 +123,7 @@ def _statistics(
     yield chained(buckets.stop)
 
 
-def bucket_tally(plan: Plan, bucket: int, tally: Tally) -> BucketTally | None:
+def bucket_tally(plan: Plan, bucket: int, tally: BatchTally) -> BucketTally | None:
     """Return the part of a tally that belongs to one bucket, None if nothing does."""
     base, end = plan.counter_first[bucket : bucket + 2]
     first, stop = np.searchsorted(tally.count_at, (base, end))

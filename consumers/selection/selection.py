@@ -22,7 +22,7 @@ from streams.records.hits import Hits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tally:
+class BatchTally:
     """What a batch adds, sparse and in global numbers, addresses and clusters ascending."""
 
     tokens: int
@@ -57,7 +57,7 @@ class Candidates:
 class Selection:
     """A batch's tally and candidates, and what the rows of these are made of."""
 
-    tally: Tally
+    tally: BatchTally
     candidates: Candidates
     plan: Plan
     batch: TokenBatch
@@ -103,7 +103,7 @@ def select(
         ),
     ]
     count_at, count = merge_counters(counts)
-    tally = Tally(
+    tally = BatchTally(
         tokens=int(valid.sum()),
         rows=int(valid.any(axis=1).sum()),
         count_at=count_at,

@@ -83,7 +83,7 @@ def serve_run(
         announced(plan, crew.activations, crew.aggregates, progress, last_resort.failure) as end,
         Reporter(plan, progress),
         last_resort,
-        Watch(plan, broker, progress, active=until_final) as watch,
+        RunWatch(plan, broker, progress, active=until_final) as watch,
     ):
 
         def until() -> bool:
@@ -167,7 +167,7 @@ class LastResort:
             self._timer.cancel()
 
 
-class Watch:
+class RunWatch:
     """Looks in a thread whether a run's final snapshot is there, or will never be.
 
     final: its manifest, once it is there. failed: why it will never be, or never be
@@ -196,7 +196,7 @@ class Watch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True) if active else None
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "RunWatch":
         """Begin to look."""
         if self._thread is not None:
             self._thread.start()

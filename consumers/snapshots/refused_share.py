@@ -13,7 +13,7 @@ from streams.transport.client import Client
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RefusedShare:
     """failed: why the run has failed, since batches were refused and nothing is left of its text.
     excess: why it ends with status 1 although it has its final snapshot. Both empty: all is well.
     """
@@ -24,21 +24,21 @@ class Verdict:
 
 def verdict(
     run: RunRecord, part: ShardManifest, refused: Iterable[RefusedRecord], most: float
-) -> Verdict:
+) -> RefusedShare:
     """Return what a complete shard's part says of the run. refused: what the run's dead letters
     say. most: the share of batches that may be refused."""
     batches = sum(last + 1 for last in part.chain)
     if not part.tokens and not part.refused and batches:
-        return Verdict(excess=f"the masks leave none of the tokens of its {batches:,} batches")
+        return RefusedShare(excess=f"the masks leave none of the tokens of its {batches:,} batches")
     if not part.refused or (part.tokens and part.refused <= most * batches):
-        return Verdict()
+        return RefusedShare()
     corpus = topics.tokens(run.corpus, run.partitions).name
     cause = _cause(record for record in refused if record.topic == corpus)
     if not part.tokens:
         counted = "all" if part.refused == batches else f"{part.refused:,} of"
         left = "" if part.refused == batches else ", the rest has no token that counts"
-        return Verdict(failed=f"{counted} {batches:,} batches were refused{left}: {cause}")
-    return Verdict(
+        return RefusedShare(failed=f"{counted} {batches:,} batches were refused{left}: {cause}")
+    return RefusedShare(
         excess=f"{part.refused:,} of {batches:,} batches were refused, more than the "
         f"{most:.3g} that limits.refused_share allows: {cause}"
     )

@@ -13,13 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from downstream.dashboard import addresses, figures, formats, pages
 from downstream.dashboard.pages import Moved, Page
-from downstream.dashboard.watch import PathSource, Shelf, TopicSource, Watch
+from downstream.dashboard.watch import PathSource, Shelf, SnapshotWatch, TopicSource
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect
 
 _log = logging.getLogger(__name__)
-_WATCH = web.AppKey("watch", Watch)
+_WATCH = web.AppKey("watch", SnapshotWatch)
 _TEMPLATES = web.AppKey("templates", Environment)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,7 +36,7 @@ HEADERS = {
 }
 
 
-def make_app(watch: Watch) -> web.Application:
+def make_app(watch: SnapshotWatch) -> web.Application:
     """Return the service over what ``watch`` finds; it starts and stops the watching."""
     app = web.Application(middlewares=[_friendly])
     app[_WATCH] = watch
@@ -69,7 +69,9 @@ def serve(
         raise SettingsError("the dashboard needs either a broker or the path of a snapshot")
     client = connect(broker) if broker else None
     try:
-        watch = Watch(TopicSource(client) if client else PathSource(snapshot or ""), interval)
+        watch = SnapshotWatch(
+            TopicSource(client) if client else PathSource(snapshot or ""), interval
+        )
         if snapshot:
             watch.look()
             if not watch.shelf.snapshots:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from downstream.dashboard import formats
 from downstream.dashboard.contexts import Context, top_contexts
-from downstream.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.figures import Bin, display_bins, quantile
 from downstream.dashboard.together import (
     NEIGHBOURS,
@@ -37,7 +37,7 @@ class ClusterPage:
     """Everything about one cluster. neighbours and matrix are None where nothing was counted."""
 
     number: int
-    clustering: Clustering
+    clustering: LoadedClustering
     label: str
     status: str
     members: tuple[str, ...]
@@ -58,7 +58,7 @@ class ClusterPage:
 
 
 def cluster_page(
-    snapshot: Snapshot, cluster: int, *, criterion: str | None = None, most: int = 20
+    snapshot: LoadedSnapshot, cluster: int, *, criterion: str | None = None, most: int = 20
 ) -> ClusterPage:
     """Return the page of a cluster with its ``most`` best contexts by one criterion."""
     clustering = snapshot.clustering_of(cluster)
@@ -94,7 +94,7 @@ def cluster_page(
     )
 
 
-def _numbers(snapshot: Snapshot, cluster: int, bins: tuple[Bin, ...]) -> tuple[Number, ...]:
+def _numbers(snapshot: LoadedSnapshot, cluster: int, bins: tuple[Bin, ...]) -> tuple[Number, ...]:
     tokens, rows = int(snapshot.firing_tokens[cluster]), int(snapshot.firing_rows[cluster])
     density, share = float(snapshot.densities[cluster]), rows / max(snapshot.rows, 1)
     mean, high = float(snapshot.means[cluster]), float(snapshot.high[cluster])

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from downstream.dashboard.data import Snapshot
+from downstream.dashboard.data import LoadedSnapshot
 from streams.arrays import Bool
 
 Show = Literal["dead", "dropped"]
@@ -40,13 +40,13 @@ class ComponentPage:
     pages: int
 
 
-def source_summaries(snapshot: Snapshot) -> tuple[SourceSummary, ...]:
+def source_summaries(snapshot: LoadedSnapshot) -> tuple[SourceSummary, ...]:
     """Return the sources of a run, in its order."""
     return tuple(_summary(snapshot, source) for source in snapshot.about.get("sources", ()))
 
 
 def component_page(
-    snapshot: Snapshot, source: SourceSummary, asked: Mapping[str, str]
+    snapshot: LoadedSnapshot, source: SourceSummary, asked: Mapping[str, str]
 ) -> ComponentPage:
     """Return the page of dead or dropped components that an address asks for."""
     show: Show = "dropped" if asked.get("show") == "dropped" else "dead"
@@ -58,7 +58,7 @@ def component_page(
     return ComponentPage(source, show, shown, len(indices), at, pages)
 
 
-def _summary(snapshot: Snapshot, source: Mapping[str, object]) -> SourceSummary:
+def _summary(snapshot: LoadedSnapshot, source: Mapping[str, object]) -> SourceSummary:
     rows = _of_source(snapshot, str(source["name"]))
     dead, dropped = (int(_flag(rows, show).sum()) for show in get_args(Show))
     return SourceSummary(
@@ -73,7 +73,7 @@ def _summary(snapshot: Snapshot, source: Mapping[str, object]) -> SourceSummary:
     )
 
 
-def _of_source(snapshot: Snapshot, name: str) -> pa.Table:
+def _of_source(snapshot: LoadedSnapshot, name: str) -> pa.Table:
     table = snapshot.features
     return table.filter(pc.equal(table["source"], pa.scalar(name)))
 

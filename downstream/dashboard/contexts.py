@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from downstream.dashboard.data import Snapshot
+from downstream.dashboard.data import LoadedSnapshot
 from downstream.reading.examples import Example, Place, read_examples
 from downstream.reading.token_text import Piece, readable
 
@@ -64,7 +64,7 @@ class Context:
 
 
 def top_contexts(
-    snapshot: Snapshot, cluster: int, criterion: str, most: int
+    snapshot: LoadedSnapshot, cluster: int, criterion: str, most: int
 ) -> tuple[Context, ...]:
     """Return the best contexts of a cluster, best first."""
     names = snapshot.members(cluster)
@@ -72,7 +72,7 @@ def top_contexts(
     return tuple(_context(example, names) for example in found)
 
 
-def best_contexts(snapshot: Snapshot, clusters: Sequence[int]) -> dict[int, Context]:
+def best_contexts(snapshot: LoadedSnapshot, clusters: Sequence[int]) -> dict[int, Context]:
     """Return the best context of each cluster that has one, by the run's first criterion."""
     found = read_examples(snapshot, clusters, snapshot.criteria[0], 1)
     return {example.cluster: _context(example, ()) for example in found}

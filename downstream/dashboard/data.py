@@ -15,7 +15,7 @@ from streams.snapshots.manifests import RunManifest
 
 
 @dataclass(frozen=True, slots=True)
-class Clustering:
+class LoadedClustering:
     """A clustering's place among all clusters: numbers first to stop - 1."""
 
     name: str
@@ -30,7 +30,7 @@ class Clustering:
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
+class LoadedSnapshot:
     """One snapshot, opened. Arrays have one entry per cluster, in the order of their numbers.
 
     member_first [cluster + 1] and member: the members of each cluster, as numbers into
@@ -40,7 +40,7 @@ class Snapshot:
 
     manifest: RunManifest
     absent: tuple[str, ...]
-    clusterings: tuple[Clustering, ...]
+    clusterings: tuple[LoadedClustering, ...]
     labels: pa.StringArray
     dropped: "pa.ListArray[Any]"
     firing_tokens: I64
@@ -118,16 +118,16 @@ class Snapshot:
         """Return a cluster's label."""
         return str(self.labels[cluster].as_py())
 
-    def clustering_of(self, cluster: int) -> Clustering:
+    def clustering_of(self, cluster: int) -> LoadedClustering:
         """Return the clustering that a cluster belongs to."""
         return next(c for c in self.clusterings if c.first <= cluster < c.stop)
 
-    def clustering(self, name: str, iteration: int) -> Clustering | None:
+    def clustering(self, name: str, iteration: int) -> LoadedClustering | None:
         """Return the clustering of that name and iteration, if there is one."""
         found = (c for c in self.clusterings if (c.name, c.iteration) == (name, iteration))
         return next(found, None)
 
-    def find(self, clustering: Clustering, label: str) -> int | None:
+    def find(self, clustering: LoadedClustering, label: str) -> int | None:
         """Return the number of a clustering's cluster by its label."""
         part = self.labels.slice(clustering.first, clustering.stop - clustering.first)
         found = pc.index(part, pa.scalar(label)).as_py()

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from downstream.dashboard.contexts import Context, best_contexts
-from downstream.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from streams.arrays import I64, AnyArray, Bool
 
 Sort = Literal["order", "label", "density", "max", "mean", "members"]
@@ -79,7 +79,7 @@ class Row:
 class Listing:
     """One page of a clustering's list. dead: clusters of the clustering that never fired."""
 
-    clustering: Clustering
+    clustering: LoadedClustering
     query: Query
     rows: tuple[Row, ...]
     found: int
@@ -93,7 +93,7 @@ class Listing:
         return any(row.size > 1 for row in self.rows)
 
 
-def make_listing(snapshot: Snapshot, clustering: Clustering, query: Query) -> Listing:
+def make_listing(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query) -> Listing:
     """Return the page of the list that a query asks for; beyond the last it is the last."""
     found = _order(snapshot, query, _found(snapshot, clustering, query))
     pages = max(1, -(-len(found) // PAGE))
@@ -111,7 +111,7 @@ def make_listing(snapshot: Snapshot, clustering: Clustering, query: Query) -> Li
     )
 
 
-def _found(snapshot: Snapshot, clustering: Clustering, query: Query) -> I64:
+def _found(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query) -> I64:
     """Return the clusters that match: by part of the label or by a member's whole name."""
     span = slice(clustering.first, clustering.stop)
     keep: Bool = np.ones(clustering.stop - clustering.first, dtype=bool)
@@ -126,7 +126,7 @@ def _found(snapshot: Snapshot, clustering: Clustering, query: Query) -> I64:
     return clustering.first + np.flatnonzero(keep)
 
 
-def _order(snapshot: Snapshot, query: Query, found: I64) -> I64:
+def _order(snapshot: LoadedSnapshot, query: Query, found: I64) -> I64:
     """Return clusters in the order asked for; equal ones keep the order of the run."""
     columns: dict[str, AnyArray] = {
         "density": snapshot.firing_tokens,
@@ -144,7 +144,9 @@ def _order(snapshot: Snapshot, query: Query, found: I64) -> I64:
     return found[np.argsort(-values if query.descending else values, kind="stable")]
 
 
-def _rows(snapshot: Snapshot, clustering: Clustering, shown: list[int]) -> Iterator[Row]:
+def _rows(
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, shown: list[int]
+) -> Iterator[Row]:
     best = best_contexts(snapshot, [c for c in shown if snapshot.firing_tokens[c]])
     filled = np.flatnonzero(snapshot.histogram[clustering.first : clustering.stop].any(axis=0))
     bins = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from downstream.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from streams.bounds import MAX_CLUSTERS, MAX_VOCABULARY
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
@@ -39,7 +39,7 @@ _KEPT = tuple(_MOST_ROWS)
 _MOST_CLUSTERINGS = 2048
 
 
-def open_snapshot(manifest: RunManifest) -> Snapshot:
+def open_snapshot(manifest: RunManifest) -> LoadedSnapshot:
     """Read what pages need and compare every file with its checksum, once.
 
     Raises SnapshotError if the snapshot is damaged or incomplete.
@@ -74,7 +74,9 @@ def _read(manifest: RunManifest, name: str) -> pa.Table:
     return table.combine_chunks()
 
 
-def _build(manifest: RunManifest, tables: dict[str, pa.Table], absent: tuple[str, ...]) -> Snapshot:
+def _build(
+    manifest: RunManifest, tables: dict[str, pa.Table], absent: tuple[str, ...]
+) -> LoadedSnapshot:
     clusters = tables["clusters"].sort_by("cluster").combine_chunks()
     count = len(clusters)
     if not np.array_equal(clusters["cluster"].to_numpy(), np.arange(count)):
@@ -89,7 +91,7 @@ def _build(manifest: RunManifest, tables: dict[str, pa.Table], absent: tuple[str
     totals = tables["totals"].to_pylist()[0]
     numbers = {n: column[n].to_numpy(zero_copy_only=False) for n in _NUMBERS}
     bins = len(manifest.about["edges"]) + 1
-    return Snapshot(
+    return LoadedSnapshot(
         manifest=manifest,
         absent=absent,
         clusterings=tuple(_clusterings(clusters)),
@@ -135,7 +137,7 @@ def _token_forms(table: Any) -> dict[str, dict[int, bytes]]:
     return found
 
 
-def _clusterings(clusters: pa.Table) -> Iterator[Clustering]:
+def _clusterings(clusters: pa.Table) -> Iterator[LoadedClustering]:
     """Yield each clustering with its range of clusters, which lie together."""
     keys = clusters.select(["clustering", "iteration"])
     groups = (
@@ -146,6 +148,6 @@ def _clusterings(clusters: pa.Table) -> Iterator[Clustering]:
     if len(groups) > _MOST_CLUSTERINGS:
         raise ValueError(f"it has {len(groups):,} clusterings")
     for group in groups.to_pylist():
-        yield Clustering(
+        yield LoadedClustering(
             group["clustering"], group["iteration"], group["at_min"], group["at_max"] + 1
         )

@@ -7,7 +7,7 @@ from typing import Any
 from downstream.dashboard import addresses
 from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.components import component_page, source_summaries
-from downstream.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.listing import make_listing, query_of
 from downstream.dashboard.watch import Shelf
 
@@ -92,7 +92,7 @@ def failure(message: str) -> Page:
     return Page("problem.html", "Error", values, {"error": message}, status=500)
 
 
-def provenance(snapshot: Snapshot) -> dict[str, Any]:
+def provenance(snapshot: LoadedSnapshot) -> dict[str, Any]:
     """Return where a snapshot comes from, and what it counted."""
     manifest = snapshot.manifest
     named = ("run", "run_id", "identity", "snapshot", "final", "content", "created", "chains")
@@ -107,7 +107,7 @@ def provenance(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _no_slash(snapshot: Snapshot, name: str | None) -> Page | Moved:
+def _no_slash(snapshot: LoadedSnapshot, name: str | None) -> Page | Moved:
     """Send a list's address without its last slash to the list."""
     run = snapshot.manifest.run
     if not name:
@@ -118,14 +118,16 @@ def _no_slash(snapshot: Snapshot, name: str | None) -> Page | Moved:
     return not_found(f"Run “{run}” has no cluster “{label}” in “{clustering}”.")
 
 
-def _list_page(snapshot: Snapshot, clustering: Clustering, asked: Mapping[str, str]) -> Page:
+def _list_page(
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, asked: Mapping[str, str]
+) -> Page:
     listing = make_listing(snapshot, clustering, query_of(asked))
     values = {"snapshot": snapshot, "listing": listing, "sources": source_summaries(snapshot)}
     data = {"snapshot": provenance(snapshot), "listing": asdict(listing)}
     return Page("list.html", f"{clustering.name} · {snapshot.manifest.run}", values, data)
 
 
-def _cluster_page(snapshot: Snapshot, number: int, asked: Mapping[str, str]) -> Page:
+def _cluster_page(snapshot: LoadedSnapshot, number: int, asked: Mapping[str, str]) -> Page:
     most = ALL if asked.get("contexts") == "all" or asked.get("format") == "json" else FEW
     page = cluster_page(snapshot, number, criterion=asked.get("criterion"), most=most)
     title = f"{page.label} · {page.clustering.name} · {snapshot.manifest.run}"

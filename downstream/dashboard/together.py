@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from downstream.dashboard.contexts import LEVELS
-from downstream.dashboard.data import Clustering, Snapshot
+from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from streams.arrays import I64
 from streams.bounds import PAIRS_LIMIT
 from streams.snapshots.store import read_table
@@ -47,7 +47,9 @@ class Matrix:
     members: int
 
 
-def neighbour(snapshot: Snapshot, cluster: int, both: int = 0, jaccard: float = 0.0) -> Neighbour:
+def neighbour(
+    snapshot: LoadedSnapshot, cluster: int, both: int = 0, jaccard: float = 0.0
+) -> Neighbour:
     """Return a cluster as another one's neighbour."""
     where = snapshot.clustering_of(cluster)
     size = int(snapshot.sizes[cluster])
@@ -55,7 +57,7 @@ def neighbour(snapshot: Snapshot, cluster: int, both: int = 0, jaccard: float = 
 
 
 def neighbours(
-    snapshot: Snapshot, clustering: Clustering, cluster: int
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, cluster: int
 ) -> tuple[Neighbour, ...] | None:
     """Return the clusters it fires with most, by Jaccard index; None if nobody counted."""
     if not snapshot.coactivation_counted[cluster]:
@@ -77,7 +79,7 @@ def neighbours(
     )
 
 
-def member_matrix(snapshot: Snapshot, cluster: int, members: list[str]) -> Matrix | None:
+def member_matrix(snapshot: LoadedSnapshot, cluster: int, members: list[str]) -> Matrix | None:
     """Return the co-activation of a cluster's members; None for one or where it was not counted."""
     possible = 1 < len(members) <= _MOST_COUNTED
     if not possible or not snapshot.pairs_counted[cluster]:
@@ -103,7 +105,7 @@ def _cells(both: I64) -> tuple[tuple[Cell, ...], ...]:
     )
 
 
-def sharing_clusters(snapshot: Snapshot, cluster: int, members: list[str]) -> list[int]:
+def sharing_clusters(snapshot: LoadedSnapshot, cluster: int, members: list[str]) -> list[int]:
     """Return the other clusters that hold some of the members, the most shared first."""
     shared: dict[int, int] = {}
     for member in members:
@@ -113,7 +115,7 @@ def sharing_clusters(snapshot: Snapshot, cluster: int, members: list[str]) -> li
     return sorted(shared, key=lambda other: (-shared[other], -int(snapshot.sizes[other]), other))
 
 
-def single_clusters(snapshot: Snapshot, members: list[str]) -> dict[str, Neighbour]:
+def single_clusters(snapshot: LoadedSnapshot, members: list[str]) -> dict[str, Neighbour]:
     """Return, for each member that has a cluster of its own, that cluster."""
     found = {}
     for member in members:

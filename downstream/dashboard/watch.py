@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from downstream.dashboard.data import Snapshot
+from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.opening import open_snapshot
 from downstream.reading.locating import locate
 from streams.errors import SnapshotError, StreamError
@@ -30,12 +30,12 @@ _RETRY_AFTER = 20
 class Shelf:
     """What is open now. problems: per run (or for the source, "") what went wrong last."""
 
-    snapshots: Mapping[str, Snapshot] = field(default_factory=lambda: MappingProxyType({}))
+    snapshots: Mapping[str, LoadedSnapshot] = field(default_factory=lambda: MappingProxyType({}))
     problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     looked: bool = False
 
 
-class Watch:
+class SnapshotWatch:
     """Looks at a source every ``interval`` seconds and keeps the shelf."""
 
     def __init__(self, source: Source, interval: float = 3.0) -> None:
@@ -77,7 +77,7 @@ class Watch:
         except StreamError as error:
             self._complain("", str(error))
             return
-        opened: dict[str, Snapshot] = {}
+        opened: dict[str, LoadedSnapshot] = {}
         problems: dict[str, str] = {}
         for run in sorted({manifest.run for manifest in manifests}):
             ours = [manifest for manifest in manifests if manifest.run == run]
@@ -91,7 +91,7 @@ class Watch:
         self._refused = {key: looks - 1 for key, looks in self._refused.items() if looks > 1}
         self._shelf = Shelf(MappingProxyType(opened), MappingProxyType(problems), looked=True)
 
-    def _best(self, run: str, candidates: list[RunManifest]) -> tuple[Snapshot | None, str]:
+    def _best(self, run: str, candidates: list[RunManifest]) -> tuple[LoadedSnapshot | None, str]:
         """Return the first snapshot that opens, the best before the rest, and what was wrong."""
         current, problem = self._shelf.snapshots.get(run), ""
         for manifest in sorted(candidates, key=preference, reverse=True):

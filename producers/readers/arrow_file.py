@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from producers.documents import MAX_BAD_BYTES, Document, Refusals
+from producers.documents import MAX_BAD_BYTES, Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers.opening import Opened
 from producers.readers.tables import check_columns, documents_of
@@ -23,7 +23,7 @@ class ArrowFile:
         """Return whether the file begins as one of Arrow's does."""
         return head.startswith(MAGIC) or head.startswith(_STREAM)
 
-    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+    def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield a document per row; its id is ``name:row``, counted from 1, unless a field says.
 
         Raises CorpusError if a named column is missing: no row could be read then.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from itertools import chain
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields, document_of
 from producers.readers.opening import Opened
 from streams.errors import CorpusError
@@ -28,7 +28,7 @@ class Csv:
         header = _header(line, fields)
         return len(header) > 1 and fields.missing(header) is None
 
-    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+    def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield a document per row; its id is ``name:row``, counted from 1, unless a field says.
 
         Raises CorpusError if a named column is missing: no row could be read then.

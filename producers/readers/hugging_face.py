@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields, document_of
 from producers.readers.splits import Slice, choose, parse_split
 from streams.errors import CorpusError
@@ -43,7 +43,7 @@ def parse_place(place: str) -> DatasetPlace:
     return parsed
 
 
-def read_dataset(place: str, fields: Fields, bad: Refusals) -> Iterator[Document]:
+def read_dataset(place: str, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
     """Yield a document per row of a split, in its order; ids are ``NAME:row``, counted from 1.
 
     Rows are counted within what is read, so that a slice's first is 1. Raises CorpusError if the

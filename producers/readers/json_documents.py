@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields, document_of
 from producers.readers.json_window import JsonWindow
 from producers.readers.opening import Opened
@@ -41,7 +41,7 @@ class Json:
             return re.match(rb'\{\s*"[^"\\]*"\s*:|\[\s*(["\[{\]]|$)', start) is not None
         return True
 
-    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+    def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield the documents of a file.
 
         Items of an array are named ``name:number``, other values ``name:line``, and one that stands
@@ -68,7 +68,7 @@ class Json:
             first = False
 
     def _array(
-        self, text: JsonWindow, file: Opened, fields: Fields, bad: Refusals, number: int
+        self, text: JsonWindow, file: Opened, fields: Fields, bad: RefusedDocuments, number: int
     ) -> Generator[Document, None, int]:
         """Yield the documents of an array; return the number of its last item."""
         text.move_to(text.at + 1)
@@ -118,7 +118,7 @@ def _taken(text: JsonWindow, within: bool = False) -> tuple[Any, str]:
 
 
 def _document(
-    value: Any, fields: Fields, label: str, bad: Refusals, where: str
+    value: Any, fields: Fields, label: str, bad: RefusedDocuments, where: str
 ) -> Iterator[Document]:
     try:
         document = document_of(value, fields, label)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from producers.documents import MAX_BAD_BYTES, Document, Refusals
+from producers.documents import MAX_BAD_BYTES, Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers.opening import Opened
 from producers.readers.tables import check_columns, documents_of
@@ -22,7 +22,7 @@ class Parquet:
         """Return whether the file begins as Parquet does."""
         return head.startswith(MAGIC)
 
-    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+    def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield a document per row; its id is ``name:row``, counted from 1, unless a field says.
 
         A group of rows that is damaged is passed over. Raises CorpusError if a named column is

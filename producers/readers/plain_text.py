@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers.opening import Opened
 
@@ -17,7 +17,7 @@ class PlainText:
         """Return False: anything may be text."""
         return False
 
-    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+    def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield the whole file as one document, named like it; an empty file has none."""
         data = file.stream.read()
         encoding = fields.encoding or "utf-8-sig"

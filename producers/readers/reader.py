@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers.opening import Opened
 
@@ -25,7 +25,7 @@ class Reader(Protocol):
     def recognises(self, head: bytes, fields: Fields) -> bool:
         """Return whether a file that begins with these bytes is surely of this format."""
 
-    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+    def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield the documents of a file; what cannot be read goes to ``bad``, one by one.
 
         Raises OSError and the like where the file itself cannot be read any further, and

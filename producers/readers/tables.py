@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields, document_of
 from producers.readers.opening import Opened
 from streams.errors import CorpusError
@@ -19,7 +19,7 @@ def check_columns(address: str, found: Sequence[str], fields: Fields) -> None:
 
 
 def documents_of(
-    rows: Any, file: Opened, fields: Fields, bad: Refusals, before: int
+    rows: Any, file: Opened, fields: Fields, bad: RefusedDocuments, before: int
 ) -> Iterator[Document]:
     """Yield the documents of a record batch. before: how many rows of the file lie before it."""
     for number, record in enumerate(_records(rows), start=before + 1):

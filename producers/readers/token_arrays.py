@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers.opening import Opened
 from streams.errors import CorpusError
@@ -25,7 +25,7 @@ class Npy:
         """Return whether the file begins as NumPy's do."""
         return head.startswith(MAGIC)
 
-    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+    def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield the rows; ids are ``name:row``, counted from 1, or ``name`` for a single one."""
         try:
             array = _mapped(file)
@@ -50,7 +50,7 @@ class TokenNumbers:
         """Return False: numbers have no mark."""
         return False
 
-    def read(self, file: Opened, fields: Fields, bad: Refusals) -> Iterator[Document]:
+    def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield the file as one document, which is cut into rows like a text.
 
         Raises CorpusError without a type.
@@ -84,7 +84,7 @@ def _mapped(file: Opened) -> Any:
     return np.load(file.seekable(), allow_pickle=False)
 
 
-def _rows(array: Any, file: Opened, bad: Refusals) -> Iterator[Document]:
+def _rows(array: Any, file: Opened, bad: RefusedDocuments) -> Iterator[Document]:
     if array.ndim == 1:
         yield from _row(array, file.name, file.address, bad, joined=True)
         return
@@ -94,7 +94,7 @@ def _rows(array: Any, file: Opened, bad: Refusals) -> Iterator[Document]:
 
 
 def _row(
-    row: Any, name: str, where: str, bad: Refusals, joined: bool = False
+    row: Any, name: str, where: str, bad: RefusedDocuments, joined: bool = False
 ) -> Iterator[Document]:
     if len(row) and row.dtype.kind == "i" and int(row.min()) < 0:
         bad.add(where, "it holds a negative token id", row[:64].tobytes())

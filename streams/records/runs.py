@@ -10,7 +10,7 @@ from annotated_types import Interval, MaxLen
 
 from streams import bounds
 from streams.arrays import F32, I32, I64
-from streams.bounds import Rule
+from streams.bounds import FieldRule
 from streams.names import Name
 from streams.records.measures import (
     ACTIVATION,
@@ -94,12 +94,14 @@ class Clustering:
 
 
 _Statistics = Annotated[
-    tuple[Measure, ...], MaxLen(256), Rule(are_sound, "no statistics with parameters they may have")
+    tuple[Measure, ...],
+    MaxLen(256),
+    FieldRule(are_sound, "no statistics with parameters they may have"),
 ]
 _Rankings = Annotated[
     tuple[Measure, ...],
     MaxLen(16),
-    Rule(are_sound_rankings, "no rankings with parameters they may have"),
+    FieldRule(are_sound_rankings, "no rankings with parameters they may have"),
 ]
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from annotated_types import MaxLen
 from pydantic import TypeAdapter, ValidationError
 
-from streams.bounds import Label, Rule, Text
+from streams.bounds import FieldRule, Label, Text
 from streams.errors import SnapshotError
 from streams.names import Name, is_name
 from streams.snapshots.content import content_of, table_hash
@@ -54,7 +54,7 @@ class AttachmentManifest:
     kind: Name
     name: Name
     created: Label
-    provenance: Annotated[dict[str, Any], Rule(_is_provenance, "no provenance")]
+    provenance: Annotated[dict[str, Any], FieldRule(_is_provenance, "no provenance")]
     store: Text
     hash: Hash
     tables: Annotated[tuple[TableEntry, ...], MaxLen(64)]

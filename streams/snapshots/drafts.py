@@ -20,7 +20,7 @@ _SUFFIX = r"\.[0-9a-f]{32}\.tmp"
 
 
 @dataclass(slots=True)
-class Draft:
+class DraftFile:
     """A file that is being written, and where it will stand."""
 
     path: str
@@ -36,7 +36,7 @@ class Draft:
 
 
 @contextmanager
-def draft(files: Any, path: str) -> Iterator[Draft]:
+def draft(files: Any, path: str) -> Iterator[DraftFile]:
     """Yield a file that stands at its path once the block has ended, and nowhere if it fails.
 
     files: an fsspec filesystem. The block may change the path to another in the same folder. Raises
@@ -47,7 +47,7 @@ def draft(files: Any, path: str) -> Iterator[Draft]:
     try:
         files.makedirs(posixpath.dirname(path), exist_ok=True)
         with files.open(temporary, "wb") as file:
-            made = Draft(path, file)
+            made = DraftFile(path, file)
             yield made
         files.mv(temporary, made.path)
         whole = True

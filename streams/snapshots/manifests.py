@@ -12,7 +12,7 @@ from annotated_types import Interval, MaxLen
 from pydantic import TypeAdapter, ValidationError
 
 from streams import bounds
-from streams.bounds import Rule
+from streams.bounds import FieldRule
 from streams.errors import SnapshotError
 from streams.names import Name
 from streams.snapshots.about import is_about
@@ -89,7 +89,7 @@ class RunManifest:
     chains: Annotated[tuple[_Chain, ...], MaxLen(4096)]
     tables: Annotated[tuple[TableEntry, ...], MaxLen(256)]
     files: _Files
-    about: Annotated[dict[str, Any], Rule(is_about, "no description of a run")]
+    about: Annotated[dict[str, Any], FieldRule(is_about, "no description of a run")]
     dead_letters: tuple[RefusedRecord, ...] = ()
     excess_refusals: bounds.Text = ""
     warnings: Annotated[tuple[bounds.Text, ...], MaxLen(1024)] = ()

@@ -19,7 +19,7 @@ from streams.credentials import expect_no_credentials
 from streams.errors import DamagedPartError, SnapshotError, StoreError
 from streams.names import is_inner_path
 from streams.regular_files import NotRegularError
-from streams.snapshots.drafts import Draft, draft
+from streams.snapshots.drafts import DraftFile, draft
 from streams.snapshots.failed_manifest import FailedManifest
 from streams.snapshots.manifests import MAX_MANIFEST_BYTES, RunManifest, run_manifest, to_json
 from streams.snapshots.parquet.page_headers import PageError
@@ -145,7 +145,7 @@ def write_file(store: Store, path: str, data: bytes) -> None:
 
 
 @contextmanager
-def _draft(store: Store, path: str) -> Iterator[Draft]:
+def _draft(store: Store, path: str) -> Iterator[DraftFile]:
     """Yield a draft (see drafts.py) of a file that will lie in the store and nowhere else."""
     try:
         if store.local:
@@ -188,7 +188,7 @@ def _manifest_bytes(store: Store, path: str) -> bytes:
     return bytes(store.files.cat_file(path))
 
 
-class Listed(Protocol):
+class TableManifest(Protocol):
     """What lists tables and their files: a run manifest, or that of an attachment."""
 
     @property
@@ -209,7 +209,7 @@ class Listed(Protocol):
 
 
 def read_table(
-    manifest: Listed,
+    manifest: TableManifest,
     name: str,
     *,
     columns: Iterable[str] | None = None,
@@ -236,7 +236,7 @@ def read_table(
     return pa.concat_tables(parts) if parts else schema.empty_table().select(wanted)
 
 
-def expected_schema(manifest: Listed, name: str) -> pa.Schema:
+def expected_schema(manifest: TableManifest, name: str) -> pa.Schema:
     """Return the columns of a table as its manifest lists them; raises SnapshotError for none."""
     entry = find_entry(manifest.tables, name)
     if entry is None:
@@ -246,7 +246,7 @@ def expected_schema(manifest: Listed, name: str) -> pa.Schema:
 
 
 def read_pieces(
-    manifest: Listed,
+    manifest: TableManifest,
     name: str,
     *,
     columns: Iterable[str] | None = None,
@@ -268,7 +268,7 @@ def read_pieces(
 
 def _pieces(
     store: Store,
-    manifest: Listed,
+    manifest: TableManifest,
     part: PartFile,
     schema: pa.Schema,
     columns: list[str] | None,
@@ -280,13 +280,13 @@ def _pieces(
         yield from file.pieces(size, columns)
 
 
-def _parts(manifest: Listed, name: str) -> list[PartFile]:
+def _parts(manifest: TableManifest, name: str) -> list[PartFile]:
     return [part for part in manifest.files if part.table == name]
 
 
 @contextmanager
 def _opened(
-    store: Store, manifest: Listed, part: PartFile, schema: pa.Schema, *, check: bool
+    store: Store, manifest: TableManifest, part: PartFile, schema: pa.Schema, *, check: bool
 ) -> Iterator[BudgetedParquet]:
     path = store.path(manifest.run, part.path)
     if check:
@@ -338,7 +338,7 @@ def _file(store: Store, path: str) -> Any:
     return regular_files.open_regular(path, links=False)
 
 
-def _histogram_bytes(manifest: Listed, part: PartFile) -> int:
+def _histogram_bytes(manifest: TableManifest, part: PartFile) -> int:
     """Return what the histograms of a file may take, which cost no bytes where nothing fired."""
     if part.table != "clusters" or not isinstance(manifest, RunManifest):
         return 0

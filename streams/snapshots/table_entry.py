@@ -11,13 +11,13 @@ from typing import Annotated
 import pyarrow as pa
 from annotated_types import MaxLen
 
-from streams.bounds import Count, Label, Rule, Text
+from streams.bounds import Count, FieldRule, Label, Text
 from streams.names import InnerPath, Name
 from streams.snapshots.column_types import type_name, type_of
 from streams.snapshots.content import Hashed
 from streams.snapshots.tables import Column, TableForm
 
-Hash = Annotated[str, Rule(lambda text: re.fullmatch("([0-9a-f]{64})?", text), "no SHA-256")]
+Hash = Annotated[str, FieldRule(lambda text: re.fullmatch("([0-9a-f]{64})?", text), "no SHA-256")]
 
 
 @dataclass(frozen=True, slots=True)

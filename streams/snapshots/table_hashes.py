@@ -6,11 +6,11 @@ from itertools import chain
 from streams.errors import SnapshotError
 from streams.snapshots.content import content_of, table_hash
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import Listed, expected_schema, read_pieces
+from streams.snapshots.store import TableManifest, expected_schema, read_pieces
 from streams.snapshots.table_entry import TableEntry
 
 
-def hashed_tables(manifest: Listed, *, check: bool = False) -> tuple[TableEntry, ...]:
+def hashed_tables(manifest: TableManifest, *, check: bool = False) -> tuple[TableEntry, ...]:
     """Return the tables that a manifest lists with the rows and hashes that their files hold.
 
     check: compare each file with its checksum first. Raises SnapshotError if a file is missing or

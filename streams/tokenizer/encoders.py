@@ -11,7 +11,7 @@ from streams.arrays import I64, U32
 from streams.tokenizer.description import Description, rebuild
 
 
-class Encoder(Protocol):
+class TextEncoder(Protocol):
     """A tokenizer at work."""
 
     def encode(self, texts: Sequence[str], special: bool = False) -> list[U32]:

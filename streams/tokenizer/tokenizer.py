@@ -10,7 +10,7 @@ from streams.arrays import U32
 from streams.errors import SettingsError
 from streams.records.corpus import TokenForms, Vocabulary
 from streams.tokenizer.description import Description, describe, part_types, tokenizer_id
-from streams.tokenizer.encoders import Encoder, FastEncoder
+from streams.tokenizer.encoders import FastEncoder, TextEncoder
 from streams.tokenizer.special import unreachable_ids
 from streams.tokenizer.token_text import TokenTexts, byte_level_texts, probed_texts
 
@@ -35,7 +35,7 @@ class Tokenizer:
     names: dict[str, int]
     opening: tuple[int, ...]
     texts: TokenTexts
-    encoder: Encoder
+    encoder: TextEncoder
     largest_of_text: int
 
     def bos_id(self, policy: Bos) -> int | None:
@@ -114,7 +114,7 @@ def make_tokenizer(location: str, backend: Backend, names: dict[str, int]) -> To
     )
 
 
-def _texts(encoder: Encoder, description: Description, pieces: dict[str, int]) -> TokenTexts:
+def _texts(encoder: TextEncoder, description: Description, pieces: dict[str, int]) -> TokenTexts:
     decoder = description.get("decoder")
     kinds = part_types(decoder)
     if decoder is None:

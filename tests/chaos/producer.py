@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from producers.progress import Silent
-from producers.publish import Draft, publish
-from producers.tally import Tally
+from producers.publish import CorpusDraft, publish
+from producers.tally import CorpusTally
 from streams.errors import BrokerError
 from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
 from streams.transport.connect import connect
@@ -30,13 +30,13 @@ def batches(corpus: str, per_partition: int = PER_PARTITION) -> list[TokenBatch]
     return sorted(renamed, key=lambda batch: (batch.sequence, batch.partition))
 
 
-def draft(corpus: str, pause: float = 0.0, per_partition: int = PER_PARTITION) -> Draft:
+def draft(corpus: str, pause: float = 0.0, per_partition: int = PER_PARTITION) -> CorpusDraft:
     """Return the corpus as something to publish, with a pause before each batch."""
     record = CorpusRecord(
         corpus, PARTITIONS, "none", "none", factories.VOCABULARY, 6, 3, False, None, 0, ()
     )
     made = _slowly(batches(corpus, per_partition), pause)
-    return Draft(record, Vocabulary(corpus, WORDS), made, Tally())
+    return CorpusDraft(record, Vocabulary(corpus, WORDS), made, CorpusTally())
 
 
 def _slowly(made: list[TokenBatch], pause: float) -> Iterator[TokenBatch]:
@@ -46,7 +46,7 @@ def _slowly(made: list[TokenBatch], pause: float) -> Iterator[TokenBatch]:
 
 
 class Loud(Silent):
-    """A Progress whose sayings are lines of the output, at once."""
+    """A ProducerProgress whose sayings are lines of the output, at once."""
 
     def say(self, text: str) -> None:
         sys.stdout.write(f"{text}\n")

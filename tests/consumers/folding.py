@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from consumers.aggregation.shards import (
-    Gap,
+    SequenceGap,
     check_hits,
     check_statistics,
     is_complete,
@@ -55,7 +55,7 @@ def fold(plan: Plan, records: Sequence[Any]) -> list[BucketState]:
     for offset, record in enumerate(records):
         for bucket in plan.buckets_of(record.shard):
             states[bucket] = apply(plan, states[bucket], record, offset)
-            assert not isinstance(states[bucket], Gap)
+            assert not isinstance(states[bucket], SequenceGap)
             states[bucket] = codec.decode(BucketState, codec.encode(states[bucket]))
     assert all(is_complete(state) for state in states)
     return states

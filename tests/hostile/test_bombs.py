@@ -16,8 +16,8 @@ from millrace.cli import run_program
 status = run_program(["verify", {manifest!r}])
 """
 _OPEN = """
-from downstream.dashboard.watch import PathSource, Watch
-watch = Watch(PathSource({manifest!r}))
+from downstream.dashboard.watch import PathSource, SnapshotWatch
+watch = SnapshotWatch(PathSource({manifest!r}))
 watch.look()
 status = 2 if watch.shelf.problems and not watch.shelf.snapshots else 0
 print(*watch.shelf.problems.values(), file=sys.stderr)

@@ -7,7 +7,7 @@ import pytest
 
 from consumers.snapshots.assembly import assemble_ready
 from consumers.snapshots.snapshots import publish
-from downstream.dashboard.watch import TopicSource, Watch
+from downstream.dashboard.watch import SnapshotWatch, TopicSource
 from streams import topics
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import (
@@ -200,7 +200,7 @@ def test_the_dashboard_passes_over_manifests_under_other_keys(tmp_path):
     written = write_snapshot(str(tmp_path), small())
     publish(client, f"other/{written.snapshot}", to_json(written))
     publish(client, "demo/later", changed(written, snapshot="../later"))
-    watch = Watch(TopicSource(client))
+    watch = SnapshotWatch(TopicSource(client))
     watch.look()
     assert watch.shelf.looked
     assert not watch.shelf.snapshots

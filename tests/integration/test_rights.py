@@ -22,7 +22,7 @@ from kafka.admin import (
 
 from consumers.runs import creation
 from millrace.cli import run_program
-from producers.documents import Document, Listed
+from producers.documents import Document, DocumentsInMemory
 from producers.dump import dump_corpus, load_corpus
 from producers.progress import Silent
 from producers.publish import produce
@@ -228,7 +228,9 @@ def test_a_worker_without_a_right_says_so_and_ends(
 def test_who_produces_and_creates_needs_what_is_documented(shared: Shared, tmp_path: Path) -> None:
     (tmp_path / "tokenizer").mkdir()
     tokenizer = save_plainly(byte_level(), tmp_path / "tokenizer")
-    documents = Listed(tuple(Document(f"d{n}", "", text) for n, text in enumerate(PROSE)))
+    documents = DocumentsInMemory(
+        tuple(Document(f"d{n}", "", text) for n, text in enumerate(PROSE))
+    )
     made = CorpusSettings(name="text", tokenizer=tokenizer, context=8, batch_rows=4)
     prefix = "team-n."
     with granted(shared.secured, RIGHTS["produce"], prefix):

@@ -394,7 +394,7 @@ def test_interruption_is_one_line(program, run, monkeypatch, broker):
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(serving.Watch, "_watch", interrupt)
+    monkeypatch.setattr(serving.RunWatch, "_watch", interrupt)
     ended = program(*run())
     assert (ended.status, ended.lines) == (130, ["millrace: interrupted"])
     assert topics.RUNS.name in connect(broker).topics()

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from producers.documents import BadDocument, Document, Listed, Refusals
+from producers.documents import BadDocument, Document, DocumentsInMemory, RefusedDocuments
 from producers.progress import Silent
 from producers.publish import produce
 from producers.settings import CorpusSettings
-from producers.tally import Tally
+from producers.tally import CorpusTally
 from streams.errors import ModelError
 from streams.records.corpus import TokenBatch
 from streams.tokenizer.chat import make_chat
@@ -47,11 +47,11 @@ def settings(folder: str, **changes: Any) -> CorpusSettings:
 
 
 def batch(
-    folder: str, documents: Any, refusals: Refusals | None = None, **changes: Any
+    folder: str, documents: Any, refusals: RefusedDocuments | None = None, **changes: Any
 ) -> TokenBatch:
-    source = Listed(tuple(documents), refusals=refusals or Refusals())
+    source = DocumentsInMemory(tuple(documents), refusals=refusals or RefusedDocuments())
     made = settings(folder, **changes)
-    return next(made.batches(load_tokenizer(folder), source, Tally()))
+    return next(made.batches(load_tokenizer(folder), source, CorpusTally()))
 
 
 def conversation(*messages: Any, domain: str = "") -> Document:
@@ -129,7 +129,7 @@ def test_a_conversation_that_the_template_refuses_is_passed_over(folder, tmp_pat
     found = batch(
         folder,
         [conversation(), Document("text", "", "fine")],
-        Refusals(True, bad.append),
+        RefusedDocuments(True, bad.append),
         chat=chat,
     )
     assert found.documents == ("text",)
@@ -174,7 +174,9 @@ def test_a_bos_that_a_text_spells_is_not_doubled(folder):
 def test_a_corpus_of_conversations_is_gone_on_with(folder, broken_off_after, monkeypatch):
     chat = make_chat(folder, role_domains=True)
     made = settings(folder, chat=chat, context=8, batch_rows=2)
-    documents = Listed((conversation(), conversation({"role": "user", "content": "Again."})))
+    documents = DocumentsInMemory(
+        (conversation(), conversation({"role": "user", "content": "Again."}))
+    )
     whole = produce(new_client(), made, documents, Silent())
     client = new_client()
     batches = CorpusSettings.batches

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.documents import Document, Listed
+from producers.documents import Document, DocumentsInMemory
 from producers.progress import Silent
 from producers.publish import produce
 from producers.settings import CorpusSettings
@@ -18,11 +18,13 @@ from streams.transport.client import Client, StoredRecord
 from streams.wire import codec
 from tests.producers.conftest import PROSE, new_client
 
-DOCUMENTS = Listed(tuple(Document(f"d{n}", "", text) for n, text in enumerate(PROSE * 4)))
+DOCUMENTS = DocumentsInMemory(
+    tuple(Document(f"d{n}", "", text) for n, text in enumerate(PROSE * 4))
+)
 
 
 class Heard(Silent):
-    """A Progress that remembers."""
+    """A ProducerProgress that remembers."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -181,7 +183,9 @@ def broken_off(folder: str, client: Client) -> None:
 @pytest.mark.parametrize("keep", [0, 1, 2])
 def test_another_text_is_refused_before_anything_is_written(folder, client, keep):
     broken_off(folder, client)
-    other = Listed((*DOCUMENTS.documents[:keep], Document("new", "", "something else " * 99)))
+    other = DocumentsInMemory(
+        (*DOCUMENTS.documents[:keep], Document("new", "", "something else " * 99))
+    )
     with pytest.raises(CorpusError, match="not what it was"):
         produce(client, corpus_settings(folder), other, Silent())
     assert [len(log(client, 0)), len(log(client, 1))] == [2, 0]
@@ -194,7 +198,7 @@ def test_text_that_was_added_behind_an_end_is_refused(folder, client):
         for partition in range(2):
             for record in log(whole, partition):
                 sender.send("tokens.text", partition, record.value, headers=record.headers)
-    longer = Listed((*DOCUMENTS.documents, Document("new", "", "more " * 99)))
+    longer = DocumentsInMemory((*DOCUMENTS.documents, Document("new", "", "more " * 99)))
     with pytest.raises(CorpusError, match="not what it was"):
         produce(client, corpus_settings(folder), longer, Silent())
     assert produced(folder, client) == get_corpus(whole, "text")
@@ -203,7 +207,9 @@ def test_text_that_was_added_behind_an_end_is_refused(folder, client):
 def test_a_text_that_became_too_short_is_refused(folder, client):
     broken_off(folder, client)
     with pytest.raises(CorpusError, match="not what it was"):
-        produce(client, corpus_settings(folder), Listed(DOCUMENTS.documents[:1]), Silent())
+        produce(
+            client, corpus_settings(folder), DocumentsInMemory(DOCUMENTS.documents[:1]), Silent()
+        )
 
 
 def test_standard_input_cannot_be_resumed_and_says_so(folder, client):
@@ -223,7 +229,7 @@ def test_batches_of_an_unknown_corpus_are_refused(folder, client):
 @pytest.mark.parametrize("documents", [(), (Document("d", "", ""),)])
 def test_an_empty_corpus_leaves_nothing_behind(folder, client, documents):
     with pytest.raises(CorpusError, match="would be empty"):
-        produce(client, corpus_settings(folder), Listed(documents), Silent())
+        produce(client, corpus_settings(folder), DocumentsInMemory(documents), Silent())
     assert not client.topics()
 
 

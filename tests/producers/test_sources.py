@@ -10,16 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from producers.documents import BadDocument, Document, Refusals
+from producers.documents import BadDocument, Document, RefusedDocuments
 from producers.fields import Fields
-from producers.sources import Source
+from producers.sources import TextSource
 from streams.errors import CorpusError, SettingsError
 
 FIELDS = Fields(text="body", id="name", domain="kind")
 
 
 def read(*places: object, fields: Fields | None = None, **options: object) -> list[Document]:
-    return list(Source(tuple(map(str, places)), fields=fields or Fields(), **options))  # type: ignore[arg-type]
+    return list(TextSource(tuple(map(str, places)), fields=fields or Fields(), **options))  # type: ignore[arg-type]
 
 
 def write(path: Path, data: str | bytes) -> Path:
@@ -83,7 +83,7 @@ def test_compressed_files_are_unpacked(tmp_path, suffix):
 def test_standard_input_is_read_once(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(b'"one"\n"two"\n'))
     monkeypatch.setattr(sys, "stdin", stream)
-    source = Source(("-",), format="jsonl")
+    source = TextSource(("-",), format="jsonl")
     assert not source.rereadable
     assert [document.id for document in source] == ["stdin:1", "stdin:2"]
 
@@ -92,7 +92,7 @@ def test_the_format_can_be_forced(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"text": "x"}')
     assert read(path, format="text") == [Document("a.jsonl", "", '{"text": "x"}')]
     with pytest.raises(SettingsError, match="format 'xml' is none of parquet, arrow"):
-        Source((str(path),), format="xml")
+        TextSource((str(path),), format="xml")
 
 
 BROKEN = {
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_is_counted_and_handed_on_if_asked(tmp_path, name):
     write(tmp_path / name, BROKEN[name][0])
     write(tmp_path / "zzz.txt", "good")
     bad: list[BadDocument] = []
-    refusals = Refusals(skip=True, on_bad=bad.append)
+    refusals = RefusedDocuments(skip=True, on_bad=bad.append)
     found = read(tmp_path, refusals=refusals)
     assert found[-1] == Document("zzz.txt", "", "good")
     assert refusals.count == len(bad) == 1
@@ -147,30 +147,30 @@ def test_what_cannot_be_read_is_counted_and_handed_on_if_asked(tmp_path, name):
 def test_good_lines_around_a_broken_one_are_kept(tmp_path):
     bad: list[BadDocument] = []
     path = write(tmp_path / "a.jsonl", b'"a"\n\xff\n"c"\n')
-    found = read(path, refusals=Refusals(True, bad.append))
+    found = read(path, refusals=RefusedDocuments(True, bad.append))
     assert [document.id for document in found] == ["a.jsonl:1", "a.jsonl:3"]
     assert bad == [BadDocument(f"{path} line 2", "it is not UTF-8 (byte 0xff)", b"\xff\n")]
 
 
 def test_a_missing_place_and_a_missing_column_are_named_even_when_skipping(tmp_path):
     with pytest.raises(CorpusError, match="there is no file or folder"):
-        read(tmp_path / "nowhere", refusals=Refusals(skip=True))
+        read(tmp_path / "nowhere", refusals=RefusedDocuments(skip=True))
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
     with pytest.raises(CorpusError, match="no column 'text': name one of body"):
-        read(tmp_path / "a.parquet", refusals=Refusals(skip=True))
+        read(tmp_path / "a.parquet", refusals=RefusedDocuments(skip=True))
 
 
 def test_a_parquet_row_without_text_is_bad_and_others_are_kept(tmp_path):
     pq.write_table(pa.table({"text": ["x", None, "z"]}), tmp_path / "a.parquet")
-    refusals = Refusals(skip=True)
+    refusals = RefusedDocuments(skip=True)
     found = read(tmp_path / "a.parquet", refusals=refusals)
     assert [document.text for document in found] == ["x", "z"]
     assert refusals.count == 1
 
 
 def test_the_text_of_this_python_is_the_same_each_time_and_tagged():
-    source = iter(Source(("python:",)))
+    source = iter(TextSource(("python:",)))
     first = [next(source) for _ in range(5)]
-    assert first == [d for d, _ in zip(Source(("python:",)), range(5), strict=False)]
+    assert first == [d for d, _ in zip(TextSource(("python:",)), range(5), strict=False)]
     assert {d.domain for d in first} <= {"source", "docs"}
     assert all(len(d.text) >= 200 for d in first)

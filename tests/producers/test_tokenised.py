@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers
 
-from producers.documents import BadDocument, Document, Listed, Refusals
+from producers.documents import BadDocument, Document, DocumentsInMemory, RefusedDocuments
 from producers.domain_limits import DomainLimit, parse_domain_limit
 from producers.settings import CorpusSettings
-from producers.tally import Tally
+from producers.tally import CorpusTally
 from streams.errors import CorpusError, SettingsError
 from streams.records.corpus import TokenBatch
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
@@ -36,12 +36,16 @@ def settings(**changes: Any) -> CorpusSettings:
     return CorpusSettings("c", "words", **given)
 
 
-def batches(documents: Any, refusals: Refusals | None = None, **changes: Any) -> list[TokenBatch]:
-    source = Listed(tuple(documents), refusals=refusals or Refusals())
-    return list(settings(**changes).batches(WORDS, source, Tally()))
+def batches(
+    documents: Any, refusals: RefusedDocuments | None = None, **changes: Any
+) -> list[TokenBatch]:
+    source = DocumentsInMemory(tuple(documents), refusals=refusals or RefusedDocuments())
+    return list(settings(**changes).batches(WORDS, source, CorpusTally()))
 
 
-def rows(documents: Any, refusals: Refusals | None = None, **changes: Any) -> list[list[int]]:
+def rows(
+    documents: Any, refusals: RefusedDocuments | None = None, **changes: Any
+) -> list[list[int]]:
     """Return the ids of every row, padding left out."""
     return [
         batch.ids[row, :length].tolist()
@@ -69,7 +73,7 @@ def test_rows_beyond_the_context_are_split_or_cut(long_rows, expected):
 
 def test_rows_beyond_the_context_are_refused_if_asked():
     bad: list[BadDocument] = []
-    found = rows(ids([1] * 6, [2]), Refusals(True, bad.append), long_rows="refuse")
+    found = rows(ids([1] * 6, [2]), RefusedDocuments(True, bad.append), long_rows="refuse")
     assert found == [[2]]
     assert bad[0].cause == "its row has 6 tokens, and the context is 4"
 
@@ -99,8 +103,8 @@ def test_a_long_stream_of_ids_is_cut_in_parts(monkeypatch):
     found = batches([stream], long_rows="refuse")
     assert found[0].ids[:7].flatten().tolist() == list(range(28))
     assert found[0].ids[7, :2].tolist() == [28, 29]
-    tally = Tally()
-    list(settings().batches(WORDS, Listed((stream,)), tally))
+    tally = CorpusTally()
+    list(settings().batches(WORDS, DocumentsInMemory((stream,)), tally))
     assert tally.documents == 1
 
 

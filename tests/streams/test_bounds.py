@@ -6,7 +6,7 @@ from annotated_types import Interval, MaxLen
 from pydantic import TypeAdapter, ValidationError
 
 from streams import bounds
-from streams.bounds import Rule, check_fields, shown
+from streams.bounds import FieldRule, check_fields, shown
 from streams.errors import RecordError, ShapeError
 from streams.names import InnerPath, Name
 from streams.wire import codec
@@ -24,7 +24,7 @@ class Outer:
     maybe: bounds.TokenId | None = None
     several: Annotated[tuple[bounds.Label, ...], MaxLen(2)] = ()
     share: Annotated[float, Interval(ge=0, lt=1)] = 0.5
-    even: Annotated[int, Rule(lambda n: n % 2 == 0, "odd")] = 2
+    even: Annotated[int, FieldRule(lambda n: n % 2 == 0, "odd")] = 2
     path: InnerPath = "a/b"
 
 

@@ -29,7 +29,7 @@ class PageError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ParquetPage:
     """A page of a column chunk. at: where its body begins in the file; sizes in bytes."""
 
     kind: int
@@ -57,7 +57,7 @@ def schema_elements(footer: bytes) -> int:
     raise PageError("its footer has no schema")
 
 
-def pages(file: BinaryIO, start: int, length: int) -> Iterator[Page]:
+def pages(file: BinaryIO, start: int, length: int) -> Iterator[ParquetPage]:
     """Yield the pages of a column chunk in the order in which they lie in the file."""
     at, stop = start, start + length
     while at < stop:
@@ -70,7 +70,7 @@ def pages(file: BinaryIO, start: int, length: int) -> Iterator[Page]:
         at = page.at + page.compressed
 
 
-def _page(reader: "_Reader", at: int) -> Page:
+def _page(reader: "_Reader", at: int) -> ParquetPage:
     head, inner = {1: -1, 2: -1, 3: -1}, {1: 0}
     for number, kind in reader.fields():
         if number in head and kind in _INTEGERS:
@@ -80,7 +80,7 @@ def _page(reader: "_Reader", at: int) -> Page:
         else:
             reader.skip(kind)
     encoding = inner.get(4 if head[1] == DATA_V2 else 2, -1)
-    page = Page(head[1], at + reader.at, head[3], head[2], inner.get(1, 0), encoding)
+    page = ParquetPage(head[1], at + reader.at, head[3], head[2], inner.get(1, 0), encoding)
     if min(page.kind, page.compressed, page.uncompressed, page.values) < 0:
         raise PageError("a page has no usable header")
     return page

@@ -170,7 +170,7 @@ class BudgetedParquet:
             raise PageError("its footer and its pages disagree about the number of values")
         return cost
 
-    def _longest(self, page: page_headers.Page, codec: str) -> int:
+    def _longest(self, page: page_headers.ParquetPage, codec: str) -> int:
         self._file.seek(page.at)
         body = self._file.read(page.compressed)
         if codec != "UNCOMPRESSED":
@@ -182,7 +182,7 @@ class OtherColumnsError(PageError):
     """The file is no part of the table it should be of."""
 
 
-def _check_dictionary(page: page_headers.Page) -> None:
+def _check_dictionary(page: page_headers.ParquetPage) -> None:
     if page.uncompressed > _LARGEST_DICTIONARY or page.encoding not in (PLAIN, PLAIN_DICTIONARY):
         raise PageError("it has a dictionary that is too large, or in an unknown encoding")
 

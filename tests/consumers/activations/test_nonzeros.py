@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.activations.nonzeros import (
-    Store,
+    NonZeroBuffer,
     append_fired,
     append_non_zeros,
     by_component,
@@ -121,7 +121,7 @@ def test_order_is_that_of_floats() -> None:
 
 
 def test_a_store_grows_and_keeps_what_it_holds() -> None:
-    store = Store()
+    store = NonZeroBuffer()
     store.reserve(3)
     store.token[:3], store.value[:3], store.used = [1, 2, 3], [4, 5, 6], 3
     first = store.token

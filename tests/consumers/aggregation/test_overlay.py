@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from consumers.aggregation.overlay import Applied, Overlay, bucket_key, partial
-from consumers.aggregation.shards import Gap
+from consumers.aggregation.shards import SequenceGap
 from streams import topics
 from streams.errors import RecordError, ShapeError, UndecodableError
 from streams.records.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd
@@ -101,7 +101,7 @@ def test_statistics_move_the_chain_of_their_buckets_only():
 
 def test_a_gap_is_reported_and_leaves_nothing_to_write():
     overlay = loaded()
-    assert overlay.apply(0, 0, chained(1)) == Applied(Gap(0, 0, 1))
+    assert overlay.apply(0, 0, chained(1)) == Applied(SequenceGap(0, 0, 1))
     assert overlay.start(0) == 0
     assert written(overlay) == []
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from consumers.aggregation.shards import (
-    Gap,
+    SequenceGap,
     check_end,
     check_hits,
     check_state,
@@ -63,7 +63,7 @@ def applied(*sequences, state=START):
     """Return the state after chained records of these sequences, all to be taken."""
     for offset, sequence in enumerate(sequences):
         state = with_statistics(state, statistics(sequence), tally(), offset)
-        assert not isinstance(state, Gap)
+        assert not isinstance(state, SequenceGap)
     return state
 
 
@@ -84,8 +84,8 @@ def test_a_duplicate_moves_the_position_only():
 
 def test_a_gap_is_reported_and_changes_nothing():
     state = applied(0)
-    assert with_statistics(state, statistics(2), tally(), 9) == Gap(0, 1, 2)
-    assert with_statistics(START, statistics(1), tally(), 9) == Gap(0, 0, 1)
+    assert with_statistics(state, statistics(2), tally(), 9) == SequenceGap(0, 1, 2)
+    assert with_statistics(START, statistics(1), tally(), 9) == SequenceGap(0, 0, 1)
     assert bits(state) == bits(applied(0))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from consumers.health.progress import Progress
 from consumers.service import serving
-from consumers.service.serving import LastResort, Watch
+from consumers.service.serving import LastResort, RunWatch
 from streams.errors import BrokerError, SnapshotError
 from streams.transport.client import Client
 from streams.transport.connect import connect
@@ -66,8 +66,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return look.found
 
 
-def watch(progress: Progress, seconds: float) -> Watch:
-    return Watch(factories.plan(), "memory://watch", progress, active=True, seconds=seconds)
+def watch(progress: Progress, seconds: float) -> RunWatch:
+    return RunWatch(factories.plan(), "memory://watch", progress, active=True, seconds=seconds)
 
 
 def test_the_end_is_seen_as_soon_as_something_is_written_here(looks: list[bool]) -> None:

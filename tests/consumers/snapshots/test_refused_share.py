@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from consumers.snapshots.refused_share import Verdict, verdict
+from consumers.snapshots.refused_share import RefusedShare, verdict
 from streams.snapshots.manifests import VERSION, RefusedRecord, ShardManifest
 from tests import factories
 
@@ -21,12 +21,12 @@ def refused(*errors: str, topic: str = CORPUS) -> list[RefusedRecord]:
 
 
 def test_nothing_is_said_of_a_run_without_refusals():
-    assert verdict(RUN, part(), (), 0.0) == Verdict()
-    assert verdict(RUN, part(chain=(-1, -1), tokens=0), (), 0.0) == Verdict()
+    assert verdict(RUN, part(), (), 0.0) == RefusedShare()
+    assert verdict(RUN, part(chain=(-1, -1), tokens=0), (), 0.0) == RefusedShare()
 
 
 def test_the_share_itself_is_allowed():
-    assert verdict(RUN, part(refused=2), refused("E", "E"), 0.25) == Verdict()
+    assert verdict(RUN, part(refused=2), refused("E", "E"), 0.25) == RefusedShare()
 
 
 def test_more_than_the_share_is_excess_and_names_the_most_frequent_cause():
@@ -50,7 +50,7 @@ def test_nothing_left_is_a_failure_whatever_the_share():
 
 def test_masks_that_leave_nothing_are_no_success_either():
     said = verdict(RUN, part(tokens=0), (), 1.0)
-    assert said == Verdict(excess="the masks leave none of the tokens of its 8 batches")
+    assert said == RefusedShare(excess="the masks leave none of the tokens of its 8 batches")
 
 
 def test_a_cause_that_is_gone_is_said_to_be():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from downstream.dashboard.data import Snapshot
+from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.opening import open_snapshot
 from streams.snapshots.manifests import RunManifest
 from tests.downstream.dashboard.snapshot_files import Given, small, write_snapshot
@@ -24,6 +24,6 @@ def manifest(tmp_path_factory: pytest.TempPathFactory, given: Given) -> RunManif
 
 
 @pytest.fixture(scope="session")
-def snapshot(manifest: RunManifest) -> Snapshot:
+def snapshot(manifest: RunManifest) -> LoadedSnapshot:
     """The small snapshot, opened."""
     return open_snapshot(manifest)

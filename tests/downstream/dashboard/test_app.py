@@ -16,7 +16,7 @@ from yarl import URL
 
 from downstream.dashboard.addresses import cluster_address
 from downstream.dashboard.app import make_app, serve
-from downstream.dashboard.watch import PathSource, Watch
+from downstream.dashboard.watch import PathSource, SnapshotWatch
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.snapshots.manifests import RefusedRecord, RunManifest
 from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
@@ -25,7 +25,7 @@ Browser = TestClient[Any, Any]
 
 
 @asynccontextmanager
-async def browser_of(watch: Watch) -> AsyncIterator[Browser]:
+async def browser_of(watch: SnapshotWatch) -> AsyncIterator[Browser]:
     watch.look()
     async with TestClient(TestServer(make_app(watch))) as browser:
         yield browser
@@ -33,7 +33,7 @@ async def browser_of(watch: Watch) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture
 async def browser(manifest: RunManifest) -> AsyncIterator[Browser]:
-    async with browser_of(Watch(lambda: [manifest], interval=60)) as each:
+    async with browser_of(SnapshotWatch(lambda: [manifest], interval=60)) as each:
         yield each
 
 
@@ -144,7 +144,7 @@ async def test_json_lists_and_state(browser: Browser, manifest: RunManifest) -> 
 @pytest.mark.asyncio
 async def test_several_runs_are_listed(manifest: RunManifest, tmp_path: Path, given: Given) -> None:
     other = write_snapshot(str(tmp_path), given, run="other")
-    async with browser_of(Watch(lambda: [manifest, other], interval=60)) as browser:
+    async with browser_of(SnapshotWatch(lambda: [manifest, other], interval=60)) as browser:
         _, html = await fetched(browser, "/")
         assert 'href="/runs/demo/"' in html
         assert 'href="/runs/other/"' in html
@@ -154,14 +154,14 @@ async def test_several_runs_are_listed(manifest: RunManifest, tmp_path: Path, gi
 async def test_refused_records_are_told_with_their_cause(manifest: RunManifest) -> None:
     letter = RefusedRecord("tokens.library", 1, 1234, "VocabularyError", "id <7> is outside")
     refused = replace(manifest, dead_letters=(letter,))
-    async with browser_of(Watch(lambda: [refused], interval=60)) as browser:
+    async with browser_of(SnapshotWatch(lambda: [refused], interval=60)) as browser:
         _, html = await fetched(browser, "/")
         assert "tokens.library, partition 1, offset 1,234: id &lt;7&gt; is outside" in html
 
 
 @pytest.mark.asyncio
 async def test_before_the_first_snapshot_the_page_says_so() -> None:
-    async with browser_of(Watch(list, interval=60)) as browser:
+    async with browser_of(SnapshotWatch(list, interval=60)) as browser:
         status, html = await fetched(browser, "/")
         assert status == 200
         assert "No snapshot has been written yet" in html
@@ -172,7 +172,7 @@ async def test_a_file_that_vanished_is_a_page_that_says_so(
     tmp_path: Path, given: Given, manifest: RunManifest
 ) -> None:
     written = write_snapshot(str(tmp_path), given)
-    async with browser_of(Watch(lambda: [written], interval=60)) as browser:
+    async with browser_of(SnapshotWatch(lambda: [written], interval=60)) as browser:
         for part in written.files:
             (tmp_path / "demo" / part.path).unlink()
         status, html = await fetched(browser, "/runs/demo/odd/both")
@@ -196,6 +196,6 @@ def test_serve_needs_something_to_show(tmp_path: Path) -> None:
 
 
 def test_a_path_source_watches_one_snapshot(manifest: RunManifest) -> None:
-    watch = Watch(PathSource(f"{manifest.store}/demo/final"))
+    watch = SnapshotWatch(PathSource(f"{manifest.store}/demo/final"))
     watch.look()
     assert set(watch.shelf.snapshots) == {"demo"}

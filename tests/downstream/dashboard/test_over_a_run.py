@@ -9,7 +9,7 @@ from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import write_plain
 from downstream.dashboard.cluster import cluster_page
-from downstream.dashboard.data import Snapshot
+from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.listing import Query, make_listing
 from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import home, provenance
@@ -24,7 +24,7 @@ SOURCES = (
 MIXED = factories.clustering({"x": [(1, 0), (1, 4), (0, 1)], "gone": [(0, 2), (0, 5)]}, iteration=3)
 
 
-def opened(folder: Path, plan: Plan) -> Snapshot:
+def opened(folder: Path, plan: Plan) -> LoadedSnapshot:
     oracle = Oracle(plan, factories.DenseEngine(plan, 1))
     for batch in factories.batches(seed=1):
         oracle.add(batch)
@@ -52,11 +52,11 @@ def test_a_row_shows_as_its_tokenizer_decodes_it(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Snapshot:
+def run(tmp_path: Path) -> LoadedSnapshot:
     return opened(tmp_path, factories.plan(sources=SOURCES, clusterings=(MIXED,)))
 
 
-def test_every_cluster_has_a_page_for_every_criterion(run: Snapshot) -> None:
+def test_every_cluster_has_a_page_for_every_criterion(run: LoadedSnapshot) -> None:
     for cluster in range(len(run.labels)):
         for criterion in ("maximum", "last"):
             page = cluster_page(run, cluster, criterion=criterion)
@@ -65,7 +65,7 @@ def test_every_cluster_has_a_page_for_every_criterion(run: Snapshot) -> None:
                 assert context.tokens[context.peak].activity == context.score
 
 
-def test_signed_members_stay_below_the_clusters_highest(run: Snapshot) -> None:
+def test_signed_members_stay_below_the_clusters_highest(run: LoadedSnapshot) -> None:
     cluster = run.find(run.clusterings[1], "x")
     assert cluster is not None
     page = cluster_page(run, cluster)
@@ -75,7 +75,7 @@ def test_signed_members_stay_below_the_clusters_highest(run: Snapshot) -> None:
     assert page.contexts[0].tokens[0].pieces[0].text.startswith("⟨id ")
 
 
-def test_what_is_dropped_is_said(run: Snapshot) -> None:
+def test_what_is_dropped_is_said(run: LoadedSnapshot) -> None:
     gone = run.find(run.clusterings[1], "gone")
     assert gone is not None
     assert run.status(gone) == "empty"

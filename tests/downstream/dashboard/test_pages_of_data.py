@@ -8,7 +8,7 @@ import pytest
 from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.contexts import top_contexts
-from downstream.dashboard.data import Snapshot
+from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.listing import Query, make_listing, query_of
 from downstream.dashboard.opening import open_snapshot
 from tests.downstream.dashboard.snapshot_files import Given
@@ -16,12 +16,12 @@ from tests.downstream.dashboard.snapshot_files import Given
 BOTH, MIXED = 5, 7
 
 
-def test_clusterings_are_found_in_order(snapshot: Snapshot) -> None:
+def test_clusterings_are_found_in_order(snapshot: LoadedSnapshot) -> None:
     named = [(c.name, c.first, c.stop, c.noun) for c in snapshot.clusterings]
     assert named == [("features/sae", 0, 5, "feature"), ("odd", 5, 11, "cluster")]
 
 
-def test_density_counts_valid_tokens(snapshot: Snapshot, given: Given) -> None:
+def test_density_counts_valid_tokens(snapshot: LoadedSnapshot, given: Given) -> None:
     tokens = sum(len(ids) for _, ids in given.rows)
     firing = int(np.count_nonzero(given.values[0]))
     numbers = {number.name: number for number in cluster_page(snapshot, 0).numbers}
@@ -36,7 +36,7 @@ def test_density_counts_valid_tokens(snapshot: Snapshot, given: Given) -> None:
     assert numbers["Median"].kind == "from bins"
 
 
-def test_a_context_shows_the_row_and_marks_the_peak(snapshot: Snapshot, given: Given) -> None:
+def test_a_context_shows_the_row_and_marks_the_peak(snapshot: LoadedSnapshot, given: Given) -> None:
     first, *rest = top_contexts(snapshot, 0, "maximum", 9)
     row = int(given.values[0].max(axis=1).argmax())
     assert [token.id for token in first.tokens] == given.rows[row][1]
@@ -49,13 +49,13 @@ def test_a_context_shows_the_row_and_marks_the_peak(snapshot: Snapshot, given: G
     assert all(context.score <= first.score for context in rest)
 
 
-def test_members_keep_their_sign(snapshot: Snapshot) -> None:
+def test_members_keep_their_sign(snapshot: LoadedSnapshot) -> None:
     rows = {row.label: row for row in top_contexts(snapshot, BOTH, "maximum", 1)[0].members}
     assert rows["sae:1"].strongest.value == -1.5
     assert rows["sae:1"].strongest.level < 0 < rows["sae:0"].strongest.level
 
 
-def test_neighbours_carry_counts_and_jaccard(snapshot: Snapshot, given: Given) -> None:
+def test_neighbours_carry_counts_and_jaccard(snapshot: LoadedSnapshot, given: Given) -> None:
     page = cluster_page(snapshot, 1)
     fires = given.values != 0
     both, either = (fires[1] & fires[2]).sum(), (fires[1] | fires[2]).sum()
@@ -65,7 +65,7 @@ def test_neighbours_carry_counts_and_jaccard(snapshot: Snapshot, given: Given) -
 
 
 def test_the_matrix_is_symmetric_with_firings_on_its_diagonal(
-    snapshot: Snapshot, given: Given
+    snapshot: LoadedSnapshot, given: Given
 ) -> None:
     matrix = cluster_page(snapshot, MIXED).matrix
     assert matrix is not None
@@ -76,7 +76,7 @@ def test_the_matrix_is_symmetric_with_firings_on_its_diagonal(
     assert cluster_page(snapshot, 0).matrix is None
 
 
-def test_clusters_that_share_members_are_named(snapshot: Snapshot) -> None:
+def test_clusters_that_share_members_are_named(snapshot: LoadedSnapshot) -> None:
     page = cluster_page(snapshot, BOTH)
     assert {other.label for other in page.sharing} == {
         "0", "1", "<script>alert(3)</script>", "a/b%2F?c#d é", "..", "",
@@ -84,14 +84,14 @@ def test_clusters_that_share_members_are_named(snapshot: Snapshot) -> None:
     assert page.singles["sae:1"].clustering == "features/sae"
 
 
-def test_a_cluster_without_members_says_so(snapshot: Snapshot) -> None:
+def test_a_cluster_without_members_says_so(snapshot: LoadedSnapshot) -> None:
     page = cluster_page(snapshot, 10)
     assert (page.status, page.members, page.dropped) == ("empty", (), ("sae:4",))
     assert page.contexts == page.bins == ()
     assert cluster_page(snapshot, 3).status == "dead"
 
 
-def test_the_list_sorts_filters_and_searches(snapshot: Snapshot) -> None:
+def test_the_list_sorts_filters_and_searches(snapshot: LoadedSnapshot) -> None:
     features, odd = snapshot.clusterings
 
     def labels(clustering: object, query: Query) -> list[str]:
@@ -105,7 +105,7 @@ def test_the_list_sorts_filters_and_searches(snapshot: Snapshot) -> None:
     assert make_listing(snapshot, odd, Query(page=99)).query.page == 1
 
 
-def test_the_list_shows_the_best_context(snapshot: Snapshot) -> None:
+def test_the_list_shows_the_best_context(snapshot: LoadedSnapshot) -> None:
     row = make_listing(snapshot, snapshot.clusterings[0], Query()).rows[0]
     assert row.best is not None
     assert row.best.score == row.high
@@ -116,7 +116,7 @@ def test_a_senseless_query_counts_as_not_said(page: str) -> None:
     assert query_of({"page": page, "sort": "up", "show": "?"}) == Query()
 
 
-def test_dead_and_dropped_components_are_listed(snapshot: Snapshot) -> None:
+def test_dead_and_dropped_components_are_listed(snapshot: LoadedSnapshot) -> None:
     (source,) = source_summaries(snapshot)
     assert (source.components, source.dead, source.dropped) == (5, 1, 1)
     assert component_page(snapshot, source, {}).indices == (3,)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from downstream.dashboard.watch import PathSource, TopicSource, Watch, preference
+from downstream.dashboard.watch import PathSource, SnapshotWatch, TopicSource, preference
 from streams.errors import BrokerError, SnapshotError
 from streams.snapshots.failed_manifest import failed_manifest
 from streams.snapshots.manifests import RunManifest, to_json
@@ -41,7 +41,7 @@ def source_of(topic: Topic) -> TopicSource:
     return TopicSource(cast("Client", topic))
 
 
-def shown(watch: Watch) -> dict[str, str]:
+def shown(watch: SnapshotWatch) -> dict[str, str]:
     watch.look()
     return {run: s.manifest.snapshot for run, s in watch.shelf.snapshots.items()}
 
@@ -58,7 +58,7 @@ def test_a_final_snapshot_wins_then_the_newest(manifest: RunManifest) -> None:
 
 def test_the_topic_is_read_once(tmp_path: Path, given: Given) -> None:
     topic = Topic()
-    watch = Watch(source_of(topic))
+    watch = SnapshotWatch(source_of(topic))
     assert shown(watch) == {}
     first = interim(tmp_path, given, "one", "2031-01-01T00:00:00+00:00")
     topic.put("demo/one/0", b"a shard's manifest is passed over")
@@ -76,7 +76,7 @@ def test_the_topic_is_read_once(tmp_path: Path, given: Given) -> None:
 def test_a_deleted_run_goes(manifest: RunManifest) -> None:
     topic = Topic()
     topic.put("demo/final", to_json(manifest))
-    watch = Watch(source_of(topic))
+    watch = SnapshotWatch(source_of(topic))
     assert shown(watch) == {"demo": "final"}
     topic.put("demo/final", None)
     assert shown(watch) == {}
@@ -97,7 +97,7 @@ def test_a_damaged_snapshot_is_reported_and_the_old_one_stays(tmp_path: Path, gi
     first = interim(tmp_path / "a", given, "one", "2031-01-01T00:00:00+00:00")
     second = interim(tmp_path / "b", given, "two", "2031-01-02T00:00:00+00:00")
     topic.put("demo/one", to_json(first))
-    watch = Watch(source_of(topic))
+    watch = SnapshotWatch(source_of(topic))
     assert shown(watch) == {"demo": "one"}
     part = tmp_path / "b" / "demo" / next(f.path for f in second.files if f.table == "hits")
     part.write_bytes(part.read_bytes()[:-1] + b"!")
@@ -111,7 +111,7 @@ def test_a_damaged_snapshot_is_reported_and_the_old_one_stays(tmp_path: Path, gi
 def test_beside_a_damaged_snapshot_an_older_one_opens(tmp_path: Path, given: Given) -> None:
     first = interim(tmp_path, given, "one", "2031-01-01T00:00:00+00:00")
     second = replace(first, snapshot="two", created="2031-01-02T00:00:00+00:00", about={})
-    watch = Watch(lambda: [first, second])
+    watch = SnapshotWatch(lambda: [first, second])
     assert shown(watch) == {"demo": "one"}
     assert "lacks about.model" in watch.shelf.problems["demo"]
 
@@ -125,7 +125,7 @@ def test_a_broker_that_is_away_is_reported(manifest: RunManifest) -> None:
             raise answer
         return cast("list[RunManifest]", answer)
 
-    watch = Watch(source)
+    watch = SnapshotWatch(source)
     assert shown(watch) == {"demo": "final"}
     assert shown(watch) == {"demo": "final"}
     assert watch.shelf.problems == {"": "nobody answers"}
@@ -136,7 +136,7 @@ def test_a_broker_that_is_away_is_reported(manifest: RunManifest) -> None:
 def test_a_moved_snapshot_is_found_by_its_path(tmp_path: Path, given: Given) -> None:
     written = write_snapshot(str(tmp_path / "here"), given)
     (tmp_path / "here").rename(tmp_path / "there")
-    watch = Watch(PathSource(str(tmp_path / "there" / "demo" / "final" / "manifest.json")))
+    watch = SnapshotWatch(PathSource(str(tmp_path / "there" / "demo" / "final" / "manifest.json")))
     assert shown(watch) == {"demo": "final"}
     assert watch.shelf.snapshots["demo"].manifest.content == written.content
 
@@ -148,7 +148,7 @@ def test_a_path_without_a_snapshot_is_an_error(tmp_path: Path) -> None:
 
 def test_a_failed_run_is_a_problem_beside_what_is_shown(tmp_path: Path, given: Given) -> None:
     topic = Topic()
-    watch = Watch(source_of(topic))
+    watch = SnapshotWatch(source_of(topic))
     topic.put("demo/one", to_json(interim(tmp_path, given, "one", "2031-01-01T00:00:00+00:00")))
     failed = failed_manifest("demo", "1f", "final", "no text left", "2031-01-02T00:00:00+00:00")
     topic.put("demo/final", to_json(failed))
@@ -164,7 +164,7 @@ def test_a_snapshot_that_was_given_up_is_a_problem_until_a_newer_one_is_there(
     tmp_path: Path, given: Given
 ) -> None:
     topic = Topic()
-    watch = Watch(source_of(topic))
+    watch = SnapshotWatch(source_of(topic))
     failed = failed_manifest("demo", "1f", "noon", "lost", "2031-01-02T00:00:00+00:00")
     topic.put("demo/noon", to_json(failed))
     assert shown(watch) == {}
@@ -176,7 +176,7 @@ def test_a_snapshot_that_was_given_up_is_a_problem_until_a_newer_one_is_there(
 
 def test_a_final_snapshot_that_lacks_too_much_is_shown_and_says_so(manifest: RunManifest) -> None:
     topic = Topic()
-    watch = Watch(source_of(topic))
+    watch = SnapshotWatch(source_of(topic))
     topic.put("demo/final", to_json(replace(manifest, excess_refusals="3 of 8 were refused")))
     assert shown(watch) == {"demo": "final"}
     assert watch.shelf.problems == {"demo": "3 of 8 were refused"}

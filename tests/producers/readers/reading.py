@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from producers.documents import BadDocument, Document, Refusals
+from producers.documents import BadDocument, Document, RefusedDocuments
 from producers.fields import Fields
-from producers.sources import Source
+from producers.sources import TextSource
 
 
 def write(path: Path, data: str | bytes) -> Path:
@@ -14,7 +14,7 @@ def write(path: Path, data: str | bytes) -> Path:
 
 
 def read(place: object, fields: Fields | None = None, **options: object) -> list[Document]:
-    return list(Source((str(place),), fields=fields or Fields(), **options))  # type: ignore[arg-type]
+    return list(TextSource((str(place),), fields=fields or Fields(), **options))  # type: ignore[arg-type]
 
 
 def texts(place: object, fields: Fields | None = None, **options: object) -> list[str]:
@@ -24,7 +24,7 @@ def texts(place: object, fields: Fields | None = None, **options: object) -> lis
 def skipping(place: object, fields: Fields | None = None) -> tuple[list[str], list[BadDocument]]:
     """Return the texts at a place and what was passed over."""
     bad: list[BadDocument] = []
-    refusals = Refusals(skip=True, on_bad=bad.append)
+    refusals = RefusedDocuments(skip=True, on_bad=bad.append)
     found = texts(place, fields, refusals=refusals)
     assert refusals.count == len(bad)
     return found, bad

@@ -7,7 +7,7 @@ import pytest
 
 from producers.documents import Document
 from producers.readers.hugging_face import DatasetPlace, parse_place, tokenizer_of
-from producers.sources import Source
+from producers.sources import TextSource
 from streams.errors import CorpusError
 
 
@@ -24,15 +24,15 @@ def test_a_local_folder_is_streamed(monkeypatch):
         monkeypatch.setenv("HF_DATASETS_CACHE", f"{folder}/cache")
         lines = [json.dumps({"text": f"t{n}"}) for n in range(3)]
         (Path(folder) / "train.jsonl").write_text("\n".join(lines))
-        found = list(Source((f"hf:{folder}",)))
+        found = list(TextSource((f"hf:{folder}",)))
         assert found == [Document(f"{folder}:{n + 1}", "", f"t{n}") for n in range(3)]
         with pytest.raises(CorpusError, match="has no split 'test': add # and one of train"):
-            list(Source((f"hf:{folder}#test",)))
+            list(TextSource((f"hf:{folder}#test",)))
 
 
 def test_a_dataset_that_is_not_there_is_one_clear_line(tmp_path):
     with pytest.raises(CorpusError, match="cannot read the dataset") as caught:
-        list(Source((f"hf:{tmp_path}/nowhere",)))
+        list(TextSource((f"hf:{tmp_path}/nowhere",)))
     assert "\n" not in str(caught.value)
 
 
@@ -71,7 +71,7 @@ ALL = [f"t{n}" for n in range(10)]
     ],
 )
 def test_splits_and_slices_of_a_saved_dataset_are_honoured(saved, place, expected):
-    assert [d.text for d in Source((f"hf:{saved}/{place}",))] == expected
+    assert [d.text for d in TextSource((f"hf:{saved}/{place}",))] == expected
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_splits_and_slices_of_a_saved_dataset_are_honoured(saved, place, expecte
 )
 def test_a_split_that_is_not_there_is_refused(saved, place, said):
     with pytest.raises(CorpusError, match=re.escape(said)):
-        list(Source((f"hf:{saved}/{place}",)))
+        list(TextSource((f"hf:{saved}/{place}",)))
 
 
 def test_slices_of_a_streamed_dataset_are_honoured(monkeypatch):
@@ -100,11 +100,11 @@ def test_slices_of_a_streamed_dataset_are_honoured(monkeypatch):
             ("train[50%:]", ALL[5:]),
             ("train[-1:]", ALL[-1:]),
         ):
-            assert [d.text for d in Source((f"hf:{folder}#{split}",))] == expected
+            assert [d.text for d in TextSource((f"hf:{folder}#{split}",))] == expected
 
 
 def test_a_folder_that_save_to_disk_wrote_is_a_dataset_without_a_prefix(saved):
-    assert [d.text for d in Source((str(saved / "one"),))] == ALL
+    assert [d.text for d in TextSource((str(saved / "one"),))] == ALL
 
 
 def test_saelens_notes_the_tokenizer_of_ids(tmp_path):

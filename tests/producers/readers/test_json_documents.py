@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.documents import Document, Refusals
+from producers.documents import Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers import json_documents, json_window
 from producers.readers.opening import Location, Opened
@@ -29,7 +29,7 @@ BROKEN = (
 
 def documents(data: str | bytes) -> list[str]:
     raw = data if isinstance(data, bytes) else data.encode()
-    refusals = Refusals(skip=True)
+    refusals = RefusedDocuments(skip=True)
     with Opened(Location("a", "a", lambda: io.BytesIO(raw))) as file:
         return [document.text for document in JSON.read(file, Fields(), refusals)]
 

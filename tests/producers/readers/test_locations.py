@@ -4,7 +4,7 @@ import fsspec
 import pytest
 
 from producers.documents import Document
-from producers.sources import Source
+from producers.sources import TextSource
 from streams.errors import CorpusError
 from tests.producers.readers.reading import read, texts, write
 
@@ -24,7 +24,7 @@ def test_an_object_store_is_read_as_a_folder_is(store, tmp_path):
     write(tmp_path / "corpus" / "a" / "one.txt", "a")
     expected = [Document("a/one.txt", "", "a"), Document("b.jsonl.gz:1", "", "b")]
     assert read(store) == read(tmp_path / "corpus") == expected
-    both = [d.id for d in Source((store, str(tmp_path / "corpus")))]
+    both = [d.id for d in TextSource((store, str(tmp_path / "corpus")))]
     assert both == ["corpus/a/one.txt", "corpus/b.jsonl.gz:1"] * 2
 
 
