@@ -94,7 +94,7 @@ def run_in_process(
 
 def manifest_path(manifest: RunManifest) -> str:
     """Return where a run manifest lies."""
-    return open_store(manifest.store).path(manifest.run, manifest.snapshot, "manifest.json")
+    return open_store(manifest.store).address_of(manifest.run, manifest.snapshot, "manifest.json")
 
 
 def _corpus(client: Client, settings: "Settings", shown: Bars) -> CorpusRecord:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from streams.errors import SnapshotError
 from streams.names import is_name
 from streams.snapshots.manifests import FINAL, RunManifest
+from streams.snapshots.object_stores import address_of
 from streams.snapshots.store import Store, open_store, read_manifest
 
 _MANIFEST = "manifest.json"
@@ -54,7 +55,8 @@ def _folder(store: Store, root: str, run: str | None, snapshot: str | None) -> s
     if not runs and _snapshots(store, root):
         return _chosen(root, "snapshot", _snapshots(store, root), snapshot or FINAL)
     if not runs:
-        raise SnapshotError(f"no snapshot at {root}: it is no store, run or snapshot")
+        where = address_of(store.files, root)
+        raise SnapshotError(f"no snapshot at {where}: it is no store, run or snapshot")
     here = _chosen(root, "run", runs, run or (runs[0] if len(runs) == 1 else None))
     return _chosen(here, "snapshot", _snapshots(store, here), snapshot or FINAL)
 

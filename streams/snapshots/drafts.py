@@ -3,6 +3,8 @@
 A process that is killed leaves its drafts behind. Whoever owns a shard next removes them, and the
 process that owned it before may still be alive and writing: then its file cannot be put in place
 any more, which it notices, and it writes that file again.
+
+In an object store putting in place is a copy, which appears whole, and a removal.
 """
 
 import hashlib
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.errors import StoreError
+from streams.snapshots.object_stores import address_of, is_object_store
 
 _SUFFIX = r"\.[0-9a-f]{32}\.tmp"
 
@@ -45,14 +48,15 @@ def draft(files: Any, path: str) -> Iterator[DraftFile]:
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     whole = False
     try:
-        files.makedirs(posixpath.dirname(path), exist_ok=True)
+        if not is_object_store(files):  # there it would make a bucket that is not there
+            files.makedirs(posixpath.dirname(path), exist_ok=True)
         with files.open(temporary, "wb") as file:
             made = DraftFile(path, file)
             yield made
         files.mv(temporary, made.path)
         whole = True
     except OSError as error:
-        what = f"cannot write {path}: {error.strerror or error}"
+        what = f"cannot write {address_of(files, path)}: {error.strerror or error}"
         raise StoreError(f"{what}; make room there or take another store") from error
     finally:
         if not whole:

@@ -22,6 +22,7 @@ from streams.regular_files import NotRegularError
 from streams.snapshots.drafts import DraftFile, draft
 from streams.snapshots.failed_manifest import FailedManifest
 from streams.snapshots.manifests import MAX_MANIFEST_BYTES, RunManifest, run_manifest, to_json
+from streams.snapshots.object_stores import address_of, opened
 from streams.snapshots.parquet.page_headers import PageError
 from streams.snapshots.parquet.pieces import ParquetEncoder
 from streams.snapshots.parquet.reading import BudgetedParquet, OtherColumnsError, decoded_limit
@@ -60,6 +61,10 @@ class Store:
             raise SnapshotError(f"{shown(inner)} is no path inside the store {self.address}")
         return posixpath.join(self.root, inner)
 
+    def address_of(self, *parts: str) -> str:
+        """Return the path of something in the store with its scheme, as people can use it."""
+        return address_of(self.files, self.path(*parts))
+
     @property
     def local(self) -> bool:
         """Whether it is a folder of this machine."""
@@ -82,7 +87,7 @@ def open_store(address: str) -> Store:
             f"store {shown(address)} cannot be opened: {kind} is none of {', '.join(_KINDS)}"
         )
     try:
-        files, root = fsspec.core.url_to_fs(address)
+        files, root = opened(address)
     except (ValueError, ImportError) as error:
         raise SnapshotError(f"store {shown(address)} cannot be opened: {error}") from error
     return Store(address, files, root)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.names import is_name
+from streams.snapshots.object_stores import address_of
 from streams.snapshots.run_files import MANIFEST
 from streams.snapshots.store import Store, open_store, read_manifest
 
@@ -62,6 +63,8 @@ def _folders(store: Store, path: str) -> Iterator[str]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise SnapshotError(f"cannot read {path}: {error.strerror or error}") from error
+        raise SnapshotError(
+            f"cannot read {address_of(store.files, path)}: {error.strerror or error}"
+        ) from error
     names = (e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory")
     yield from sorted(name for name in names if is_name(name))
