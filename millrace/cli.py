@@ -91,12 +91,12 @@ class _Verbs(SuggestingGroup):
 )
 @click.version_option(package_name="millrace")
 def cli(verbose: int, log_format: Literal["text", "json"]) -> None:
-    """Millrace turns text into dashboards of what excites a model's features and clusters.
+    """Millrace turns text into dashboards of the features and clusters of a language model.
 
-    Text goes in as token batches on Kafka, workers compute activations and keep the best contexts,
-    exact counts and histograms of every cluster, and a page shows them. Try `millrace demo`.
-    Settings come from a TOML file (--settings), MILLRACE_... in the environment, and options, each
-    overriding the one before.
+    Text goes in as token batches on Kafka, workers compute activations and keep max-activating
+    examples, exact counts and histograms of every cluster, and a page shows them. Try
+    `millrace demo`. Settings come from a TOML file (--settings), MILLRACE_... in the environment,
+    and options, each overriding the one before.
     """
     from millrace.logs import set_up_logs
 

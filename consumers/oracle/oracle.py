@@ -46,7 +46,7 @@ class Oracle:
     found: list[_Found] = field(default_factory=list)
     kept: dict[tuple[int, int], tuple[TokenBatch, Activations]] = field(default_factory=dict)
     fired: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    together: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    coactivating: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
     signs: AnyArray = field(default_factory=lambda: np.zeros(0))
     tokens: int = 0
     rows: int = 0
@@ -116,7 +116,7 @@ class Oracle:
         self, cluster: int, activations: Activations, shape: tuple[int, ...]
     ) -> AnyArray | None:
         """Return the strongest firing member at every token, -inf where none fires; and count
-        which members fire together. None if no member has a value in the batch."""
+        which members co-activate. None if no member has a value in the batch."""
         dense = []
         for component in self._members(cluster):
             first, stop = np.searchsorted(activations.component, (component, component + 1))
@@ -171,7 +171,7 @@ class Oracle:
             both = fires @ fires.T
             for i, j in zip(*np.nonzero(both), strict=True):
                 if i < j:
-                    self.together[(inside[i], inside[j])] += int(both[i, j])
+                    self.coactivating[(inside[i], inside[j])] += int(both[i, j])
 
     def tables(
         self, vocabulary: Sequence[bytes], forms: Sequence[TokenForms] = ()
@@ -190,7 +190,7 @@ class Oracle:
             "hits": hits,
             "coactivation": [
                 {"cluster_a": a, "cluster_b": b, "tokens": n}
-                for (a, b), n in sorted(self.together.items())
+                for (a, b), n in sorted(self.coactivating.items())
             ],
             "member_coactivation": [
                 {"cluster": c, "member_a": a, "member_b": b, "tokens": n}

@@ -11,10 +11,10 @@ import numpy as np
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
 from consumers.plan import Plan
+from consumers.selection.coactivation import coactivations, member_pairs
 from consumers.selection.counter_merge import merge_counters
 from consumers.selection.counting import Counted, counted
 from consumers.selection.membership import SILENT, ClusterTokens, Runs, cluster_tokens, runs_of
-from consumers.selection.pairs import coactivations, member_pairs
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
 from streams.errors import OverflowingSumError
 from streams.records.corpus import TokenBatch

@@ -177,7 +177,7 @@ def cluster_rows(plan: Plan, hits: Hits) -> tuple[I64, I32, F32]:
 
 
 def coactivation_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
-    """Return the pairs of clusters, a < b, that fire together; a's bucket holds them."""
+    """Return the pairs of clusters, a < b, that co-activate; a's bucket holds them."""
     a, b, tokens = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for state in states:
         for cluster, others, counts in _rows_of(plan, state):
@@ -203,7 +203,7 @@ def _rows_of(plan: Plan, state: BucketState) -> Iterator[tuple[int, AnyArray, I6
 
 
 def members_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
-    """Return the pairs of members of each cluster that fire together."""
+    """Return the pairs of members of each cluster that co-activate."""
     parts: list[tuple[AnyArray, ...]] = []
     for state in states:
         base = plan.counter_first[state.bucket]

@@ -1,13 +1,10 @@
-"""The page of one cluster: its numbers, its contexts, and what it fires with."""
+"""The page of one cluster: its numbers, max-activating examples and co-activation."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from downstream.dashboard import formats
-from downstream.dashboard.contexts import Context, top_contexts
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
-from downstream.dashboard.figures import Bin, display_bins, quantile
-from downstream.dashboard.together import (
+from downstream.dashboard.coactivation import (
     NEIGHBOURS,
     Matrix,
     Neighbour,
@@ -17,6 +14,9 @@ from downstream.dashboard.together import (
     sharing_clusters,
     single_clusters,
 )
+from downstream.dashboard.contexts import Context, top_contexts
+from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.dashboard.figures import Bin, display_bins, quantile
 
 NumberKind = Literal["exact", "from bins"]
 
@@ -101,12 +101,20 @@ def _numbers(snapshot: LoadedSnapshot, cluster: int, bins: tuple[Bin, ...]) -> t
     low = float(snapshot.low[cluster])
     rounding = f"each token rounded to 2⁻{snapshot.about['sum_bits']} before it was added"
     found = [
-        Number("Density", density, formats.percent(density), "exact", formats.one_in(density)),
-        Number("Tokens", tokens, formats.count(tokens), "exact", "tokens at which it fires"),
+        Number(
+            "Activation density",
+            density,
+            formats.percent(density),
+            "exact",
+            formats.one_in(density),
+        ),
+        Number("Tokens", tokens, formats.count(tokens), "exact", "tokens at which it is active"),
         Number("Contexts", rows, formats.count(rows), "exact", f"{formats.percent(share)} of all"),
-        Number("Maximum", high, formats.number(high), "exact", "highest activity"),
-        Number("Mean", mean, formats.number(mean), "exact", f"where it fires; {rounding}"),
-        Number("Minimum", low, formats.number(low), "exact", "lowest activity where it fires"),
+        Number("Maximum", high, formats.number(high), "exact", "highest activation"),
+        Number("Mean", mean, formats.number(mean), "exact", f"where it is active; {rounding}"),
+        Number(
+            "Minimum", low, formats.number(low), "exact", "lowest activation where it is active"
+        ),
     ]
     for name, share in (("Median", 0.5), ("99th percentile", 0.99)):
         if inside := quantile(bins, share):

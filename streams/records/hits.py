@@ -1,8 +1,9 @@
 """Hits in columns, their order, and tables of the k best.
 
-A hit says that a sample excites a cluster: its score, where it peaks, the place it stands at and
-the sparse row of each member. Hits of many tables live side by side in one set of arrays, so that
-a table update is a handful of array operations however many clusters there are.
+A hit is a sample that activates a cluster, a possible max-activating example: its score, where it
+peaks, the place it stands at and the sparse row of each member. Hits of many tables
+live side by side in one set of arrays, so that a table update is a handful of array operations
+however many clusters there are.
 """
 
 from collections.abc import Sequence

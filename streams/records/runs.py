@@ -80,7 +80,7 @@ class Clustering:
     """Named sets of components; sets may overlap.
 
     sizes: members per cluster. source and index: the members, cluster by cluster; ``source`` counts
-    in the run's sources. coactivation: count the tokens at which two clusters fire together.
+    in the run's sources. coactivation: count the tokens at which two clusters co-activate.
     """
 
     name: Name

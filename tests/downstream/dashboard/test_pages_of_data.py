@@ -26,7 +26,7 @@ def test_density_counts_valid_tokens(snapshot: LoadedSnapshot, given: Given) -> 
     firing = int(np.count_nonzero(given.values[0]))
     numbers = {number.name: number for number in cluster_page(snapshot, 0).numbers}
     assert snapshot.tokens == tokens
-    assert numbers["Density"].value == firing / tokens
+    assert numbers["Activation density"].value == firing / tokens
     assert numbers["Tokens"].value == firing
     assert numbers["Maximum"].value == given.values[0].max()
     mean = given.values[0][given.values[0] > 0].mean()

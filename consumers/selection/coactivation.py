@@ -1,4 +1,4 @@
-"""What fires together: clusters of a clustering, and members of a cluster, at the same token."""
+"""Co-activation: counts of tokens at which clusters, or members of one cluster, are both active."""
 
 import numpy as np
 from scipy import sparse
@@ -29,7 +29,7 @@ def coactivations(
 
 
 def member_pairs(plan: Plan, runs: Runs, tokens: int) -> tuple[I64, I64]:
-    """Return counters of pairs of members of one cluster that fire together, and their counts.
+    """Return counters of pairs of members of one cluster that co-activate, and their counts.
 
     Counters ascend.
     """

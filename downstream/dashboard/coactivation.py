@@ -1,4 +1,4 @@
-"""What a cluster fires with: other clusters, its members among each other, and who shares them."""
+"""Co-activation on pages: clusters active at the same tokens, members, and who shares members."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _MOST_COUNTED = math.isqrt(2 * PAIRS_LIMIT)
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another cluster; both: tokens at which the two fire together."""
+    """Another cluster; both: tokens at which the two co-activate."""
 
     clustering: str
     iteration: int
@@ -59,7 +59,7 @@ def neighbour(
 def neighbours(
     snapshot: LoadedSnapshot, clustering: LoadedClustering, cluster: int
 ) -> tuple[Neighbour, ...] | None:
-    """Return the clusters it fires with most, by Jaccard index; None if nobody counted."""
+    """Return the clusters it co-activates with most, by Jaccard index; None if nobody counted."""
     if not snapshot.coactivation_counted[cluster]:
         return None
     pairs = read_table(
