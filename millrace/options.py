@@ -243,6 +243,8 @@ def dictionary_values(locations: tuple[str, ...]) -> list[dict[str, str]] | None
 def _dictionary(location: str, number: int) -> dict[str, str]:
     name = "sae" if number == 0 else f"sae-{number + 1}"
     release, separator, inner = location.partition("#")
+    if separator and Path(release).is_dir():  # a folder of several
+        return {"name": name, "path": str(Path(release) / inner)}
     if separator:
         return {"name": name, "release": release, "id": inner}
     return {"name": name, "path": location}

@@ -450,3 +450,12 @@ def test_a_repository_of_the_hub_is_fetched_and_read(
     assert asked[0][0] == "someone/their-saes"
     assert "layers.10/*" in asked[0][1]
     assert hub.fetched("gpt2-small-res-jb", "blocks.0.hook_resid_pre") is None
+
+
+def test_a_part_of_a_local_folder_is_a_path_on_the_command_line(tmp_path: Path) -> None:
+    from millrace.options import dictionary_values
+
+    (one,) = dictionary_values((f"{tmp_path}#layers.1",)) or ()
+    assert one["path"] == str(tmp_path / "layers.1")
+    (one,) = dictionary_values(("someone/saes#layers.1",)) or ()
+    assert (one["release"], one["id"]) == ("someone/saes", "layers.1")
