@@ -12,7 +12,6 @@ from producers.documents import BadDocument, RefusedDocuments
 from producers.domain_limits import parse_domain_limit
 from producers.fields import Fields
 from producers.readers.hugging_face import tokenizer_of
-from producers.readers.opening import STDIN
 from producers.readers.python_text import PLACE
 from producers.resume import expect_same
 from producers.settings import CorpusSettings
@@ -102,10 +101,12 @@ def _first_ids(settings: "Settings") -> U32 | None:
     What cannot be read is found again, and named, when it is produced.
     """
     section = settings.corpus
-    if not section.text or {STDIN, PLACE} & set(section.text):
+    if not section.text or PLACE in section.text:
         return None
     quiet = RefusedDocuments(skip=True)
     found = TextSource(section.text, _format(settings), _fields(settings), quiet)
+    if not found.rereadable:
+        return None
     try:
         first = next(iter(found), None)
     except CorpusError:
@@ -183,6 +184,7 @@ def _fields(settings: "Settings") -> Fields:
         tokens_dtype=section.tokens_dtype,
         encoding=section.encoding,
         list_separator=section.list_separator,
+        max_document_bytes=section.max_document_bytes,
     )
 
 

@@ -88,6 +88,7 @@ class CorpusSection(Section):
     limit_documents: Positive | None = None
     limit_tokens: Positive | None = None
     limit_per_domain: Positive | str | None = None
+    max_document_bytes: Annotated[int, Field(ge=1, le=2**31)] = 2**26
     skip_bad: bool = False
 
 

@@ -79,10 +79,17 @@ class RefusedDocuments:
         self.on_bad = on_bad
         self.count = 0
 
-    def add(self, where: str, cause: str, data: bytes = b"") -> None:
-        """Hand a bad document on; raise CorpusError instead unless bad ones are skipped."""
+    def expect_skipped(self, where: str, cause: str) -> None:
+        """Raise CorpusError for a bad document unless bad ones are skipped.
+
+        Called by itself before what may have no end is read only to be passed over.
+        """
         if not self.skip:
             raise CorpusError(f"{where}: {cause}; mend or remove it, or skip it with --skip-bad")
+
+    def add(self, where: str, cause: str, data: bytes = b"") -> None:
+        """Hand a bad document on; raise CorpusError instead unless bad ones are skipped."""
+        self.expect_skipped(where, cause)
         self.count += 1
         if self.on_bad is not None:
             self.on_bad(BadDocument(where, cause, data[:MAX_BAD_BYTES]))

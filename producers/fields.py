@@ -11,6 +11,7 @@ from producers.documents import Document, UnusableError
 from streams.arrays import U32
 
 TEXT = "text"
+MAX_DOCUMENT_BYTES = 2**26
 TOKENS = ("input_ids", "tokens")
 MASK = "attention_mask"
 _LARGEST_ID = 2**32 - 1
@@ -27,7 +28,8 @@ class Fields:
     messages: token ids or a conversation are read from there instead of text. id, domain: None: no
     such field. tokens_dtype: of files of plain numbers. encoding: of files and of bytes; None:
     files are UTF-8, and bytes are refused. list_separator: goes between the strings of a list;
-    None: lists are refused.
+    None: lists are refused. max_document_bytes: of a document's text, in UTF-8, and of the
+    line, item or record that holds it, so that memory is bounded whatever a file holds.
     """
 
     text: str | None = None
@@ -38,6 +40,15 @@ class Fields:
     tokens_dtype: str | None = None
     encoding: str | None = None
     list_separator: str | None = None
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
+
+    @property
+    def too_long(self) -> str:
+        """What is said of a document that is longer than one may be."""
+        return (
+            f"it is longer than the {self.max_document_bytes:,} bytes of max_document_bytes: split "
+            "it, or set that higher"
+        )
 
     def content(self, record: Iterable[str]) -> str:
         """Return the field that holds the content of a record with these fields at its top."""
@@ -81,8 +92,15 @@ def _content(value: Any, mask: Any, fields: Fields, what: str, name: str, domain
     if fields.messages is not None:
         return Document(name, domain, "", messages=_messages(value, what))
     if fields.tokens is not None or _is_ids(value):
-        return Document(name, domain, "", tokens=_tokens(value, mask, what))
-    return Document(name, domain, encodable(_text(value, fields, what)))
+        return Document(name, domain, "", tokens=_tokens(value, mask, what, fields))
+    return Document(name, domain, _short(encodable(_text(value, fields, what)), fields))
+
+
+def _short(text: str, fields: Fields) -> str:
+    most = fields.max_document_bytes
+    if len(text) > most or (4 * len(text) > most and len(text.encode()) > most):
+        raise UnusableError(fields.too_long)
+    return text
 
 
 def _text(value: Any, fields: Fields, what: str) -> str:
@@ -116,10 +134,12 @@ def _is_ids(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) > 0 and type(value[0]) is int
 
 
-def _tokens(value: Any, mask: Any, what: str) -> U32:
+def _tokens(value: Any, mask: Any, what: str, fields: Fields) -> U32:
     """Return token ids without those that the attention mask leaves out."""
     if not isinstance(value, list | tuple | np.ndarray):
         raise UnusableError(f"{what} holds {_kind(value)} where a list of token ids should be")
+    if len(value) * np.dtype(np.uint32).itemsize > fields.max_document_bytes:
+        raise UnusableError(fields.too_long)
     ids = np.asarray(value) if len(value) else np.zeros(0, np.int64)
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise UnusableError(f"{what} holds something else than one list of token ids")

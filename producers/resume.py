@@ -101,8 +101,8 @@ def expect_resumable(name: str, known: bool, rereadable: bool) -> None:
         )
     if not rereadable:
         raise CorpusError(
-            f"corpus {name} broke off and standard input cannot be read again: delete it and "
-            "produce it anew, from a file if it may break off"
+            f"corpus {name} broke off, and a pipe or standard input cannot be read again: delete "
+            "it and produce it anew, from a file if it may break off"
         )
 
 

@@ -9,7 +9,7 @@ from producers.readers.arrow_file import ArrowFile
 from producers.readers.csv_table import Csv
 from producers.readers.hugging_face import PREFIX, is_saved, parse_place, read_dataset
 from producers.readers.json_documents import Json
-from producers.readers.locations import expect_location, locations
+from producers.readers.locations import expect_location, is_pipe, locations
 from producers.readers.opening import BROKEN_FILE, STDIN, Location, Opened, reason
 from producers.readers.parquet import Parquet
 from producers.readers.plain_text import PlainText
@@ -57,8 +57,8 @@ class TextSource:
 
     @property
     def rereadable(self) -> bool:
-        """Whether all places can be read again: standard input cannot."""
-        return STDIN not in self.places
+        """Whether all places can be read again: standard input and pipes cannot."""
+        return STDIN not in self.places and not any(map(is_pipe, self.places))
 
     def expect_places(self) -> None:
         """Raise CorpusError if a file or folder is not there, before any of them is read."""

@@ -49,7 +49,7 @@ class Json:
         up to the next item; where that cannot be told, all that is left counts as one document
         and its bytes are told.
         """
-        text = JsonWindow(file.stream, fields.encoding)
+        text = JsonWindow(file.stream, fields)
         number = 0
         first = True
         while mark := text.peek():
@@ -59,8 +59,8 @@ class Json:
                 line = text.line
                 value, problem = _taken(text)
                 if problem:
-                    data = text.skip_line()
-                    bad.add(f"{file.address} line {line}", problem, data)
+                    bad.add(f"{file.address} line {line}", problem, text.this_line())
+                    text.skip_line()
                 else:
                     alone = first and not self.by_line and not text.peek()
                     label = file.name if alone else f"{file.name}:{line}"
@@ -84,6 +84,7 @@ class Json:
             if problem:
                 data = text.skip_item()
                 if data is None:
+                    bad.expect_skipped(where, problem)
                     data, size = text.rest()
                     bad.add(where, f"{problem}; with it {size:,} bytes are left unread", data)
                     return number
@@ -92,7 +93,9 @@ class Json:
                 yield from _document(value, fields, f"{file.name}:{number}", bad, where)
             mark = text.peek()
             if mark not in (",", "]"):
-                bad.add(f"{file.address} line {text.line}", _unended(mark), text.rest()[0])
+                where = f"{file.address} line {text.line}"
+                bad.expect_skipped(where, _unended(mark))
+                bad.add(where, _unended(mark), text.rest()[0])
                 return number
             text.move_to(text.at + 1)
             if mark == "]":

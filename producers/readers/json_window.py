@@ -5,13 +5,19 @@ import json
 import re
 from typing import Any, BinaryIO
 
+from producers.documents import MAX_BAD_BYTES
+from producers.fields import Fields
+
 PIECE = 2**20
 LONGEST_WORD = 16
 # How far the end of a broken item is looked for by its brackets.
 LONGEST_BROKEN = 2**26
+DEEPEST_BROKEN = 2**20
 _SPACE = re.compile(r"[ \t\r\n]*")
-_MARKS = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[\]{},"]')
-_OPENING = re.compile(r'\{\s*("(?:[^"\\\n]|\\.)*"\s*:)?|\[\s*\{?|\[|"')
+# Possessive, or each character of a long string would cost memory to come back to.
+_STRING = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
+_MARKS = re.compile(_STRING + r'|[\[\]{},"]')
+_OPENING = re.compile(r"\{\s*(" + _STRING + r'\s*:)?|\[\s*\{?|\[|"')
 _CLOSES = {"]": "[", "}": "{"}
 _DECODER = json.JSONDecoder()
 
@@ -20,17 +26,20 @@ class JsonWindow:
     """Our place in a JSON text; ``line`` counts from 1.
 
     Bytes that are no text in the encoding come as halves of surrogate pairs, so that only the
-    value that holds them is bad.
+    value that holds them is bad. Of a value that is longer than a document may be, no more
+    than that is ever in memory.
     """
 
-    def __init__(self, file: BinaryIO, encoding: str | None = None) -> None:
+    def __init__(self, file: BinaryIO, fields: Fields) -> None:
         self.file = file
         self.text = ""
         self.at = 0
         self.line = 1
-        decoder = codecs.getincrementaldecoder(encoding or "utf-8-sig")
+        decoder = codecs.getincrementaldecoder(fields.encoding or "utf-8-sig")
         self._decode = decoder("surrogateescape").decode
         self._ended = False
+        self._fields = fields
+        self._most = fields.max_document_bytes
 
     def peek(self) -> str:
         """Return the next character that is no white space, "" at the end."""
@@ -67,14 +76,13 @@ class JsonWindow:
     def value(self) -> tuple[Any, int]:
         """Return the JSON value that begins here and its length; our place stays before it.
 
-        Raises ValueError or RecursionError if none begins here.
+        Raises ValueError or RecursionError if none begins here, or one that is too long.
         """
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
-                # A window twice as large each time keeps the cost of further tries linear.
-                if self._is_cut(error) and self.grow(max(PIECE, len(self.text))):
+                if self._is_cut(error) and self._grow_value():
                     continue
                 self._expect_text(error.pos + 1)
                 place = error.pos - self.at + 1
@@ -82,29 +90,44 @@ class JsonWindow:
                     f"it is no valid JSON ({error.msg} at character {place})"
                 ) from None
             # A number at the very end may go on in the next piece.
-            if end < len(self.text) or not self.grow(PIECE):
+            if end < len(self.text) or not self._grow_value():
                 self._expect_text(end)
+                if end - self.at > self._most:
+                    raise ValueError(self._fields.too_long)
                 return value, end - self.at
+
+    def _grow_value(self) -> bool:
+        """Read more of the value that begins here; at the end of the file return False."""
+        size = len(self.text) - self.at
+        if size > self._most:
+            raise ValueError(self._fields.too_long)
+        # A window twice as large each time keeps the cost of further tries linear.
+        return self.grow(min(max(PIECE, size), self._most - size + PIECE))
 
     def following(self, length: int) -> str:
         """Return the first character behind ``length`` others that is no white space, or ""."""
         while True:
             space = _SPACE.match(self.text, self.at + length)
             end = space.end() if space else self.at + length
-            if end < len(self.text) or not self.grow(PIECE):
+            endless = end - self.at - length > self._most
+            if end < len(self.text) or endless or not self.grow(PIECE):
                 return self.text[end : end + 1]
 
-    def skip_line(self) -> bytes:
-        """Go behind the next line break and return what was passed over."""
-        passed: list[str] = []
+    def this_line(self) -> bytes:
+        """Return the line that begins here, the first MiB of it at most; our place stays."""
         while (end := self.text.find("\n", self.at)) < 0:
-            passed.append(self.text[self.at :])
+            if len(self.text) - self.at >= MAX_BAD_BYTES or not self.grow(PIECE):
+                end = len(self.text)
+                break
+        return _bytes(self.text[self.at : min(end + 1, self.at + MAX_BAD_BYTES)])
+
+    def skip_line(self) -> None:
+        """Go behind the next line break."""
+        while (end := self.text.find("\n", self.at)) < 0:
             self.move_to(len(self.text))
             if not self.grow(PIECE):
-                return _bytes("".join(passed))
-        passed.append(self.text[self.at : end + 1])
+                return
         self.move_to(end + 1)
-        return _bytes("".join(passed))
 
     def skip_item(self) -> bytes | None:
         """Go behind a broken item of an array, to the comma or bracket after it.
@@ -140,6 +163,8 @@ class JsonWindow:
                 sign = mark[0]
                 if sign == '"':
                     break
+                if len(open_ones) > DEEPEST_BROKEN:
+                    return None
                 if sign in "[{":
                     open_ones.append(sign)
                 elif sign in "]}" and open_ones:
@@ -149,9 +174,8 @@ class JsonWindow:
                     return mark.start()
                 elif sign == "}":
                     return None
-            if len(self.text) - self.at > LONGEST_BROKEN or not self.grow(
-                max(PIECE, len(self.text))
-            ):
+            size = len(self.text) - self.at
+            if size > min(LONGEST_BROKEN, self._most) or not self.grow(max(PIECE, size)):
                 return None
 
     def _end_by_likeness(self) -> int | None:

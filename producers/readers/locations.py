@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, cast
 
 from producers.readers.opening import STDIN, Location, reason, standard_input
 from streams.errors import CorpusError
+from streams.regular_files import open_regular
 
 _PATTERN = "*?["
 
@@ -31,7 +32,7 @@ def locations(place: str, prefix: bool = False) -> Iterator[Location]:
         yield from _on_disk(Path(place), prefix)
     elif any(mark in place for mark in _PATTERN) and (found := sorted(glob.glob(place))):
         for path in found:
-            yield from _on_disk(Path(path), prefix or Path(path).is_dir())
+            yield from _on_disk(Path(path), prefix or Path(path).is_dir(), named=False)
     else:
         raise absent(place)
 
@@ -49,20 +50,31 @@ def absent(place: str) -> CorpusError:
     return CorpusError(f"there is no file or folder {place}: check the name")
 
 
-def _on_disk(path: Path, prefix: bool) -> Iterator[Location]:
+def is_pipe(place: str) -> bool:
+    """Return whether a place is a named pipe, whose text can be read once like standard input's."""
+    return not is_address(place) and Path(place).is_fifo()
+
+
+def _on_disk(path: Path, prefix: bool, named: bool = True) -> Iterator[Location]:
+    """Yield the files at a path. named: by the user, who may mean a pipe."""
     if not path.is_dir():
-        yield _file(path, path.name)
+        if named and path.is_fifo():
+            yield Location(str(path), path.name, lambda: path.open("rb"))
+        else:
+            yield _file(path, path.name, named=True)
         return
     before = f"{path.name}/" if prefix else ""
     for found in _files_under(path):
         yield _file(found, before + found.relative_to(path).as_posix())
 
 
-def _file(path: Path, name: str) -> Location:
+def _file(path: Path, name: str, named: bool = False) -> Location:
     def opened() -> BinaryIO:
         try:
-            return path.open("rb")
+            return open_regular(path)
         except FileNotFoundError as error:
+            if not named:
+                raise
             raise absent(str(path)) from error
 
     return Location(str(path), name.encode(errors="replace").decode(), opened, path)
@@ -78,7 +90,7 @@ def _files_under(folder: Path) -> Iterator[Path]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _files_under(Path(entry.path))
-        elif entry.is_file():
+        elif not entry.is_dir():  # a pipe or a broken link is said to be none when it is opened
             yield Path(entry.path)
 
 
@@ -127,7 +139,11 @@ def _listed(address: str) -> tuple[Any, list[str], str]:
 
 
 def _opener(files: Any, path: str) -> Any:
+    from fsspec.implementations.local import LocalFileSystem
+
     def opened() -> BinaryIO:
+        if isinstance(files, LocalFileSystem):
+            return open_regular(path)
         return cast(BinaryIO, files.open(path, "rb"))
 
     return opened

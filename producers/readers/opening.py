@@ -17,6 +17,9 @@ from streams.errors import CorpusError
 
 STDIN = "-"
 HEAD = 2**16
+MOST_IN_MEMORY = 2**28
+# A frame makes up to 32,768 bytes of one: of this much, 64 MiB.
+_PACKED = 2**11
 BROKEN_FILE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lzma")
 # The first bytes of each kind of compression.
@@ -97,10 +100,20 @@ class Opened:
         if self._raw is not getattr(sys.stdin, "buffer", None):
             self._raw.close()
 
+    def in_memory(self) -> bytes:
+        """Return all bytes, unpacked; raise OSError if they are more than memory is there for."""
+        data = self.stream.read(MOST_IN_MEMORY + 1)
+        if len(data) > MOST_IN_MEMORY:
+            raise OSError(
+                f"more than {MOST_IN_MEMORY:,} bytes of it would have to be in memory: unpack it "
+                "to a file and name that"
+            )
+        return data
+
     def seekable(self) -> BinaryIO:
         """Return the bytes as a file that can be read anywhere; what is packed goes to memory."""
         if self.packed or not self._raw.seekable():
-            return io.BytesIO(self.stream.read())
+            return io.BytesIO(self.in_memory())
         self._raw.seek(0)
         return self._raw
 
@@ -131,7 +144,7 @@ class _Zstandard(io.RawIOBase):
         self._raw = raw
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._begun = False
-        self._ready = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -143,15 +156,15 @@ class _Zstandard(io.RawIOBase):
                 unused = self._frame.unused_data
                 self._frame = zstandard.ZstdDecompressor().decompressobj()
                 self._begun = bool(unused)
-                self._ready = self._frame.decompress(unused) if unused else b""
+                self._ready = memoryview(self._frame.decompress(unused) if unused else b"")
                 continue
-            data = self._raw.read(HEAD)
+            data = self._raw.read(_PACKED)
             if not data:
                 if self._begun:
                     raise EOFError("its last frame is cut short")
                 return 0
             self._begun = True
-            self._ready = self._frame.decompress(data)
+            self._ready = memoryview(self._frame.decompress(data))
         size = min(len(buffer), len(self._ready))
         buffer[:size] = self._ready[:size]
         self._ready = self._ready[size:]

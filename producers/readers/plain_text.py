@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from producers.documents import Document, RefusedDocuments
+from producers.documents import MAX_BAD_BYTES, Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers.opening import Opened
 
@@ -19,7 +19,10 @@ class PlainText:
 
     def read(self, file: Opened, fields: Fields, bad: RefusedDocuments) -> Iterator[Document]:
         """Yield the whole file as one document, named like it; an empty file has none."""
-        data = file.stream.read()
+        data = file.stream.read(fields.max_document_bytes + 1)
+        if len(data) > fields.max_document_bytes:
+            bad.add(file.address, fields.too_long, data[:MAX_BAD_BYTES])
+            return
         encoding = fields.encoding or "utf-8-sig"
         try:
             text = data.decode(encoding)

@@ -29,7 +29,7 @@ class Npy:
         """Yield the rows; ids are ``name:row``, counted from 1, or ``name`` for a single one."""
         try:
             array = _mapped(file)
-        except ValueError as error:
+        except (ValueError, OverflowError, MemoryError) as error:
             bad.add(file.address, f"it is no readable array ({error})", file.head)
             return
         if array.dtype.kind not in "iu" or array.ndim not in (1, 2):
@@ -73,7 +73,7 @@ def _numbers(file: Opened, dtype: Any) -> tuple[Any, int]:
     size = 0 if file.path is None else file.path.stat().st_size
     if file.path is not None and size >= dtype.itemsize:
         return np.memmap(file.path, dtype, "r", shape=(size // dtype.itemsize,)), size
-    data = file.stream.read()
+    data = file.in_memory()
     usable = len(data) - len(data) % dtype.itemsize
     return np.frombuffer(data[:usable], dtype), len(data)
 
