@@ -1,4 +1,4 @@
-"""Asking before something is removed."""
+"""Confirmation: asking before something is removed."""
 
 import sys
 

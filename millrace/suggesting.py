@@ -1,4 +1,4 @@
-"""Groups of verbs that know what a mistyped one was to be."""
+"""Did-you-mean: groups of verbs that know what a mistyped one was to be."""
 
 import difflib
 from typing import Any

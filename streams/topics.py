@@ -1,4 +1,4 @@
-"""Every topic, group and header that Millrace uses."""
+"""Topics, consumer groups and headers: every name that Millrace uses on a broker."""
 
 from streams.transport.client import TopicSpec
 

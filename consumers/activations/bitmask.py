@@ -1,4 +1,4 @@
-"""Sixty-four comparisons at once, as the bits of one number: the step that no loop compiles to.
+"""SIMD comparison of 64 values into a bit mask: the step that no loop compiles to.
 
 They are written as vectors of LLVM, which numba's compiler turns into what the processor has. A
 loop with a branch for each number took three times as long over float32 and five over bfloat16.

@@ -1,4 +1,4 @@
-"""Tables of the k best, kept sorted: new hits are merged in, instead of sorting all of them again.
+"""Top-k tables kept sorted: new hits are merged in, instead of sorting all of them again.
 
 ``streams.records.hits.best`` says what comes of it; the loops here only reach the same faster.
 """

@@ -1,4 +1,4 @@
-"""The decoded states of the shards that this worker owns, between two writes to the table.
+"""Overlay: decoded states of owned shards between two table writes, and where to start reading.
 
 A thin shell around the pure functions of ``shards`` and ``pending``: it knows which buckets changed
 since the last flush, and where each shard's input has to start.
@@ -78,10 +78,10 @@ def partial(plan: Plan, shard: int, kind: bytes, value: bytes | None) -> Partial
 class Overlay:
     """The states of owned shards, changed record by record and written in groups."""
 
-    def __init__(self, plan: Plan, waiting: int = LEAST) -> None:
-        """Begin without a shard; ``waiting``: how many hits of a shard may always wait."""
+    def __init__(self, plan: Plan, least_pending: int = LEAST) -> None:
+        """Begin without a shard; ``least_pending``: how many hits of a shard may always wait."""
         self._plan = plan
-        self._waiting = waiting
+        self._least_pending = least_pending
         self._states: dict[int, dict[int, BucketState]] = {}
         self._pending: dict[int, PendingHits] = {}
         self._dirty: set[tuple[int, int]] = set()
@@ -116,7 +116,9 @@ class Overlay:
                 hits = best(found, self._plan.run.k) if len(found) else no_hits()
                 states[bucket] = replace(stored_state, hits=hits)
         self._states[shard] = states
-        self._pending[shard] = no_pending_hits(self._plan, list(states.values()), self._waiting)
+        self._pending[shard] = no_pending_hits(
+            self._plan, list(states.values()), self._least_pending
+        )
 
     def start(self, shard: int) -> int:
         """Return the first offset of the shard's input that some bucket has not seen."""
@@ -178,7 +180,7 @@ class Overlay:
         if pending.count:
             states = list(settled(self._plan, self.outlines(shard), pending))
             self._states[shard] = {state.bucket: state for state in states}
-            self._pending[shard] = no_pending_hits(self._plan, states, self._waiting)
+            self._pending[shard] = no_pending_hits(self._plan, states, self._least_pending)
 
     def knows(self, shard: int, found: Partial) -> bool:
         """Return whether these are statistics that every bucket has applied before."""

@@ -1,4 +1,4 @@
-"""The state of a shard: pure functions from a bucket's state and a record to its next state."""
+"""State of a shard: pure functions from a bucket's state and a record to its next state."""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The circuit breaker: where too much is refused, the records are not what is wrong."""
+"""Circuit breaker: where too much is refused, the records are not what is wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

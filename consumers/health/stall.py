@@ -1,4 +1,4 @@
-"""What is noticed of a worker that gets no further: pure values, fed by the watchdog."""
+"""Stalls: how long there has been lag without progress; pure values, fed by the watchdog."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace

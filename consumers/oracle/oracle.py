@@ -1,4 +1,4 @@
-"""The same dashboard data in the plainest way: keep everything, sort at the end.
+"""Oracle: the same dashboard data in the plainest way: keep everything, sort at the end.
 
 One process, no broker, no shards, one cluster at a time. It shares the models, the record types and
 the table columns with the service and nothing of its selection, aggregation or plan of counters.

@@ -1,1 +1,1 @@
-"""From what a person asks to a run record, and from a run record to an engine."""
+"""Runs: what a person asks, checked; run records made, engines loaded, runs deleted."""

@@ -1,4 +1,4 @@
-"""What must fit together before a run is created."""
+"""Checks before a run is created: names, rankings, histogram bin edges, masked tokens, corpus."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""One pass over the tokens at which clusters fire: counters, sums, extremes and each row's peak."""
+"""One pass over active tokens: histogram bins, counters, fixed-point sums, extremes, row peaks."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,7 +37,7 @@ class Counted:
 def counted(plan: Plan, tokens: ClusterTokens, shape: tuple[int, int], least: F32) -> Counted:
     """Return what clusters add at the tokens where they fire, in a batch [row, position].
 
-    least [cluster]: the lowest activity of a peak that is to be told.
+    least [cluster]: the lowest activity of a peak that is to be reported.
     """
     firing = np.flatnonzero(np.diff(tokens.first))
     row_of = np.repeat(np.arange(shape[0], dtype=np.int32), shape[1])  # no division per token
@@ -69,8 +69,8 @@ def counted(plan: Plan, tokens: ClusterTokens, shape: tuple[int, int], least: F3
         peak,
         peak_cluster,
     )
-    told = peak[:peaks].copy(), peak_cluster[:peaks].copy()
-    return Counted(count_at[:counters], count[:counters], firing, sums, low, high, *told)
+    peaks_found = peak[:peaks].copy(), peak_cluster[:peaks].copy()
+    return Counted(count_at[:counters], count[:counters], firing, sums, low, high, *peaks_found)
 
 
 @lru_cache(maxsize=8)  # the edges are those of the run
@@ -148,19 +148,19 @@ def _count(
                 bins[_bin(activity[at], bits[at], edges, first_bins)] += 1
         # No branch: whether a row begins or rises here cannot be foreseen. A later row is above
         # all of an earlier one, so that one maximum serves both.
-        told, best, row, strongest = peaks - one, begin, np.int32(-1), np.int64(-(2**62))
+        last_peak, best, row, strongest = peaks - one, begin, np.int32(-1), np.int64(-(2**62))
         for at in range(begin, end):
             here = row_of[token[at]]
-            told += np.uint64(here != row)
+            last_peak += np.uint64(here != row)
             row = here
             height = (np.int64(here) << 32) + np.int64(_ordered(bits[at]))
             best = at if height > strongest else best
             strongest = max(strongest, height)
-            peak[told] = best
+            peak[last_peak] = best
         count_at[n], count[n] = at_tokens[cluster], end - begin
-        count_at[n + 1], count[n + 1] = at_rows[cluster], told + one - peaks
+        count_at[n + 1], count[n + 1] = at_rows[cluster], last_peak + one - peaks
         n += 2
-        for at in range(peaks, told + one):
+        for at in range(peaks, last_peak + one):
             peak[peaks], peak_cluster[peaks] = peak[at], cluster
             peaks += np.uint64(activity[peak[at]] >= least[cluster])
         lowest = _bin(low[i], _ordered(smallest), edges, first_bins)

@@ -1,4 +1,4 @@
-"""A computed batch as records for the aggregators: hits as free records, then the chained ones."""
+"""Records of a computed batch for the aggregators: hits as free records, then the chained ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

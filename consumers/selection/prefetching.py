@@ -1,4 +1,4 @@
-"""Asking for memory before it is needed, where a loop jumps and the processor cannot foresee it."""
+"""Memory prefetch where a loop jumps and the processor cannot foresee it."""
 
 from collections.abc import Callable
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""What one batch adds to a run: its counts and sums, and the hits that may matter.
+"""Selection: what one batch adds to a run after the token mask, and the hits that may matter.
 
 Pure functions from sparse activations to a tally and candidate hits, over all clusters at once.
 The oracle computes the same numbers one cluster at a time; tests hold the two together.
@@ -208,8 +208,8 @@ def _lasts(tokens: ClusterTokens, valid: Bool, least: F32) -> tuple[I64, U32]:
     is_last[np.arange(rows) * positions + last] = True
     at = np.flatnonzero(is_last[tokens.token])
     cluster = np.searchsorted(tokens.first, at, side="right") - 1
-    told = np.flatnonzero(tokens.activity[at] >= least[cluster])
-    return at[told], cluster[told].astype(np.uint32)
+    selected = np.flatnonzero(tokens.activity[at] >= least[cluster])
+    return at[selected], cluster[selected].astype(np.uint32)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""How the process of an aggregator takes memory: from one place that all of its threads share.
+"""Memory allocation of an aggregator's process: one arena that all of its threads share.
 
 Arrow's usual allocator and the arenas of glibc keep what each of some twenty threads has freed, for
 that thread alone: more than all the state of a run with a few thousand clusters takes.

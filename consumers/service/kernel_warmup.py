@@ -27,7 +27,7 @@ def warm_up(plan: Plan, *, aggregates: bool = True) -> None:
     """
     small = make_plan(_small(plan.run))
     worker = ActivationWorker(small, StandInEngine(small, density=0.5))
-    overlay = Overlay(small, waiting=1)
+    overlay = Overlay(small, least_pending=1)
     if aggregates:
         overlay.load(0, ())
     for offset, record in enumerate(_records(small, worker)):

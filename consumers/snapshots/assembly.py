@@ -1,4 +1,4 @@
-"""From shard manifests to run manifests: what can be put together, what cannot, and who is told.
+"""Assembly of run manifests from shard manifests, with back-off: what can be put together, or not.
 
 A snapshot that is not final is put together or given up by name, whatever is wrong with it: it
 never stands in the way of the run. The parts of the final one can be written again while their

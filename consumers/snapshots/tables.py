@@ -1,4 +1,4 @@
-"""From the states of a shard's buckets to the tables of a snapshot."""
+"""From the states of a shard's buckets to the tables of a snapshot, dead features among them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

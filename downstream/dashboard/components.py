@@ -1,4 +1,4 @@
-"""Components that never fired or were left out: listed, never dropped silently."""
+"""Dead features, and features that were left out: listed, never dropped silently."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

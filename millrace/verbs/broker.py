@@ -1,4 +1,4 @@
-"""``millrace broker``."""
+"""``millrace broker``: a local Kafka without Docker."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``millrace check``."""
+"""``millrace check``: a report on a run before it is made."""
 
 from pathlib import Path
 from typing import Any

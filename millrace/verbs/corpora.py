@@ -1,4 +1,4 @@
-"""``millrace corpora``."""
+"""``millrace corpora``: corpora listed, shown, deleted, dumped and loaded."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``millrace dashboard``."""
+"""``millrace dashboard``: the pages served."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``millrace demo``."""
+"""``millrace demo``: the example from text to page."""
 
 from pathlib import Path
 

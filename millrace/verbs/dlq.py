@@ -1,4 +1,4 @@
-"""``millrace dlq``."""
+"""``millrace dlq``: dead letters listed, shown and exported."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``millrace oracle``."""
+"""``millrace oracle``: the plain recomputation of a run."""
 
 from pathlib import Path
 from typing import Any

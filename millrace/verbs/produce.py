@@ -1,4 +1,4 @@
-"""``millrace produce``."""
+"""``millrace produce``: text to token batches."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""``millrace repair``."""
+"""``millrace repair``: chains with a gap, filled by rewinding."""
 
 from pathlib import Path
 

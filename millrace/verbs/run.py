@@ -1,4 +1,4 @@
-"""``millrace run``."""
+"""``millrace run``: the whole service in one process."""
 
 from pathlib import Path
 from typing import Any

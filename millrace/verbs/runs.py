@@ -1,4 +1,4 @@
-"""``millrace runs``."""
+"""``millrace runs``: runs created, listed, shown, deleted."""
 
 from datetime import UTC, datetime
 from pathlib import Path

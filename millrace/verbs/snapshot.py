@@ -1,4 +1,4 @@
-"""``millrace snapshot`` and ``millrace verify``."""
+"""``millrace snapshot`` and ``millrace verify``: a snapshot in mid-run, and its hashes checked."""
 
 import time
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""``millrace tune``."""
+"""``millrace tune``: micro-batch and dtype measured on this machine."""
 
 from pathlib import Path
 from typing import Any

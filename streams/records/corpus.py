@@ -1,4 +1,4 @@
-"""Records of a corpus: token batches, the end of a partition, the corpus itself."""
+"""Records of a corpus: token batches, token mask, sample identity, ends, vocabulary."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Hits in columns, their order, and tables of the k best.
+"""Hits in columns, their order with its tie-breaking, and top-k tables of the best.
 
 A hit is a sample that activates a cluster, a possible max-activating example: its score, where it
 peaks, the place it stands at and the sparse row of each member. Hits of many tables

@@ -1,4 +1,4 @@
-"""Statistics and rankings as a run record names them: ``name@version`` and parameters.
+"""Statistics and rankings of a run: ``name@version``, parameters, default histogram bin edges.
 
 The version belongs to what a statistic or ranking means and to how its state is laid out: whoever
 changes either counts it up, so that states and records of before are told apart by name.

@@ -1,4 +1,4 @@
-"""The two hashes of a run, over a canonical text of its record and not over bytes on the wire.
+"""Identity of a run: two hashes over a canonical text of its record, not over bytes on the wire.
 
 ``run_id`` keys states and partials: it covers all that their layout depends on. ``identity`` covers
 what decides numbers and nothing else: it is the same wherever models and results are kept and

@@ -189,7 +189,7 @@ class _World:
         return int(found.partition)
 
     def _hire_aggregators(self, number: int) -> None:
-        new = [_Aggregator(Overlay(self.scene.plan, waiting=2)) for _ in range(number)]
+        new = [_Aggregator(Overlay(self.scene.plan, least_pending=2)) for _ in range(number)]
         self.aggregators += new
         for shard in range(2):
             self._assign_shard(shard, self.chance.choice(new))
@@ -371,7 +371,7 @@ class _World:
         for shard, key, value in list(worker.flying)[:landing]:
             self.changelog[shard].append((key, value))
         self.aggregators.remove(worker)
-        self.aggregators.append(_Aggregator(Overlay(self.scene.plan, waiting=2)))
+        self.aggregators.append(_Aggregator(Overlay(self.scene.plan, least_pending=2)))
         for shard in range(2):
             if not any(shard in other.at for other in self.aggregators) or shard in worker.at:
                 self._assign_shard(shard, self.chance.choice(self.aggregators))

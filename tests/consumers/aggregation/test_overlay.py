@@ -246,7 +246,7 @@ def test_what_a_worker_has_lost_is_let_go_of():
 
 
 def test_hits_that_were_merged_or_written_do_not_wait_any_longer():
-    overlay = Overlay(PLAN, waiting=2)
+    overlay = Overlay(PLAN, least_pending=2)
     overlay.load(0, ())
     for offset in range(100):
         overlay.apply(0, offset, hits(hit(sample=offset, score=float(offset))))
