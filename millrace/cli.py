@@ -10,7 +10,7 @@ from typing import Literal
 
 import click
 
-from millrace.suggesting import SuggestingGroup
+from millrace.did_you_mean import SuggestingGroup
 from streams.credentials import without_credentials
 from streams.errors import StreamError, UserError
 from streams.no_installs import no_installs

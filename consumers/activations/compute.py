@@ -12,7 +12,7 @@ from consumers.activations.chunks import Chunks
 from consumers.activations.dense import Dense
 from consumers.activations.encoders import TopKEncoder
 from consumers.activations.engine import Activations
-from consumers.activations.hooked import HookValues
+from consumers.activations.hook_values import HookValues
 from consumers.activations.nonzeros import NonZeros, out_of_memory, place
 from consumers.activations.on_device import OnDevice
 from consumers.activations.sources import LoadedSource

@@ -9,8 +9,8 @@ from torch import Tensor
 from consumers.activations.buffer import Buffer, parts
 from consumers.activations.encoders import TopKEncoder
 from consumers.activations.nonzeros import NonZeros
-from consumers.activations.strongest import count_strongest, keep_strongest, sort_strongest
 from consumers.activations.timings import Timings
+from consumers.activations.token_topk import count_strongest, keep_strongest, sort_strongest
 from streams.arrays import F32, I64, Bool
 from streams.errors import NotFiniteError
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from faust.types import TP
 
+from consumers.health.group_lag import Reading
 from consumers.health.progress import Progress, Side, WorkerPosition
-from consumers.health.watching import Reading
 from streams.monitoring import events
 from streams.transport.faust.worker_app import WorkerApp
 

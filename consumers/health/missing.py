@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from consumers.aggregation.overlay import bucket_key
 from consumers.aggregation.shards import check_state, new_bucket
 from consumers.health.corpus_log import offset_of
-from consumers.health.watching import readings
+from consumers.health.group_lag import readings
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import final_manifest
 from streams import topics

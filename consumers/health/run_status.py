@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from consumers.health.dead_letters import printable
+from consumers.health.group_lag import Reading, readings
 from consumers.health.missing import lost_input
-from consumers.health.watching import Reading, readings
 from consumers.plan import Plan, make_plan
 from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics

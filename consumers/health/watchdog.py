@@ -15,10 +15,10 @@ from mode import Service
 
 from consumers.health.corpus_log import first_sequence, offset_of
 from consumers.health.group import worker_position
+from consumers.health.group_lag import Reading, readings
 from consumers.health.limits import Limits
 from consumers.health.progress import Progress, Side
 from consumers.health.stall import Stall, UnfilledGap, gaps, reached, unreachable
-from consumers.health.watching import Reading, readings
 from consumers.plan import Plan
 from streams import topics
 from streams.errors import AccessError, BrokerError, LostInputError, StallError

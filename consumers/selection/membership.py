@@ -12,7 +12,7 @@ from consumers.activations.bitmask import lowest
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
 from consumers.plan import Plan
-from consumers.selection.prefetching import prefetch
+from consumers.selection.memory_prefetch import prefetch
 from streams.arrays import F32, I8, I32, I64, U32, U64, AnyArray
 
 SILENT = np.float32(-np.inf)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from consumers.health.corpus_log import offset_of
+from consumers.health.group_lag import readings
 from consumers.health.missing import Missing, first_missing, lost_input, stored_states
-from consumers.health.watching import readings
 from consumers.plan import Plan
 from streams import topics
 from streams.catalog.runs import expect_corpus

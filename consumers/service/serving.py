@@ -16,9 +16,9 @@ from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
-from consumers.service.announcing import announced
 from consumers.service.kernel_warmup import warm_up
-from consumers.snapshots.giving_up import give_up
+from consumers.service.worker_announcements import announced
+from consumers.snapshots.failed_snapshots import give_up
 from consumers.snapshots.snapshots import final_manifest, manifests_of
 from streams.errors import AccessError, BrokerError, LostInputError, SnapshotFailedError
 from streams.snapshots.manifests import FINAL, RunManifest

@@ -22,7 +22,7 @@ from consumers.snapshots.assembly import (
     patiently,
     shard_manifests,
 )
-from consumers.snapshots.giving_up import give_up, is_broker_away
+from consumers.snapshots.failed_snapshots import give_up, is_broker_away
 from consumers.snapshots.snapshots import is_settled, manifests_of, published, write_shard
 from streams.errors import (
     BrokerError,

@@ -14,7 +14,7 @@ from typing import TypeVar
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from consumers.plan import Plan
-from consumers.snapshots.giving_up import give_up, is_broker_away
+from consumers.snapshots.failed_snapshots import give_up, is_broker_away
 from consumers.snapshots.joining import joined
 from consumers.snapshots.refused_share import refused_records, verdict
 from consumers.snapshots.snapshots import is_settled, publish, published

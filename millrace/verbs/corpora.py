@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from millrace.confirmation import confirm, yes_option
+from millrace.did_you_mean import SuggestingGroup
 from millrace.options import broker_option, json_option, settings, settings_option
-from millrace.suggesting import SuggestingGroup
 from streams.transport.client import Client
 from streams.transport.connect import connect
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from millrace.did_you_mean import SuggestingGroup
 from millrace.no_broker import connect_to_existing
 from millrace.options import broker_option, json_option, settings, settings_option, stacked
-from millrace.suggesting import SuggestingGroup
 from streams.transport.client import Client
 
 _filters = stacked(

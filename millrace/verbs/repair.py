@@ -19,7 +19,7 @@ def repair(settings_file: Path | None, broker: str | None, run_name: str | None)
     """
     from consumers.plan import make_plan
     from consumers.service import repair as repairing
-    from consumers.snapshots.giving_up import failure_taken_back
+    from consumers.snapshots.failed_snapshots import failure_taken_back
     from streams.catalog.runs import get_run
     from streams.transport.connect import connect
 

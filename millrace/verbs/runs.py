@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from millrace.confirmation import confirm, yes_option
+from millrace.did_you_mean import SuggestingGroup
 from millrace.options import (
     broker_option,
     device_option,
@@ -19,7 +20,6 @@ from millrace.options import (
     settings_option,
     store_option,
 )
-from millrace.suggesting import SuggestingGroup
 from streams.errors import BrokerError, NotFiniteError, RunError
 from streams.transport.connect import connect
 

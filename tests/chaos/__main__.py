@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from consumers.health.watching import lag
+from consumers.health.group_lag import lag
 from consumers.plan import Plan, make_plan
 from millrace.local_kafka import NativeKafka, cache_folder
 from streams import topics

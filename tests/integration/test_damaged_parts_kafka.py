@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.health.watching import readings
+from consumers.health.group_lag import readings
 from consumers.plan import make_plan
 from consumers.snapshots.assembly import shard_manifests
 from consumers.snapshots.snapshots import published, request_snapshot

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
+from consumers.health.group_lag import readings
 from consumers.health.limits import Limits
 from consumers.health.run_status import progress_lines, run_status
-from consumers.health.watching import readings
 from consumers.service.repair import repair
 from consumers.service.serving import Crew, serve_run
 from millrace.cli import run_program

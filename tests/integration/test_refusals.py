@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from consumers.activations.engine import Activations
+from consumers.health.group_lag import readings
 from consumers.health.limits import Limits
 from consumers.health.run_status import run_status, status_lines
-from consumers.health.watching import readings
 from consumers.oracle.oracle_run import oracle_tables, topic_batches
 from consumers.plan import Plan
 from consumers.snapshots.verdict import expect_few_refused

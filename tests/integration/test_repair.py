@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from consumers.health.group_lag import readings
 from consumers.health.limits import Limits
 from consumers.health.missing import first_missing, stored_states
-from consumers.health.watching import readings
 from consumers.service.repair import Rewound, lines, repair
 from streams import topics
 from streams.errors import RunError

@@ -11,7 +11,7 @@ import pytest
 from consumers.plan import Plan, make_plan
 from consumers.snapshots import assembly, joining
 from consumers.snapshots.assembly import Assembler, Assembly, shard_manifests
-from consumers.snapshots.giving_up import give_up
+from consumers.snapshots.failed_snapshots import give_up
 from consumers.snapshots.joining import joined
 from consumers.snapshots.snapshots import final_manifest, publish, published, write_shard
 from consumers.snapshots.withdrawals import MOST, withdraw

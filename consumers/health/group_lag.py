@@ -1,4 +1,4 @@
-"""How far a consumer group has come, as anybody can see it from the broker."""
+"""Lag of a consumer group: how far it has come, as anybody can see it from the broker."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.activations.strongest import count_strongest, keep_strongest, sort_strongest
+from consumers.activations.token_topk import count_strongest, keep_strongest, sort_strongest
 from streams.arrays import F32, AnyArray, Bool
 
 

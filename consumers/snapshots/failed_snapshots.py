@@ -1,4 +1,4 @@
-"""Declaring a snapshot failed: it will never be there, and nobody waits for it."""
+"""Failed snapshots: declared to be never there, so that nobody waits for them."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Says when workers start and end, in the log and to probes."""
+"""Announcements of workers: when they start and end, in the log and to probes."""
 
 import time
 from collections.abc import Callable, Iterator
