@@ -56,6 +56,7 @@ PREFIX = "MILLRACE_"
 _MOST_BYTES = 16 * 2**20  # of a settings file
 # Variables of ours that are no settings: of the command line, of the broker's cache.
 OTHERS = ("settings", "cache", "wait", "until_done", "metrics_port", "metrics_host", "log_format")
+_LONGEST_SHOWN = 4096  # the longest path
 Layers = list[tuple[str, dict[str, Any]]]
 
 
@@ -168,7 +169,7 @@ def origins(
     """
     layers = _layers(file, environment, options)
     return [
-        f"{name_of(path)} = {shown_value(path, value)} ({where_of(path, layers)})"
+        f"{name_of(path)} = {shown_value(path, value, _LONGEST_SHOWN)} ({where_of(path, layers)})"
         for path, value in _leaves(_merged(layers), ())
     ]
 

@@ -64,16 +64,17 @@ def unknown_variables(
             )
 
 
-def shown_value(path: Sequence[str | int], value: Any) -> str:
-    """Return a value as it may be shown: no secret, no credentials of an address."""
+def shown_value(path: Sequence[str | int], value: Any, most: int = _SHOWN) -> str:
+    """Return a value as it may be shown, cut at ``most`` characters.
+
+    No secret, and no credentials of an address, is in it.
+    """
     if path and (path[-1] in SECRETS or path == ["kafka"]):
         return "***"
-    if isinstance(value, str):
-        return shown(hidden(value))
     if type(value) is int:
         return shown(value)
-    text = without_credentials(repr(value))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    text = repr(hidden(value)) if isinstance(value, str) else without_credentials(repr(value))
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _reason(kind: str, message: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from consumers.activations.formats.registry import foreign_metadata
+from consumers.activations.formats import SAELENS_WEIGHTS
 from consumers.runs.specs import DictionarySpec, SourceSpec
 
 Released = Callable[[str, str], Mapping[str, Any]]
@@ -90,8 +90,12 @@ def _metadata(folder: Path) -> Mapping[str, Any]:
 
     Before version 6 SAELens had it beside everything else, and meant a BOS where nothing was said.
     """
-    if (foreign := foreign_metadata(folder)) is not None:
-        return foreign
+    if not (folder / SAELENS_WEIGHTS).is_file():
+        # Needs torch, which takes seconds to import; whoever makes a corpus does without.
+        from consumers.activations.formats.registry import foreign_metadata
+
+        if (foreign := foreign_metadata(folder)) is not None:
+            return foreign
     try:
         found = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

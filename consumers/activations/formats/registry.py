@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from consumers.activations.formats import SAELENS_WEIGHTS
 from consumers.activations.formats.circuit_tracer import CircuitTracer
 from consumers.activations.formats.dictionary_learning import DictionaryLearning
 from consumers.activations.formats.format import Format
@@ -19,13 +20,12 @@ FORMATS: tuple[Format, ...] = (
     DictionaryLearning(),
     CircuitTracer(),
 )
-_SAELENS = "sae_weights.safetensors"
 _LISTED = 5
 
 
 def find_format(place: Path) -> Format | None:
     """Return the format of what lies at a place; None for SAELens' own and for the unknown."""
-    if (place / _SAELENS).is_file() or not place.exists():
+    if (place / SAELENS_WEIGHTS).is_file() or not place.exists():
         return None
     return next((each for each in FORMATS if each.recognises(place)), None)
 
@@ -51,11 +51,13 @@ def not_recognised(place: Path) -> str:
             more = ", ..." if len(usable) > _LISTED else ""
             return f"holds several dictionaries: name one of {', '.join(usable[:_LISTED])}{more}"
     known = ", ".join(each.name for each in FORMATS)
-    return f"is no SAELens folder, it lacks cfg.json or {_SAELENS}; nor is it one of: {known}"
+    return (
+        f"is no SAELens folder, it lacks cfg.json or {SAELENS_WEIGHTS}; nor is it one of: {known}"
+    )
 
 
 def _is_dictionary(place: Path) -> bool:
     try:
-        return (place / _SAELENS).is_file() or find_format(place) is not None
+        return (place / SAELENS_WEIGHTS).is_file() or find_format(place) is not None
     except (ModelError, OSError):
         return False
