@@ -22,6 +22,10 @@ from consumers.inference.packing import can_pack, pack
 # The same function as one operation: tanh approximations of GELU that transformers spells out.
 _FUSED = {"gelu_new": "gelu_pytorch_tanh", "gelu_fast": "gelu_pytorch_tanh"}
 
+# What transformers leaves out without a word where attention is fused: a cap of the scores, their
+# bias by distance (Falcon's), sight of later tokens. By too little for bfloat16's tolerance, maybe.
+_LEFT_OUT = ("attn_logit_softcapping", "alibi", "use_bidirectional_attention")
+
 
 class NoTwinError(Exception):
     """There is no faster forward for a model or for a hook; the text says why."""
@@ -80,9 +84,8 @@ def _unloaded(original: Any, fused: bool) -> nn.Module:
         for name, value in part.to_dict().items():
             if fused and isinstance(value, str) and value in _FUSED:
                 setattr(part, name, _FUSED[value])
-    # Fused attention knows no cap of its scores, and leaves it out without a word.
-    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
-    config._attn_implementation = "sdpa" if fused and not capped else "eager"
+    left_out = any(getattr(config.get_text_config(), key, None) for key in _LEFT_OUT)
+    config._attn_implementation = "sdpa" if fused and not left_out else "eager"
     try:
         with torch.device("meta"):
             net: nn.Module = type(original)(config)
