@@ -45,13 +45,14 @@ class FastEncoder:
     def __init__(
         self, backend: Backend, description: Description, unreachable: frozenset[int]
     ) -> None:
-        backend.no_truncation()
-        backend.no_padding()
         self._backend = backend
         self._of_text = backend
         model = description["model"]
         if model["type"] != "BPE" or model.get("ignore_merges"):
             self._of_text = _renamed(backend, description, unreachable)
+        for each in (self._backend, self._of_text):
+            each.no_truncation()
+            each.no_padding()
 
     def encode(self, texts: Sequence[str], special: bool = False) -> list[U32]:
         """Return the ids of each text."""

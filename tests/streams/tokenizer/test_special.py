@@ -63,3 +63,11 @@ def test_text_is_read_with_its_special_tokens_where_they_are_meant():
     tokenizer = make_tokenizer("t", words("<end>"), {"eos": 3})
     assert tokenizer.encode(["w1 <end> w2"], special=True)[0].tolist() == [1, 3, 2]
     assert tokenizer.encode(["w1 <end> w2"])[0].tolist() == [1, 4, 2]
+
+
+def test_nothing_is_cut_off_or_padded_where_special_words_are_in_the_vocabulary(tmp_path):
+    made = words("<end>")
+    made.enable_truncation(2)
+    made.enable_padding(direction="left", length=16, pad_id=0, pad_token="w0")
+    tokenizer = load_tokenizer(save_plainly(made, tmp_path, eos_token="<end>"))
+    assert tokenizer.encode(["w1 w2 w1"])[0].tolist() == [1, 2, 1]
