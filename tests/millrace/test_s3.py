@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 import millrace
 from downstream.dashboard.app import make_app
-from downstream.dashboard.watch import PathSource, Watch
+from downstream.dashboard.watch import PathSource, SnapshotWatch
 from streams.errors import SnapshotFailedError, StoreError
 from streams.snapshots.drafts import draft, remove_drafts
 from streams.snapshots.failed_manifest import failed_manifest
@@ -59,7 +59,7 @@ def objects(bucket: Any) -> list[str]:
 
 
 async def front_page(final: str) -> str:
-    watch = Watch(PathSource(final))
+    watch = SnapshotWatch(PathSource(final))
     watch.look()
     async with TestClient(TestServer(make_app(watch))) as browser, browser.get("/") as answer:
         assert answer.status == 200

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.aggregation.shards import new_bucket
-from consumers.health.stall import SequenceGap, Stall, gaps, reached
+from consumers.health.stall import Stall, UnfilledGap, gaps, reached
 from streams.records.partials import BucketState
 from tests import factories
 
@@ -46,11 +46,11 @@ def test_no_limit_never_ends():
 
 def test_batches_after_the_chain_are_missing_once_the_end_is_known():
     found = list(gaps([state(0, [4, 3], [5, -1]), state(1, [4, 9], [9, 10])]))
-    assert found == [SequenceGap(0, 1, partition=0, last=4, batches=9)]
+    assert found == [UnfilledGap(0, 1, partition=0, last=4, batches=9)]
 
 
 def test_a_gap_is_named_with_what_to_do():
-    sentence = SequenceGap(2, 7, partition=1, last=4, batches=9).sentence("night")
+    sentence = UnfilledGap(2, 7, partition=1, last=4, batches=9).sentence("night")
     assert "shard 2, bucket 7" in sentence
     assert "partition 1 up to batch 4 and lacks batch 5 of 9" in sentence
     assert "`millrace repair --run night`" in sentence
