@@ -29,6 +29,8 @@ _KINDS: dict[int, type[Entry]] = {1: CorpusRecord, 2: Vocabulary, 3: TokenBatch,
 _CODES = {kind: code for code, kind in _KINDS.items()}
 _CLOSING = 255
 _MAX_BODY = 2**26  # twice what a topic takes: no record is longer, whatever a header claims
+# Real text shrinks a few times, a small corpus of one token over and over a lot.
+_FREE_BYTES, _MOST_PER_BYTE = 2**28, 1024
 
 
 def write_dump(path: Path, entries: Iterable[Entry]) -> None:
@@ -68,13 +70,15 @@ def _frame(code: int, body: bytes) -> bytes:
 def read_dump(path: Path) -> Iterator[Entry]:
     """Yield everything that a dump holds, in the order in which it was written.
 
-    Raises CorpusError if the file is missing, no dump, of another version, damaged or cut short;
+    Raises CorpusError if the file is missing, no dump, of another version, damaged, cut short, or
+    unpacks to more than any corpus does;
     damage to a frame shows before that frame is given out, a cut only at the end.
     """
     try:
         with open_regular(path) as file:
             _check_magic(path, file.read(len(_MAGIC)))
-            yield from _read_frames(path, io.BufferedReader(_unpacked(file), 2**20))
+            limit = _FREE_BYTES + _MOST_PER_BYTE * os.fstat(file.fileno()).st_size
+            yield from _read_frames(path, io.BufferedReader(_unpacked(file), 2**20), limit)
     except (OSError, RecordError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or error
         raise CorpusError(f"cannot read the dump {path}: {reason}") from error
@@ -96,14 +100,18 @@ def _check_magic(path: Path, magic: bytes) -> None:
         )
 
 
-def _read_frames(path: Path, file: io.BufferedReader) -> Iterator[Entry]:
+def _read_frames(path: Path, file: io.BufferedReader, limit: int) -> Iterator[Entry]:
+    """Yield what the frames hold. limit: of the unpacked bytes of all of them."""
     digest = hashlib.blake2b(digest_size=32)
     while True:
+        if limit < 0:
+            raise CorpusError(f"the dump {path} unpacks to more than a corpus of its size can be")
         head = file.read(_FRAME.size)
         if len(head) < _FRAME.size:
             raise CorpusError(f"the dump {path} is cut short: copy or dump it again")
         code, length, checksum = _FRAME.unpack(head)
         body = file.read(min(length, _MAX_BODY))
+        limit -= len(head) + len(body)
         if len(body) < length or zlib.crc32(body) != checksum:
             raise CorpusError(f"the dump {path} is damaged: copy or dump it again")
         if code == _CLOSING:

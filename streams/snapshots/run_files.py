@@ -9,10 +9,11 @@ from typing import Any
 
 from streams.errors import SnapshotError
 from streams.names import is_name
+from streams.regular_files import NotRegularError, TooLargeError
 from streams.snapshots.attachments import FOLDER as ATTACHMENTS
 from streams.snapshots.failed_manifest import find_failed
 from streams.snapshots.manifests import run_manifest
-from streams.snapshots.store import Store
+from streams.snapshots.store import Store, manifest_bytes
 
 MANIFEST = "manifest.json"
 PARTS = "parts"
@@ -139,7 +140,10 @@ def _named_by_manifests(
     for path in found:
         if posixpath.basename(path) != MANIFEST:
             continue
-        data = store.files.cat_file(posixpath.join(folder, path))
+        try:
+            data = manifest_bytes(store, posixpath.join(folder, path))
+        except (NotRegularError, TooLargeError):
+            continue
         if (failed := find_failed(data)) is not None:
             writer, named = failed.run_id, {path}
         else:

@@ -179,13 +179,17 @@ def read_manifest(path: str) -> RunManifest:
     try:
         if store.files.isdir(inner):
             inner = posixpath.join(inner, "manifest.json")
-        return run_manifest(_manifest_bytes(store, inner))
+        return run_manifest(manifest_bytes(store, inner))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SnapshotError(f"no snapshot at {path}: {reason}") from error
 
 
-def _manifest_bytes(store: Store, path: str) -> bytes:
+def manifest_bytes(store: Store, path: str) -> bytes:
+    """Return the bytes of a manifest in a store.
+
+    Raises OSError if it cannot be read, is no regular file, or has more than a manifest may have.
+    """
     if store.local:
         return regular_files.read_bounded(path, MAX_MANIFEST_BYTES, links=False)
     if store.files.size(path) > MAX_MANIFEST_BYTES:

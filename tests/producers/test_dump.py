@@ -1,7 +1,9 @@
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import streams.dump
 from producers.corpora import delete_corpus
 from producers.dump import dump_corpus, load_corpus
 from producers.progress import Silent
@@ -156,3 +158,19 @@ def test_a_deletion_that_broke_off_is_finished_by_deleting_again(folder, client)
         sender.send("corpora", 0, None, key=b"text")
     delete_corpus(client, "text")
     assert set(client.topics()) == {"corpora"}
+
+
+def test_a_dump_that_unpacks_to_more_than_a_corpus_can_be_is_refused_soon(
+    dump, tmp_path, monkeypatch
+):
+    """Frames of a kind that nobody knows are passed over, and could go on without an end."""
+    frame = streams.dump._frame(77, bytes(2**20))
+    path = tmp_path / "bomb"
+    with path.open("wb") as file:
+        file.write(streams.dump._MAGIC)
+        with pa.CompressedOutputStream(file, "zstd") as packed:
+            for _ in range(40):
+                packed.write(frame)
+    monkeypatch.setattr(streams.dump, "_FREE_BYTES", 2**22)
+    with pytest.raises(CorpusError, match="bomb unpacks to more than a corpus of its size"):
+        list(read_dump(path))
