@@ -87,6 +87,12 @@ def test_the_corpus_comes_first_then_the_run_then_the_rest(services):
         assert services[name]["depends_on"]["create"] == done
 
 
+def test_nothing_of_a_run_that_has_failed_for_good_is_started_without_end(services):
+    """A broker and pages may be started again whenever they end: no run makes them fail."""
+    for name in OURS - {"dashboard"}:
+        assert re.fullmatch(r"on-failure:[1-9]", services[name]["restart"]), name
+
+
 def test_services_run_verbs_that_exist(services):
     verbs = {name: services[name]["command"] for name in OURS}
     assert verbs["create"] == ["runs", "create"]
