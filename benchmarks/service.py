@@ -118,7 +118,7 @@ def serve_whole(loaded: TorchEngine, broker: str, name: str, store: Path) -> Ser
     if manifest is None or clocked.begun is None:
         raise SnapshotError(f"run {name} ended without its final snapshot")
     ended = watcher.seen or begun + whole
-    delete_run(client, run)
+    delete_run(client, run.name)
     client.close()
     seconds, tail = ended - clocked.begun, ended - clocked.done
     return Served(seconds, whole, tail, _stages(engine, progress), manifest)

@@ -46,6 +46,10 @@ class RunError(UserError):
     """A run cannot be created, joined or served."""
 
 
+class UnreadableRunError(RunError):
+    """The record of a run is there and cannot be used: the run can only be deleted, by its name."""
+
+
 class SnapshotError(UserError):
     """A snapshot is missing, incomplete or damaged."""
 

@@ -8,7 +8,7 @@ from consumers.plan import make_plan
 from consumers.snapshots.snapshots import final_manifest, published
 from streams import topics
 from streams.catalog.corpora import find_corpus, get_corpus
-from streams.catalog.runs import delete_groups, delete_run, list_runs
+from streams.catalog.runs import delete_groups, delete_run, groups_of, list_runs, topics_of
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.records.run_identity import run_id
 from streams.records.runs import RunRecord
@@ -65,11 +65,6 @@ def plan_run_removal(client: Client, run: RunRecord, *, keep_files: bool) -> Run
 
     Raises SnapshotError if its files cannot be listed.
     """
-    names = (
-        topics.partials(run.name, run.shards, 0).name,
-        topics.changelog(run.name, run.shards, 0).name,
-    )
-    there = client.topics()
     manifests = published(client, run.name)
     files = None
     if not keep_files:
@@ -79,8 +74,8 @@ def plan_run_removal(client: Client, run: RunRecord, *, keep_files: bool) -> Run
     return RunRemoval(
         run,
         is_finished(client, run),
-        tuple((name, _records(client, name)) for name in names if name in there),
-        (topics.activations_app(run.name), topics.aggregates_app(run.name)),
+        topics_with_records(client, run.name),
+        groups_of(run.name),
         tuple(sorted(manifests)),
         files,
     )
@@ -92,10 +87,10 @@ def remove_run(client: Client, removal: RunRemoval) -> None:
     Its groups go first, which a broker refuses while workers are members: then nothing is gone. Its
     record goes last, so that a deletion that broke off can be repeated.
     """
-    delete_groups(client, removal.run)
+    delete_groups(client, removal.run.name)
     if removal.files is not None:
         remove_run_files(open_store(removal.run.store), removal.files)
-    delete_run(client, removal.run)
+    delete_run(client, removal.run.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +156,12 @@ def _listed_parts(manifests: dict[str, dict[str, bytes]], run: RunRecord) -> Ite
                 manifest = shard_manifest(value) if shard else run_manifest(value)
                 if manifest.run_id == run_id(run):
                     yield from (part.path for part in manifest.files)
+
+
+def topics_with_records(client: Client, run: str) -> tuple[tuple[str, int], ...]:
+    """Return the topics of a run that exist, and how many records each holds."""
+    there = client.topics()
+    return tuple((name, _records(client, name)) for name in topics_of(run) if name in there)
 
 
 def _records(client: Client, topic: str) -> int:

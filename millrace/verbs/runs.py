@@ -20,7 +20,7 @@ from millrace.options import (
     settings_option,
     store_option,
 )
-from streams.errors import BrokerError, NotFiniteError, RunError
+from streams.errors import BrokerError, NotFiniteError, RunError, UnreadableRunError
 from streams.transport.connect import connect
 
 
@@ -185,15 +185,26 @@ def delete(
 ) -> None:
     """Delete a run: topics, state, published manifests and the files of its snapshots.
 
-    Says what goes and what stays, and asks. The corpus stays. Stop the run's workers first.
+    Says what goes and what stays, and asks. The corpus stays. Stop the run's workers first. A run
+    whose record cannot be used is deleted by its name; its files stay.
     """
-    from consumers.runs.deletion import plan_run_removal, remove_run
-    from streams.catalog.runs import get_run
+    from consumers.runs.deletion import RunRemoval, plan_run_removal, remove_run
+    from consumers.runs.unreadable import UnreadableRunRemoval, plan_unreadable_removal
+    from streams.catalog.runs import delete_run, get_run
+    from streams.names import check_name
 
+    check_name(name, "run")
     client = connect(settings(settings_file, broker=broker).access)
-    removal = plan_run_removal(client, get_run(client, name), keep_files=keep_snapshots)
+    removal: RunRemoval | UnreadableRunRemoval
+    try:
+        removal = plan_run_removal(client, get_run(client, name), keep_files=keep_snapshots)
+    except UnreadableRunError as error:
+        removal = plan_unreadable_removal(client, name, str(error))
     for line in removal.lines():
         click.echo(line)
     confirm(f"run {name}", yes=yes)
-    remove_run(client, removal)
+    if isinstance(removal, UnreadableRunRemoval):
+        delete_run(client, name)
+    else:
+        remove_run(client, removal)
     click.echo(f"run {name} deleted")

@@ -2,7 +2,7 @@
 
 from streams import topics
 from streams.catalog.corpora import read_compacted, read_latest
-from streams.errors import RecordError, RunError
+from streams.errors import RecordError, RunError, UnreadableRunError
 from streams.records.run_identity import differences
 from streams.records.runs import RunRecord
 from streams.transport.client import Client
@@ -16,17 +16,24 @@ def list_runs(client: Client) -> list[RunRecord]:
 
 
 def get_run(client: Client, name: str) -> RunRecord:
-    """Return a run's record; raise RunError if it is unreadable or missing."""
+    """Return a run's record; raise RunError if it is missing, UnreadableRunError if unusable."""
     value = read_compacted(client, topics.RUNS.name).get(name.encode())
     if value is not None:
         try:
             found = codec.decode(RunRecord, value)
         except RecordError as error:
-            raise RunError(f"the record of run {name!r} cannot be used: {error}") from error
-        if found.name == name:
-            return found
+            raise _unreadable(name, str(error)) from error
+        if found.name != name:
+            raise _unreadable(name, f"it is that of run {found.name!r}")
+        return found
     known = ", ".join(record.name for record in list_runs(client)) or "none"
     raise RunError(f"there is no run {name!r} (known: {known}); make one with runs create")
+
+
+def _unreadable(name: str, why: str) -> UnreadableRunError:
+    return UnreadableRunError(
+        f"the record of run {name!r} cannot be used: {why}; runs delete {name} removes it"
+    )
 
 
 def expect_new(client: Client, record: RunRecord) -> RunRecord:
@@ -81,34 +88,37 @@ def put_run(client: Client, record: RunRecord) -> None:
         sender.flush()
 
 
-def delete_run(client: Client, record: RunRecord) -> None:
-    """Delete a run: its groups, topics, published manifests and record; its files stay.
+def delete_run(client: Client, name: str) -> None:
+    """Delete a run by its name: its groups, topics, published manifests and record; its files stay.
 
     The groups go first: a broker refuses that while workers are members, and the run is then still
     whole. A group that is gone costs a worker time and no results.
     """
     manifests = [
-        key
-        for key in _keys(client, topics.SNAPSHOTS.name)
-        if key.split(b"/")[0] == record.name.encode()
+        key for key in _keys(client, topics.SNAPSHOTS.name) if key.split(b"/")[0] == name.encode()
     ]
-    delete_groups(client, record)
-    client.delete_topics(
-        [
-            topics.partials(record.name, record.shards, 0).name,
-            topics.changelog(record.name, record.shards, 0).name,
-        ]
-    )
+    delete_groups(client, name)
+    client.delete_topics(topics_of(name))
     with client.sender() as sender:
         for key in manifests:
             sender.send(topics.SNAPSHOTS.name, 0, None, key=key)
-        sender.send(topics.RUNS.name, 0, None, key=record.name.encode())
+        sender.send(topics.RUNS.name, 0, None, key=name.encode())
         sender.flush()
 
 
-def delete_groups(client: Client, record: RunRecord) -> None:
+def topics_of(name: str) -> list[str]:
+    """Return the topics of a run, whether they exist or not."""
+    return [topics.partials(name, 1, 0).name, topics.changelog(name, 1, 0).name]
+
+
+def groups_of(name: str) -> tuple[str, str]:
+    """Return the consumer groups of a run."""
+    return topics.activations_app(name), topics.aggregates_app(name)
+
+
+def delete_groups(client: Client, name: str) -> None:
     """Delete a run's consumer groups; raise BrokerError while workers are members of one."""
-    for group in (topics.activations_app(record.name), topics.aggregates_app(record.name)):
+    for group in groups_of(name):
         client.delete_group(group)
 
 

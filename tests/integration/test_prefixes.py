@@ -37,7 +37,7 @@ def test_runs_of_one_name_do_not_meet(address: str, tmp_path: Path) -> None:
     assert (list_runs(second), list_corpora(second), dict(second.topics())) == ([], [], {})
     served(BrokerAccess(address, "b."), tmp_path / "b", k=5)
     assert [run.k for run in list_runs(first.client)] == [3]
-    delete_run(first.client, list_runs(first.client)[0])
+    delete_run(first.client, list_runs(first.client)[0].name)
     assert (list_runs(first.client), [run.k for run in list_runs(second)]) == ([], [5])
     assert run_status(second, list_runs(second)[0]).finished
 

@@ -103,7 +103,7 @@ def test_a_deleted_run_leaves_the_corpus_and_other_runs_alone(
     service = make_service(broker, tmp_path, prefix)
     other = make_service_over(service)
     service.serve(1, 1)
-    delete_run(service.client, service.plan.run)
+    delete_run(service.client, service.plan.run.name)
     names = {run.name for run in list_runs(service.client)}
     assert service.plan.run.name not in names
     assert other.plan.run.name in names

@@ -196,3 +196,30 @@ def test_a_run_with_workers_is_left_as_it_is(
     assert "still has 1 members" in millrace("runs", "delete", "test", "--yes").lines[-1]
     assert read_manifest(str(store / "test" / "final")).final
     assert plan_run_removal(finished.client, finished.plan.run, keep_files=True).finished
+
+
+def test_a_run_whose_record_is_unreadable_is_deleted_by_its_name_once_that_is_agreed_to(
+    millrace: Program, finished: Service, store: Path
+) -> None:
+    with finished.client.sender() as sender:
+        sender.send(topics.RUNS.name, 0, b"\1junk", key=b"test")
+        sender.flush()
+    before = files_in(store)
+    assert "runs delete test removes it" in millrace("runs", "show", "test").refusal()
+    asked = millrace("runs", "delete", "test")
+    assert (asked.status, asked.lines) == (
+        2,
+        [
+            "millrace: error: nothing was deleted: there is no terminal to ask on; add --yes to "
+            "delete run test"
+        ],
+    )
+    ended = millrace("runs", "delete", "test", "--yes")
+    assert ended.status == 0
+    assert "the record of run 'test' cannot be used" in ended.out
+    assert "  topic partials.test with " in ended.out
+    assert "the files of its snapshots stay" in ended.out
+    assert not [name for name in finished.client.topics() if name.startswith("partials.")]
+    assert "there is no run 'test'" in millrace("runs", "show", "test").lines[-1]
+    assert files_in(store) == before
+    assert "../test" in millrace("runs", "delete", "../test", "--yes").refusal()

@@ -3,7 +3,7 @@ import pytest
 from streams import topics
 from streams.catalog.corpora import get_corpus
 from streams.catalog.runs import delete_run, expect_new, get_run, list_runs, put_run
-from streams.errors import BrokerError, CorpusError, RunError
+from streams.errors import BrokerError, CorpusError, RunError, UnreadableRunError
 from streams.records.run_identity import run_id
 from streams.records.runs import with_parameters
 from streams.wire import codec
@@ -103,7 +103,7 @@ def test_a_deleted_run_leaves_the_others_and_its_name_is_free(client):
     put_run(client, run("prose-2"))
     manifests = [(key, b"{}") for key in (b"prose/final", b"prose/final/0", b"prose-2/final")]
     put(client, topics.SNAPSHOTS.name, *manifests)
-    delete_run(client, run())
+    delete_run(client, run().name)
     assert [record.name for record in list_runs(client)] == ["prose-2"]
     assert not [name for name in client.topics() if name.startswith("partials.prose")][1:]
     kept = {r.key for r in client.read("snapshots", 0) if r.value is not None}
@@ -122,7 +122,7 @@ def test_a_refused_deletion_leaves_the_run_whole(client, monkeypatch):
     before = dict(client.topics())
     monkeypatch.setattr(client, "delete_group", refuse)
     with pytest.raises(BrokerError, match="still has members"):
-        delete_run(client, run())
+        delete_run(client, run().name)
     assert client.topics() == before
     assert get_run(client, "prose").name == "prose"
 
@@ -134,3 +134,16 @@ def test_a_taken_name_is_seen_before_anything_is_written(client):
     with pytest.raises(RunError, match="with other settings exists"):
         expect_new(client, run(k=4))
     assert client.topics() == before
+
+
+@pytest.mark.parametrize("value", [b"\1junk", b"", codec.encode(run("elsewhere"))])
+def test_a_run_whose_record_cannot_be_used_can_be_deleted_by_its_name(client, value):
+    put_run(client, run())
+    put_run(client, run("other"))
+    put(client, "runs", (b"prose", value))
+    with pytest.raises(UnreadableRunError, match=r"cannot be used: .* runs delete prose"):
+        get_run(client, "prose")
+    delete_run(client, "prose")
+    assert [record.name for record in list_runs(client)] == ["other"]
+    assert not [name for name in client.topics() if "prose" in name]
+    put_run(client, run())
