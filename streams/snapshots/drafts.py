@@ -18,6 +18,7 @@ from typing import Any
 
 from streams.errors import StoreError
 from streams.snapshots.object_stores import address_of, is_object_store
+from streams.snapshots.store_errors import os_errors
 
 _SUFFIX = r"\.[0-9a-f]{32}\.tmp"
 
@@ -50,17 +51,18 @@ def draft(files: Any, path: str) -> Iterator[DraftFile]:
     try:
         if not is_object_store(files):  # there it would make a bucket that is not there
             files.makedirs(posixpath.dirname(path), exist_ok=True)
-        with files.open(temporary, "wb") as file:
-            made = DraftFile(path, file)
-            yield made
-        files.mv(temporary, made.path)
+        with os_errors():
+            with files.open(temporary, "wb") as file:
+                made = DraftFile(path, file)
+                yield made
+            files.mv(temporary, made.path)
         whole = True
     except OSError as error:
         what = f"cannot write {address_of(files, path)}: {error.strerror or error}"
         raise StoreError(f"{what}; make room there or take another store") from error
     finally:
         if not whole:
-            with suppress(OSError):
+            with suppress(OSError), os_errors():
                 if files.exists(temporary):
                     files.rm(temporary)
 
@@ -71,6 +73,11 @@ def remove_drafts(files: Any, folder: str, shard: int) -> list[str]:
     That is the drafts of the shard's parts, and for shard 0, whose owner writes them, those of the
     run's manifests. Raises OSError if the folder cannot be listed or a file not be removed.
     """
+    with os_errors():
+        return _removed(files, folder, shard)
+
+
+def _removed(files: Any, folder: str, shard: int) -> list[str]:
     files.invalidate_cache()
     found = _named(files, posixpath.join(folder, "parts"), rf"[a-z_]+-{shard:04d}{_SUFFIX}")
     if shard == 0:

@@ -27,6 +27,7 @@ from streams.snapshots.parquet.page_headers import PageError
 from streams.snapshots.parquet.pieces import ParquetEncoder
 from streams.snapshots.parquet.reading import BudgetedParquet, OtherColumnsError, decoded_limit
 from streams.snapshots.parquet.row_filters import Filters
+from streams.snapshots.store_errors import os_errors
 from streams.snapshots.table_entry import PartFile, TableEntry, find_entry
 from streams.snapshots.tables import TABLES
 
@@ -192,9 +193,10 @@ def manifest_bytes(store: Store, path: str) -> bytes:
     """
     if store.local:
         return regular_files.read_bounded(path, MAX_MANIFEST_BYTES, links=False)
-    if store.files.size(path) > MAX_MANIFEST_BYTES:
-        raise regular_files.TooLargeError(path, MAX_MANIFEST_BYTES)
-    return bytes(store.files.cat_file(path))
+    with os_errors():
+        if store.files.size(path) > MAX_MANIFEST_BYTES:
+            raise regular_files.TooLargeError(path, MAX_MANIFEST_BYTES)
+        return bytes(store.files.cat_file(path))
 
 
 class TableManifest(Protocol):
@@ -301,7 +303,7 @@ def _opened(
     if check:
         check_part(store, manifest.run, part)
     try:
-        with _file(store, path) as file:
+        with os_errors(), _file(store, path) as file:
             size = file.seek(0, io.SEEK_END)
             rows = BudgetedParquet(
                 file,
@@ -329,7 +331,7 @@ def check_part(store: Store, run: str, part: PartFile) -> None:
     path = store.path(run, part.path)
     digest, size = hashlib.sha256(), 0
     try:
-        with _file(store, path) as file:
+        with os_errors(), _file(store, path) as file:
             while size <= part.bytes and (block := file.read(_BLOCK_BYTES)):
                 digest.update(block)
                 size += len(block)
