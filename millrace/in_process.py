@@ -14,7 +14,7 @@ from rich.progress import Progress as Bars
 from consumers.activations.device_status import device_status
 from consumers.health.progress import Progress
 from consumers.plan import Plan, make_plan
-from consumers.runs.replacing import earlier_run
+from consumers.runs.replacing import earlier_run, unused_name
 from consumers.service.serving import Crew, serve_run
 from millrace.auto_settings import choice, sample_rows, settled_spec
 from millrace.corpus import corpus_to_be
@@ -44,7 +44,8 @@ def run_in_process(
     """Carry out what the settings say and return the final snapshot's manifest.
 
     dump: where to write the corpus as well, before anything is computed. replacing: snapshots of an
-    earlier run of the same name in the store stay until the new one is whole, and go then. Raises
+    earlier run of the same name in the store stay until the new one is whole, and go then. A run
+    that nobody named takes a name that the store does not have. Raises
     SnapshotFailedError if the run has failed, RunError if there are such snapshots and they are not
     to be replaced.
     """
@@ -56,6 +57,8 @@ def run_in_process(
     expect_session(client, settings.session())
     if dump is not None:
         expect_writable(dump)
+    if not replacing:
+        settings = _named(client, settings)
     earlier = earlier_run(client, settings.store, settings.run.name, replacing=replacing)
     begun = time.perf_counter()
     engine = prepared_engine(client, settings)
@@ -90,6 +93,17 @@ def run_in_process(
     say(f"snapshot {manifest_path(manifest)}")
     say(f"content {manifest.content}")
     return manifest
+
+
+def _named(client: Client, settings: "Settings") -> "Settings":
+    """Return the settings, with another name of the run if nobody chose one and it is taken."""
+    usual = settings.run.name
+    name = usual if "name" in settings.run.model_fields_set else None
+    name = name or unused_name(client, settings.store, usual)
+    if name == usual:
+        return settings
+    say(f"the store has a run {usual!r}: this one is {name!r} (--run NAME to choose, --replace)")
+    return settings.model_copy(update={"run": settings.run.model_copy(update={"name": name})})
 
 
 def manifest_path(manifest: RunManifest) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 from streams.catalog.runs import list_runs
 from streams.errors import RunError, SnapshotError, SnapshotFailedError
@@ -59,6 +60,14 @@ def earlier_run(
             "their place"
         )
     return found
+
+
+def unused_name(client: Client, address: str, name: str) -> str:
+    """Return a name without snapshots of another run: the given one, or it with a number."""
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    known = {run.name for run in list_runs(client)}
+    store = open_store(address)
+    return next(each for each in names if each in known or _find(store, each) is None)
 
 
 def _find(store: Store, name: str) -> EarlierRun | None:

@@ -333,6 +333,7 @@ def test_another_run_of_a_name_that_the_store_has_is_refused_or_replaces(
     second.write_text("w5 w6 w7 w8")
     usual = (
         *SMALL, "--store", store, "--model", disk / "gpt2", "--dictionary", disk / "standard",
+        "--run", "run",
     )  # fmt: skip
     made = snapshot_of(program("run", first, *usual, "--broker", broker))
     before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
@@ -346,6 +347,24 @@ def test_another_run_of_a_name_that_the_store_has_is_refused_or_replaces(
     left = {str(path.relative_to(store / "run")) for path in store.rglob("*") if path.is_file()}
     new = read_manifest(str(store / "run" / "final"))
     assert left == {"final/manifest.json", *(part.path for part in new.files)}
+
+
+def test_runs_that_nobody_named_stand_beside_each_other(
+    program: Program, disk: Path, tmp_path: Path, broker: str
+) -> None:
+    store, text = tmp_path / "store", tmp_path / "1.txt"
+    usual = (
+        *SMALL, "--store", store, "--model", disk / "gpt2", "--dictionary", disk / "standard",
+    )  # fmt: skip
+    made = []
+    for number in range(3):
+        text.write_text(f"w{number} w7 w8")
+        ended = program("run", text, *usual, "--broker", f"{broker}-{number}")
+        made.append(snapshot_of(ended))
+    assert "the store has a run 'run': this one is 'run-3'" in " ".join([ended.out, *ended.lines])
+    assert [each.run for each in made] == ["run", "run-2", "run-3"]
+    for each in made:
+        assert read_manifest(str(store / each.run / "final")).content == each.content
 
 
 def test_creating_a_run_of_a_name_that_the_store_has_asks_for_replace(
