@@ -22,8 +22,8 @@ class PackedHits:
     keys and row: sample key and number of each row of the batch that has a hit, numbers rising.
     step: how much each hit's table is above the one before it. at: which of these rows it is. rows,
     member, position, value: as in Hits. A hit's score is its largest absolute value, and its peak
-    the position of the first such value, except for the hits ``told``, which have them in ``score``
-    and ``peak``.
+    the position of the first such value, except for the hits ``explicit``, which have them in
+    ``score`` and ``peak``.
     """
 
     keys: U8
@@ -34,7 +34,7 @@ class PackedHits:
     member: I32
     position: I32
     value: F32
-    told: U32
+    explicit: U32
     score: F32
     peak: I32
 
@@ -50,7 +50,7 @@ def pack_hits(hits: Hits, partition: int, sequence: int) -> PackedHits | None:
     if (hits.sample_high != high[at]).any() or (hits.sample_low != low[at]).any():
         return None
     score, peak = _strongest(hits.rows, hits.position, hits.value)
-    told = (score.view(np.uint32) != hits.score.view(np.uint32)) | (peak != hits.peak)
+    explicit = (score.view(np.uint32) != hits.score.view(np.uint32)) | (peak != hits.peak)
     return PackedHits(
         keys=np.stack([high, low], axis=1).astype(">u8").view(np.uint8),
         row=row,
@@ -60,9 +60,9 @@ def pack_hits(hits: Hits, partition: int, sequence: int) -> PackedHits | None:
         member=hits.member,
         position=hits.position,
         value=hits.value,
-        told=np.flatnonzero(told).astype(np.uint32),
-        score=hits.score[told],
-        peak=hits.peak[told],
+        explicit=np.flatnonzero(explicit).astype(np.uint32),
+        score=hits.score[explicit],
+        peak=hits.peak[explicit],
     )
 
 
@@ -70,8 +70,8 @@ def unpack_hits(packed: PackedHits, partition: int, sequence: int) -> Hits:
     """Return the hits; raises ShapeError unless the columns fit each other."""
     _check_hits(packed, partition)
     score, peak = _strongest(packed.rows, packed.position, packed.value)
-    score[packed.told] = packed.score
-    peak[packed.told] = packed.peak
+    score[packed.explicit] = packed.score
+    peak[packed.explicit] = packed.peak
     keys = np.ascontiguousarray(packed.keys).view(">u8").astype(np.uint64)[packed.at]
     return Hits(
         table=np.cumsum(packed.step, dtype=np.uint64).astype(np.uint32),
@@ -94,7 +94,7 @@ def _check_hits(packed: PackedHits, partition: int) -> None:
     for names, length in (
         (("step", "at", "rows"), hits),
         (("member", "position", "value"), entries),
-        (("told", "score", "peak"), len(packed.told)),
+        (("explicit", "score", "peak"), len(packed.explicit)),
         (("row",), given),
     ):
         if any(getattr(packed, name).shape != (length,) for name in names):
@@ -106,7 +106,7 @@ def _check_hits(packed: PackedHits, partition: int) -> None:
         raise ShapeError("packed hits: a row or table lies outside")
     if hits and (packed.rows.min() < 0 or int(packed.rows.sum(dtype=np.int64)) != entries):
         raise ShapeError("packed hits: rows do not add up to their entries")
-    if (not hits and entries) or (len(packed.told) and int(packed.told.max()) >= hits):
+    if (not hits and entries) or (len(packed.explicit) and int(packed.explicit.max()) >= hits):
         raise ShapeError("packed hits: something belongs to no hit")
     if not -_BEYOND <= partition < _BEYOND:
         raise ShapeError("packed hits: no such partition")

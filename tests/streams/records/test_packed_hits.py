@@ -53,7 +53,7 @@ def test_hits_of_a_batch_come_back_to_the_last_bit(given_hits):
 def test_hits_at_their_strongest_value_are_not_told(given_hits):
     hits = strongest(of_one_batch(columns(given_hits)))
     packed = pack_hits(hits, *BATCH)
-    assert len(packed.told) == 0
+    assert len(packed.explicit) == 0
     assert bits(unpack_hits(packed, *BATCH)) == bits(hits)
 
 
@@ -67,7 +67,7 @@ def test_a_part_travels_whatever_is_in_it(given_hits, batch):
 def test_a_key_travels_once_for_each_row():
     assert PACKED.keys.shape == (2, 16)
     assert PACKED.row.tolist() == [7, 300]
-    assert PACKED.told.tolist() == [3, 4]
+    assert PACKED.explicit.tolist() == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_other_hits_have_no_packed_form(changes):
         ({"rows": PACKED.rows[1:]}, "step, at, rows do not fit"),
         ({"member": PACKED.member[1:]}, "member, position, value do not fit"),
         ({"value": PACKED.value[:, None]}, "member, position, value do not fit"),
-        ({"score": PACKED.score[1:]}, "told, score, peak do not fit"),
+        ({"score": PACKED.score[1:]}, "explicit, score, peak do not fit"),
         ({"row": PACKED.row[:, None]}, "row do not fit"),
         ({"row": PACKED.row[1:]}, "keys do not fit"),
         ({"keys": PACKED.keys[:, 1:]}, "keys do not fit"),
@@ -103,7 +103,7 @@ def test_other_hits_have_no_packed_form(changes):
         ({"step": PACKED.step + np.uint32(2**31)}, "a row or table lies outside"),
         ({"rows": PACKED.rows + np.int32(1)}, "rows do not add up"),
         ({"rows": PACKED.rows * np.array([-1, 3, 1, 1, 1], np.int32)}, "rows do not add up"),
-        ({"told": PACKED.told + np.uint32(3)}, "belongs to no hit"),
+        ({"explicit": PACKED.explicit + np.uint32(3)}, "belongs to no hit"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(changes, said):
