@@ -6,6 +6,7 @@ from itertools import chain, count
 
 from streams.catalog.runs import list_runs
 from streams.errors import RunError, SnapshotError, SnapshotFailedError
+from streams.names import check_name
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.run_files import RunFiles, find_run_files, remove_run_files
 from streams.snapshots.store import Store, open_store, read_manifest
@@ -49,8 +50,10 @@ def earlier_run(
     """Return what a new run of a name would take the place of; None where there is nothing.
 
     A run that the broker knows is no new one: the snapshots are its own. Failed manifests are no
-    snapshots. Raises RunError if there is something and it is not to be replaced.
+    snapshots. Raises RunError if there is something and it is not to be replaced, SettingsError
+    if no run can have the name.
     """
+    check_name(name, "run")
     if any(run.name == name for run in list_runs(client)):
         return None
     found = _find(open_store(address), name)

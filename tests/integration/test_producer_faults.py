@@ -235,7 +235,7 @@ def test_a_send_reported_as_failed_costs_nothing_wherever_it_is(
 def test_a_resumed_production_may_fail_again_wherever_it_is(first: int, prefix: str) -> None:
     for second in range(SENDS):
         for stored in (True, False):
-            corpus = f"{prefix}-{second}-{stored}"
+            corpus = f"{prefix}-{second}-{stored}".lower()
             client = connect(f"memory://{corpus}")
             assert broken_off(client, corpus, first, stored=True)
             again = broken_off(client, corpus, second, stored)

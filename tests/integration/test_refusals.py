@@ -84,7 +84,7 @@ def test_refused_batches_are_named_in_the_final_snapshot_and_counted_as_the_orac
     corpus = corpus_of(service)
     named = [(d.topic, d.partition, d.offset, d.error) for d in manifest.dead_letters]
     assert named == [
-        (partials, 1, 0, "UndecodableError"),
+        (partials, 1, 0, "VersionError"),
         (corpus, 0, 0, "VocabularyError"),
         (corpus, 2, 5, "VocabularyError"),
         (corpus, 2, 11, "VocabularyError"),

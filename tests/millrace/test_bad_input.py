@@ -375,7 +375,7 @@ def test_unknown_verb(program):
 
 
 def test_what_nobody_foresaw_is_one_line_too(program, run, monkeypatch):
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ValueError("odd\nthing")
 
     monkeypatch.setattr("millrace.in_process.run_in_process", fail)
