@@ -168,6 +168,12 @@ def test_every_metric_of_a_producer_moves(url: str, prefix: str, tmp_path: Path)
     assert 200 in scraper.probes["/ready"]
 
 
+def written(records: list[logging.LogRecord]) -> bool:
+    """Return whether the log says that a snapshot is there, and not merely parts of it."""
+    name = events.SNAPSHOT_WRITTEN.name
+    return any(getattr(record, "event", None) == name for record in records)
+
+
 def test_every_metric_of_workers_moves(
     url: str, prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,7 +196,7 @@ def test_every_metric_of_workers_moves(
     wanted = metrics_of("activations", "aggregates")
     worker = Scraper(
         0,
-        lambda scraper: not scraper.still(wanted) and "final" in str(caplog.messages),
+        lambda scraper: not scraper.still(wanted) and written(list(caplog.records)),
         lambda: os.kill(os.getpid(), signal.SIGTERM),
     )
     with served(progress, Address(HOST, 0)) as worker.port, worker:
