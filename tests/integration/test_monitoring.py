@@ -215,7 +215,9 @@ def test_every_metric_of_workers_moves(
             assert {tuple(sorted(found)) for found in worker.labels[name]} == {
                 tuple(sorted(metric.labels))
             }, name
-    assert worker.probes == {"/live": {200}, "/ready": {200, 503}}
+    # Whether it is asked before it is ready is a matter of time.
+    assert worker.probes["/live"] == {200}
+    assert {200} <= worker.probes["/ready"] <= {200, 503}
     client.close()
 
     said = [record.event for record in caplog.records if hasattr(record, "event")]
