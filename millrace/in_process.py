@@ -98,8 +98,9 @@ def run_in_process(
 def _named(client: Client, settings: "Settings") -> "Settings":
     """Return the settings, with another name of the run if nobody chose one and it is taken."""
     usual = settings.run.name
-    name = usual if "name" in settings.run.model_fields_set else None
-    name = name or unused_name(client, settings.store, usual)
+    if "name" in settings.run.model_fields_set:
+        return settings
+    name = unused_name(client, settings.store, usual)
     if name == usual:
         return settings
     say(f"the store has a run {usual!r}: this one is {name!r} (--run NAME to choose, --replace)")

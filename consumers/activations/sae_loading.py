@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from consumers.activations.formats import SAELENS_WEIGHTS
 from consumers.activations.formats.format import Converted, Format
 from consumers.activations.formats.hub import fetched
 from consumers.activations.formats.registry import find_format, not_recognised
@@ -81,7 +82,7 @@ def _converted(
 def _check_folder(name: str, folder: Path) -> None:
     from sae_lens.registry import SAE_CLASS_REGISTRY
 
-    for file in ("cfg.json", "sae_weights.safetensors"):
+    for file in ("cfg.json", SAELENS_WEIGHTS):
         if not (folder / file).is_file():
             raise ModelError(f"dictionary {name!r}: {folder} {not_recognised(folder)}")
     try:
@@ -106,7 +107,7 @@ def _check_sizes(name: str, folder: Path, config: dict[str, Any]) -> None:
     """Raise ModelError if the metadata speaks of more weights than the file can hold."""
     width, components = config.get("d_in"), config.get("d_sae")
     fits = type(width) is int and type(components) is int and min(width, components) > 0
-    most = (folder / "sae_weights.safetensors").stat().st_size
+    most = (folder / SAELENS_WEIGHTS).stat().st_size
     if not fits or components > MAX_CLUSTERS or width * components > most:  # type: ignore[operator]
         raise ModelError(
             f"dictionary {name!r} in {folder} has {shown(components)} features of "

@@ -216,11 +216,6 @@ def _snapshots(client: Client, plan: Plan) -> Iterator[SnapshotStatus]:
         )
 
 
-def progress_lines(client: Client, run: RunRecord) -> Iterator[str]:
-    """Yield lines that say how a run stands, without rates."""
-    return status_lines(run_status(client, run))
-
-
 def status_lines(status: RunStatus) -> Iterator[str]:
     """Yield a status as lines for people."""
     created = status.created or "at an unknown time"

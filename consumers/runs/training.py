@@ -91,7 +91,7 @@ def _metadata(folder: Path) -> Mapping[str, Any]:
     Before version 6 SAELens had it beside everything else, and meant a BOS where nothing was said.
     """
     if not (folder / SAELENS_WEIGHTS).is_file():
-        # Needs torch, which takes seconds to import; whoever makes a corpus does without.
+        # Imports torch, which takes seconds and which making a corpus does not need.
         from consumers.activations.formats.registry import foreign_metadata
 
         if (foreign := foreign_metadata(folder)) is not None:

@@ -43,7 +43,7 @@ def is_broker_away(error: Exception) -> bool:
 def failure_taken_back(client: Client, plan: Plan) -> Iterator[FailedManifest | None]:
     """Take back that a run has failed, and how often its parts were lost; yield what was said.
 
-    Whoever puts its final snapshot together then tries again, and finds out if nothing has changed.
+    The assembler of its final snapshot then tries again, and finds out if nothing has changed.
     If the block raises, the run has failed as before.
     """
     entries = published(client, plan.run.name).get(FINAL, {})

@@ -33,7 +33,7 @@ def joined(
     """Write the samples and return the run manifest over all shards' parts, published nowhere.
 
     What the samples are follows from the parts that the manifest lists, so that they fit each other
-    whoever wrote these, and when, and however often. excess: its ``excess_refusals``. Raises
+    whichever worker wrote these, when, and how often. excess: its ``excess_refusals``. Raises
     DamagedPartError if a file of a part is missing or is not what was written, LostBatchError if
     the corpus no longer holds a sample, and StoreError if the store cannot be used.
     """

@@ -1,8 +1,8 @@
 """The places in the corpus that the hits of a snapshot name, over all shards, each once.
 
-Shards share places: a row may be an example of clusters of several shards, so that none could
-write its samples without writing some of another's. Whoever puts a snapshot together takes the
-places from the files of hits, holds 8 bytes of each, and writes the samples of all shards.
+Shards share places: a row may be an example of clusters of several shards, so that none could write
+its samples without writing some of another's. The assembler takes the places from the files of
+hits, holds 8 bytes of each, and writes the samples of all shards.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Shard manifests that were withdrawn, because files that they list are missing or damaged.
 
-Whoever assembles the final snapshot takes such a manifest off the topic; the owner of the shard,
+The assembler of the final snapshot takes such a manifest off the topic; the owner of the shard,
 who has its state, sees that and writes the part again. How often that happened lies beside it, so
 that it comes to an end across restarts.
 """

@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient, TopicPartition
 
 from consumers.health.group_lag import readings
 from consumers.health.limits import Limits
-from consumers.health.run_status import progress_lines, run_status
+from consumers.health.run_status import run_status, status_lines
 from consumers.service.repair import repair
 from consumers.service.serving import Crew, serve_run
 from millrace.cli import run_program
@@ -59,7 +59,7 @@ def cut_partials(service: Service, shard: int, before: int) -> str:
 
 
 def shown(service: Service) -> str:
-    return "\n".join(progress_lines(service.client, service.plan.run))
+    return "\n".join(status_lines(run_status(service.client, service.plan.run)))
 
 
 def assert_all_say(service: Service, advice: str) -> None:

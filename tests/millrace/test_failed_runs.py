@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.health.run_status import progress_lines
+from consumers.health.run_status import run_status, status_lines
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import publish, published
 from consumers.snapshots.withdrawals import MOST, withdraw
@@ -135,5 +135,5 @@ def test_a_final_snapshot_that_lacks_too_much_ends_workers_with_status_1(
     publish(service.client, f"{RUN}/{FINAL}", to_json(lacking))
     assert millrace("aggregates", "--run", RUN, "--until-done") == 1
     assert "has its final snapshot, but 3 of 8 batches were refused" in capsys.readouterr().err
-    lines = list(progress_lines(service.client, service.plan.run))
+    lines = list(status_lines(run_status(service.client, service.plan.run)))
     assert "  3 of 8 batches were refused" in lines

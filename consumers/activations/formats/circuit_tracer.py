@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from consumers.activations.formats import SAELENS_WEIGHTS
 from consumers.activations.formats.files import (
     file_in,
     layer_of,
@@ -44,7 +45,7 @@ class CircuitTracer:
             return _cross_layer(place)
         names = safetensor_names(file)
         crossing = any(map(_CROSS_LAYER.fullmatch, names))
-        return crossing or (file.name != "sae_weights.safetensors" and names >= _NEEDED)
+        return crossing or (file.name != SAELENS_WEIGHTS and names >= _NEEDED)
 
     def metadata(self, place: Path) -> dict[str, Any]:
         """Return what the file's name and config.yaml beside it say."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.health.run_status import progress_lines
+from consumers.health.run_status import run_status, status_lines
 from streams import topics
 from streams.transport.memory.broker import forget
 from tests.service import Service, make_service
@@ -20,7 +20,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def sides(service: Service) -> list[str]:
-    lines = progress_lines(service.client, service.plan.run)
+    lines = status_lines(run_status(service.client, service.plan.run))
     return [line for line in lines if line.startswith(("activations", "aggregates"))]
 
 
