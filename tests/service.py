@@ -25,7 +25,7 @@ from streams.transport.connect import connect
 from streams.transport.faust.app import AppOptions, serve
 from tests import factories, published
 
-PATIENCE = 120.0
+PATIENCE = 240.0  # of a busy machine
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Service:
     engine: Engine
     progress: Progress
     limits: Limits = Limits()
+    session: float = 10.0
 
     def serve(
         self, activations: int, aggregates: int, until: Callable[[], bool] | None = None
@@ -55,7 +56,7 @@ class Service:
                 self.plan,
                 lambda: ActivationWorker(self.plan, self.engine),
                 self.broker,
-                _options(),
+                self._options(),
                 self.progress,
                 self.limits,
             )
@@ -65,13 +66,22 @@ class Service:
             aggregates_app(
                 self.plan,
                 self.broker,
-                _options(),
+                self._options(),
                 self.progress,
                 self.limits,
             )
             for _ in range(aggregates)
         ]
         await serve(apps, until or self.is_done)
+
+    def _options(self) -> AppOptions:
+        return AppOptions(
+            session=self.session,
+            heartbeat=1.0,
+            rebalance=2 * self.session,
+            commit_interval=0.2,
+            leave=lambda status: None,
+        )
 
     def is_done(self) -> bool:
         """Return whether the final snapshot is there."""
@@ -85,16 +95,6 @@ class Service:
         """Return the oracle's content."""
         tables = oracle_tables(self.plan, self.engine, iter(self.batches), published.WORDS)
         return content_hash(tables)
-
-
-def _options() -> AppOptions:
-    return AppOptions(
-        session=10.0,
-        heartbeat=1.0,
-        rebalance=20.0,
-        commit_interval=0.2,
-        leave=lambda status: None,
-    )
 
 
 def make_service(

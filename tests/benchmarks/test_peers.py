@@ -248,7 +248,7 @@ def test_a_watched_function_does_the_same_and_its_time_adds_up():
     lap = Lap()
     slow = watched(lambda value, more=1: time.sleep(0.02) or value + more, lap)
     assert (slow(1), slow(1, more=2)) == (2, 3)
-    assert 0.04 <= lap.seconds < 5
+    assert 0.04 <= lap.seconds < 60
     assert lap.cpu < lap.seconds
     with pytest.raises(ValueError, match="no"), timed(lap):
         raise ValueError("no")

@@ -126,7 +126,7 @@ def test_nobody_at_the_address_is_said_in_one_line_and_soon(capfd):
     began = time.monotonic()
     with pytest.raises(BrokerError) as caught:
         connect(f"kafka://127.0.0.1:{port}")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert str(caught.value) == (
         f"no Kafka broker answers at 127.0.0.1:{port}; start one with `millrace broker` "
         "or `docker compose up`"

@@ -63,14 +63,14 @@ def test_everything_may_stop_in_the_middle_and_start_again(
 def test_workers_stop_soon_at_whatever_moment_of_their_start(
     broker: str, prefix: str, tmp_path: Path
 ) -> None:
-    service = make_service(broker, tmp_path, prefix)
+    service = replace(make_service(broker, tmp_path, prefix), session=60.0)
     chance = random.Random(7)
     for _ in range(12):
         workers, begun = chance.choice([(1, 1), (1, 2), (2, 1)]), time.monotonic()
         moment = begun + chance.uniform(0, 1.2) ** 2
         service.serve(*workers, until=lambda moment=moment: time.monotonic() >= moment)
-        # A session that nobody ends lasts 10 seconds more.
-        assert time.monotonic() < moment + 6
+        # A session that nobody ends lasts a minute more.
+        assert time.monotonic() < moment + 45
     service.serve(1, 1)
     assert_exact(service)
 

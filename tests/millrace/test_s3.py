@@ -89,7 +89,8 @@ def test_from_documents_on_s3_to_pages(
     opened = millrace.open(store, run="run")
     assert (opened.name, opened.manifest.content) == ("final", content)
     assert "48 features" in asyncio.run(front_page(final))
-    again = program("run", tmp_path / "a.jsonl", *parts, "--store", store, "--broker", f"{broker}3")
+    named = (*parts, "--store", store, "--run", "run", "--broker", f"{broker}3")
+    again = program("run", tmp_path / "a.jsonl", *named)
     assert f"the store {store} has snapshots of an earlier run" in again.refusal()
 
 
