@@ -23,6 +23,7 @@ from consumers.aggregation.overlay import Overlay, partial
 from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker
 from streams import topics
+from streams.record_headers import headers_of
 from streams.transport.faust.flush_interval import FlushInterval
 from streams.wire import codec
 
@@ -74,7 +75,7 @@ def measured(shape: Shape, samples: int, workers: int) -> Iterator[dict[str, Any
     select: list[float] = []
     whole = samples // 64
     for number, batch in enumerate(replay_batches(shape, whole * 64), 1):
-        headers = {topics.KIND: topics.BATCH, topics.SEQUENCE: str(batch.sequence).encode()}
+        headers = dict(headers_of(topics.BATCH, batch.sequence))
         worker = crew[number % workers]
         outcome = worker.handle(batch.partition, codec.encode(batch), headers)
         if outcome.error is not None:

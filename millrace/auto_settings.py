@@ -11,6 +11,7 @@ from streams import topics
 from streams.catalog.corpora import find_corpus
 from streams.catalog.runs import list_runs
 from streams.errors import RecordError
+from streams.record_headers import kind_in
 from streams.records.corpus import TokenBatch
 from streams.records.runs import RunRecord
 from streams.tokenizer.loading import load_tokenizer
@@ -67,7 +68,7 @@ def _stored(client: Client, corpus: str) -> TokenBatch | None:
     if topic not in client.topics():
         return None
     for record in client.read(topic, 0):
-        if dict(record.headers).get(topics.KIND) != topics.END:
+        if kind_in(record.headers) != topics.END:
             try:
                 return codec.decode(TokenBatch, record.value)
             except RecordError:

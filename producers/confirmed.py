@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from streams import topics
 from streams.errors import RecordError
+from streams.record_headers import kind_in
 from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.transport.client import Client, StoredRecord
 from streams.wire import codec
@@ -62,7 +63,7 @@ def read_log(client: Client, topic: str, partition: int) -> Iterator[Found]:
 
 
 def _read(stored: StoredRecord) -> Found | None:
-    kind = dict(stored.headers).get(topics.KIND)
+    kind = kind_in(stored.headers)
     if kind == topics.BATCH:
         return codec.decode(TokenBatch, stored.value)
     if kind == topics.END:

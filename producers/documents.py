@@ -54,18 +54,6 @@ class Documents(Protocol):
     def __iter__(self) -> Iterator[Document]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentsInMemory:
-    """Documents that are already in memory."""
-
-    documents: tuple[Document, ...]
-    rereadable: bool = True
-    refusals: "RefusedDocuments" = field(default_factory=lambda: RefusedDocuments())
-
-    def __iter__(self) -> Iterator[Document]:
-        return iter(self.documents)
-
-
 class RefusedDocuments:
     """Decides what happens to text that cannot be read: it stops us, or is counted and handed on.
 

@@ -6,19 +6,17 @@ from concurrent.futures import Future
 from streams import topics
 from streams.catalog import corpora
 from streams.errors import BrokerError
+from streams.record_headers import headers_of
 from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary
 from streams.transport.client import Headers, Sender
 from streams.wire import codec
 
-SCHEMA_VERSION = "schema-version"
 
-
-def headers(kind: bytes, sequence: int) -> Headers:
+def _headers(kind: bytes, sequence: int) -> Headers:
     """Return the headers of a record in a topic of token batches."""
     return (
-        (topics.KIND, kind),
-        (topics.SEQUENCE, str(sequence).encode()),
-        (SCHEMA_VERSION, str(codec.VERSION).encode()),
+        *headers_of(kind, sequence),
+        (topics.SCHEMA_VERSION, str(codec.VERSION).encode()),
     )
 
 
@@ -45,12 +43,12 @@ class Outbox:
 
     def send_batch(self, batch: TokenBatch) -> None:
         """Send a batch to its partition."""
-        about = headers(topics.BATCH, batch.sequence)
+        about = _headers(topics.BATCH, batch.sequence)
         self._send(self._topic, batch.partition, codec.encode(batch), None, about)
 
     def send_end(self, end: PartitionEnd) -> None:
         """Send the end of a partition."""
-        about = headers(topics.END, end.batches)
+        about = _headers(topics.END, end.batches)
         self._send(self._topic, end.partition, codec.encode(end), None, about)
 
     def flush(self) -> None:

@@ -13,6 +13,7 @@ TOKENS, PARTIALS = "tokens.", "partials."
 
 KIND = "kind"
 SEQUENCE = "sequence"
+SCHEMA_VERSION = "schema-version"
 
 BATCH = b"token-batch"
 END = b"partition-end"

@@ -8,7 +8,7 @@ import numpy as np
 from consumers.activations.engine import Activations
 from consumers.aggregation.shards import new_bucket
 from consumers.plan import Plan, make_plan
-from streams.records.corpus import TokenBatch, sample_key
+from streams.records.corpus import TokenBatch, sample_keys
 from streams.records.measures import rankings, statistics
 from streams.records.partials import BucketState
 from streams.records.runs import Clustering, Model, RunRecord, Source
@@ -113,14 +113,13 @@ def batch(ids: Any, lengths: Any, partition: int = 0, sequence: int = 0) -> Toke
     """Return a batch of rows of ids, each valid up to its length."""
     ids = np.asarray(ids, np.uint32)
     mask = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
-    keys = [sample_key("tokenizer", i, m) for i, m in zip(ids, mask, strict=True)]
     return TokenBatch(
         corpus="text",
         partition=partition,
         sequence=sequence,
         ids=ids,
         mask=mask,
-        keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 16),
+        keys=sample_keys("tokenizer", ids, mask),
         documents=tuple(f"doc-{partition}-{sequence}-{row}" for row in range(len(ids))),
         domains=("",) * len(ids),
     )

@@ -9,7 +9,7 @@ from consumers.aggregation.bucket_sums import with_tally
 from consumers.plan import Plan
 from streams.arrays import I64, AnyArray
 from streams.errors import ShapeError
-from streams.records.hits import Hits, best, join, no_hits, take
+from streams.records.hits import Hits, no_hits
 from streams.records.partials import BucketState, HitsPart, SourceEnd, Statistics
 from streams.records.tallies import BucketTally
 
@@ -123,30 +123,6 @@ def _check_origin(plan: Plan, record: HitsPart | Statistics) -> None:
         raise ShapeError(f"a partial for shard {record.shard} of {plan.run.shards}")
     if not 0 <= record.partition < plan.run.partitions or record.sequence < 0:
         raise ShapeError("a partial of a batch that the corpus cannot hold")
-
-
-def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> BucketState:
-    """Return the state with a record's hits considered; tables are numbered within the shard.
-
-    What the rule is; ``pending`` comes to the same with many records at once.
-    """
-    moved = moved_to(state, offset)
-    share = _share(plan, state, hits)
-    if not len(share):
-        return moved
-    touched = np.zeros(len(state.sums) * plan.criteria, dtype=bool)
-    touched[share.table] = True
-    old = touched[state.hits.table]
-    merged = best(join([take(state.hits, np.flatnonzero(old)), share]), plan.run.k)
-    return replace(moved, hits=join([take(state.hits, np.flatnonzero(~old)), merged]))
-
-
-def _share(plan: Plan, state: BucketState, hits: Hits) -> Hits:
-    """Return the hits for one bucket, tables numbered within it."""
-    shard_first = plan.bucket_first[plan.shard_first[state.shard]]
-    first, stop = (plan.bucket_first[state.bucket : state.bucket + 2] - shard_first) * plan.criteria
-    in_bucket = (hits.table >= first) & (hits.table < stop)
-    return renumbered(take(hits, np.flatnonzero(in_bucket)), int(first))
 
 
 def renumbered(hits: Hits, base: int) -> Hits:

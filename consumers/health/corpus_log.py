@@ -1,7 +1,7 @@
 """Where batches stand in the log of a corpus, and whether they are still there."""
 
-from consumers.snapshots.samples import sequence_of
 from streams.lost_input import deleted
+from streams.record_headers import sequence_in
 from streams.transport.client import Client
 
 
@@ -11,7 +11,7 @@ def first_sequence(client: Client, topic: str, partition: int, start: int) -> in
     Batches before it were deleted, unless their producer wrote them again later.
     """
     for record in client.read(topic, partition, start):
-        if (sequence := sequence_of(record)) >= 0:
+        if (sequence := sequence_in(record.headers)) is not None:
             return sequence
     return None
 
@@ -23,7 +23,7 @@ def offset_of(client: Client, topic: str, partition: int, sequence: int) -> int:
     """
     end = client.ends(topic)[partition]
     for record in client.read(topic, partition):
-        if sequence_of(record) == sequence:
+        if sequence_in(record.headers) == sequence:
             return record.offset
     start = client.starts(topic)[partition]
     if start > 0:

@@ -10,11 +10,11 @@ from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan, make_plan
 from consumers.runs.creation import load_engine
 from consumers.selection.worker import check_batch
-from consumers.snapshots.samples import sequence_of
 from streams import topics
 from streams.catalog.corpora import get_vocabulary
 from streams.dump import iter_batches, read_head
 from streams.errors import RecordError
+from streams.record_headers import kind_in, sequence_in
 from streams.records.corpus import TokenBatch, TokenForms
 from streams.records.runs import RunRecord
 from streams.transport.client import Client
@@ -55,8 +55,8 @@ def topic_batches(client: Client, plan: Plan) -> Iterator[TokenBatch | None]:
     for partition in range(plan.run.partitions):
         expected = 0
         for record in client.read(topic, partition):
-            kind = dict(record.headers).get(topics.KIND)
-            if sequence_of(record) != expected or kind == topics.END:
+            at_end = kind_in(record.headers) == topics.END
+            if at_end or sequence_in(record.headers) != expected:
                 continue
             expected += 1
             try:

@@ -49,24 +49,15 @@ class _Wanted:
     hook: str | None
 
 
-def create_run(
-    spec: RunSpec, corpus: CorpusRecord, created: str = "", sample: TokenBatch | None = None
-) -> RunRecord:
-    """Return the record of a run over a corpus, after loading everything it names once.
-
-    created: the time, as text. sample: rows of the corpus to choose the micro-batch with, if that
-    is "auto"; random ones if None. Raises ModelError, RunError or SettingsError in one line for
-    whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
-    """
-    return prepare_run(spec, corpus, created, sample).plan.run
-
-
 def prepare_run(
     spec: RunSpec, corpus: CorpusRecord, created: str = "", sample: TokenBatch | None = None
 ) -> TorchEngine:
-    """Return the engine of a new run, whose plan holds its record; errors as in ``create_run``.
+    """Return the engine of a new run over a corpus, whose plan holds the run's record.
 
-    The corpus need not be sealed yet, nor be on a broker.
+    The corpus need not be sealed yet, nor be on a broker. created: the time, as text. sample: rows
+    of the corpus to choose the micro-batch with, if that is "auto"; random ones if None. Raises
+    ModelError, RunError or SettingsError in one line for whatever does not fit: names, hooks,
+    widths, vocabulary, context, labels, sizes.
     """
     check_names(spec)
     check_criteria(spec.criteria)

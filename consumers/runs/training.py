@@ -19,8 +19,8 @@ class Training:
     prepend_bos: rows began with a BOS. context: tokens per row. positions: start, stop and step of
     the only positions of a row that it saw. excluded: token ids that it never saw, True for all
     special ones. separate: each document had rows of its own. separator: what stood between the
-    documents of a row: "bos", "eos", "sep", "none" or an id. model, dataset: their names. reads,
-    writes: the hooks of a transcoder. sparsity: non-zeros per token that it was published with.
+    documents of a row: "bos", "eos", "sep", "none" or an id. model, dataset: their names. writes:
+    the hook that a transcoder writes to. sparsity: non-zeros per token that it was published with.
     """
 
     prepend_bos: bool | None = None
@@ -31,7 +31,6 @@ class Training:
     separator: str | int | None = None
     model: str | None = None
     dataset: str | None = None
-    reads: str | None = None
     writes: str | None = None
     sparsity: float | None = None
 
@@ -51,7 +50,6 @@ def training_of(metadata: Mapping[str, Any]) -> Training:
         separator=_separator(metadata),
         model=_of(str, metadata, "model_name"),
         dataset=_of(str, metadata, "dataset_path"),
-        reads=_of(str, metadata, "hook_name"),
         writes=_of(str, metadata, "hook_name_out"),
         sparsity=_sparsity(metadata),
     )

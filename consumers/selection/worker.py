@@ -18,6 +18,7 @@ from consumers.selection.topk_filter import TopKFilter
 from streams import topics
 from streams.arrays import Bool
 from streams.errors import RecordError, ShapeError, UndecodableError
+from streams.record_headers import kind_in, sequence_in
 from streams.records.corpus import PartitionEnd, TokenBatch
 from streams.wire import codec
 
@@ -75,11 +76,11 @@ class ActivationWorker:
         try:
             if sequence is None:
                 raise UndecodableError("its headers name no sequence, so it is no part of a corpus")
-            if headers.get(topics.KIND) == topics.END:
+            if kind_in(headers) == topics.END:
                 return Outcome(tuple(self._end(partition, value)))
             return self._batch(partition, sequence, value)
         except RecordError as error:
-            if sequence is None or headers.get(topics.KIND) == topics.END:
+            if sequence is None or kind_in(headers) == topics.END:
                 return Outcome((), error)
             return Outcome(tuple(refused_records(self._plan, partition, sequence)), error)
 
@@ -131,9 +132,3 @@ def check_batch(plan: Plan, batch: TokenBatch, partition: int, sequence: int) ->
         raise ShapeError(f"a batch of corpus {batch.corpus!r} in {plan.run.corpus!r}")
     if batch.ids.shape[1] > plan.run.context:
         raise ShapeError(f"rows of {batch.ids.shape[1]} tokens, the run's have {plan.run.context}")
-
-
-def sequence_in(headers: Mapping[str, bytes]) -> int | None:
-    """Return the sequence that a record's headers name, if they do."""
-    text = headers.get(topics.SEQUENCE, b"")
-    return int(text) if text.isdigit() and len(text) < 19 else None

@@ -19,6 +19,7 @@ from consumers.health.watchdog import Watchdog, Watched
 from consumers.plan import Plan
 from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from streams import topics
+from streams.record_headers import headers_of
 from streams.transport.access import BrokerAccess
 from streams.transport.faust.app import AppOptions, create_app, events, raw_topic
 from streams.transport.faust.group_commit import GroupCommit
@@ -95,10 +96,7 @@ class _Batches:
                     self._partials,
                     record.shard,
                     record.value,
-                    headers=(
-                        (topics.KIND, record.kind),
-                        (topics.SEQUENCE, str(record.sequence).encode()),
-                    ),
+                    headers=headers_of(record.kind, record.sequence),
                 )
                 for record in outcome.records
             ]

@@ -21,6 +21,7 @@ from consumers.plan import Plan
 from consumers.service.shard_writer import ShardWriter
 from streams import topics
 from streams.errors import RecordError
+from streams.record_headers import kind_in
 from streams.records.partials import BucketState, Statistics
 from streams.transport.access import BrokerAccess
 from streams.transport.faust.app import AppOptions, create_app, events, raw_topic
@@ -191,7 +192,7 @@ def _take(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) 
     """Take a partial in, or refuse it before any of it is."""
     message = event.message
     shard = message.partition
-    kind = dict(message.headers or {}).get(topics.KIND, b"")
+    kind = kind_in(dict(message.headers or {}))
     try:
         found = partial(plan, shard, kind, message.value)
         duplicate = shards.overlay.knows(shard, found)

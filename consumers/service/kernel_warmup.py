@@ -11,6 +11,7 @@ from consumers.plan import Plan, make_plan
 from consumers.selection.messages import Outgoing
 from consumers.selection.worker import ActivationWorker
 from streams import topics
+from streams.record_headers import headers_of
 from streams.records.corpus import TokenBatch, sample_keys
 from streams.records.runs import Clustering, RunRecord, Source, with_parameters
 from streams.wire import codec
@@ -40,7 +41,7 @@ def warm_up(plan: Plan, *, aggregates: bool = True) -> None:
 
 def _records(plan: Plan, worker: ActivationWorker) -> Iterator[Outgoing]:
     for sequence in range(_BATCHES):
-        headers = {topics.KIND: topics.BATCH, topics.SEQUENCE: str(sequence).encode()}
+        headers = dict(headers_of(topics.BATCH, sequence))
         value = codec.encode(_batch(plan.run, sequence))
         yield from worker.handle(0, value, headers).records
 

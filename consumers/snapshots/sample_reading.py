@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from consumers.snapshots.samples import sequence_of
 from consumers.snapshots.tables import sample_keys, table_of
 from streams import topics
 from streams.arrays import I64, AnyArray
 from streams.errors import AccessError, BrokerError, LostBatchError, RecordError
 from streams.lost_input import corpus_advice
+from streams.record_headers import sequence_in
 from streams.records.corpus import TokenBatch
 from streams.snapshots.tables import SAMPLES
 from streams.transport.client import Client, StoredRecord
@@ -84,8 +84,10 @@ def _stretch(
     """Yield the batches at rising sequences and their offsets; read the log from ``start`` on."""
     missing, held, given = set(sequences), {}, 0
     for record in _records(client, corpus, partition, start):
-        sequence = sequence_of(record)
-        batch = _decoded(record, partition) if sequence in missing else None
+        sequence = sequence_in(record.headers)
+        if sequence is None or sequence not in missing:
+            continue
+        batch = _decoded(record, partition)
         if batch is None:
             continue
         missing.remove(sequence)
@@ -130,7 +132,7 @@ def _decoded(record: StoredRecord, partition: int) -> TokenBatch | None:
         batch.check(vocabulary=2**32)
     except RecordError:
         return None
-    stands = (batch.partition, batch.sequence) == (partition, sequence_of(record))
+    stands = (batch.partition, batch.sequence) == (partition, sequence_in(record.headers))
     return batch if stands else None
 
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from streams import topics
 from streams.records.corpus import TokenBatch
 from streams.snapshots.tables import SAMPLES
-from streams.transport.client import StoredRecord
 
 Place = tuple[int, int, int]
 
@@ -21,12 +19,6 @@ class Sample:
     document: str
     domain: str
     ids: list[int]
-
-
-def sequence_of(record: StoredRecord) -> int:
-    """Return the sequence that a record's header names, -1 if none does."""
-    text = dict(record.headers).get(topics.SEQUENCE, b"")
-    return int(text) if text.isdigit() and len(text) < 19 else -1
 
 
 def sample_of(batch: TokenBatch, row: int) -> Sample:

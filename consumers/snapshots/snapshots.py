@@ -19,6 +19,7 @@ from streams.errors import (
     SnapshotFailedError,
 )
 from streams.names import check_name
+from streams.record_headers import headers_of
 from streams.records.measures import parameters_of
 from streams.records.partials import BucketState, SnapshotRequest
 from streams.records.run_identity import identity, run_id
@@ -103,7 +104,7 @@ def request_snapshot(client: Client, run: RunRecord, snapshot: str) -> None:
     if "" in published(client, run.name).get(snapshot, {}):
         raise SettingsError(f"run {run.name} has a snapshot {snapshot}; take another --name")
     topic = topics.partials(run.name, run.shards, run.record_bytes).name
-    headers = ((topics.KIND, topics.SNAPSHOT_REQUEST), (topics.SEQUENCE, b"0"))
+    headers = headers_of(topics.SNAPSHOT_REQUEST, 0)
     with client.sender() as sender:
         for shard in range(run.shards):
             value = codec.encode(SnapshotRequest(run_id(run), shard, snapshot))

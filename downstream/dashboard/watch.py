@@ -13,6 +13,7 @@ from types import MappingProxyType
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.opening import open_snapshot
 from downstream.reading.locating import locate
+from streams.catalog.followed_topic import FollowedTopic
 from streams.errors import SnapshotError, StreamError
 from streams.snapshots.failed_manifest import FailedManifest, find_failed
 from streams.snapshots.manifests import FINAL, RunManifest, run_manifest
@@ -137,33 +138,35 @@ class TopicSource:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._next = 0
-        self._manifests: dict[str, Manifest] = {}
+        self._followed = FollowedTopic(SNAPSHOTS.name, _is_of_snapshot)
+        self._manifests: dict[bytes, tuple[bytes, Manifest | None]] = {}
 
     def __call__(self) -> list[Manifest]:
         """Return all run manifests and failed ones that were not deleted. Raises BrokerError."""
-        if SNAPSHOTS.name not in self._client.topics():
-            return []
-        if self._client.ends(SNAPSHOTS.name).get(0, 0) < self._next:
-            self._next, self._manifests = 0, {}
-        for record in self._client.read(SNAPSHOTS.name, 0, self._next):
-            self._take((record.key or b"").decode(errors="replace"), record.value)
-            self._next = record.offset + 1
-        return list(self._manifests.values())
+        values = self._followed.look(self._client)
+        before = self._manifests
+        self._manifests = {
+            key: before[key] if before.get(key, (b"",))[0] == value else (value, _read(key, value))
+            for key, value in values.items()
+        }
+        return [manifest for _, manifest in self._manifests.values() if manifest is not None]
 
-    def _take(self, key: str, value: bytes | None) -> None:
-        if key.count("/") != 1:
-            return
-        if value is None:
-            self._manifests.pop(key, None)
-            return
-        try:
-            manifest = find_failed(value) or run_manifest(value)
-            if manifest.run != key.partition("/")[0]:
-                raise SnapshotError("it is the manifest of another run")
-            self._manifests[key] = manifest
-        except StreamError as error:
-            _log.error("manifest skipped: key=%.200r %s", key, error)
+
+def _is_of_snapshot(key: bytes) -> bool:
+    """Return whether a key is a snapshot's, RUN/SNAPSHOT, and not one of its shards'."""
+    return key.count(b"/") == 1
+
+
+def _read(key: bytes, value: bytes) -> Manifest | None:
+    """Return a manifest; one that cannot be read is logged, and None."""
+    try:
+        manifest = find_failed(value) or run_manifest(value)
+        if manifest.run.encode() != key.partition(b"/")[0]:
+            raise SnapshotError("it is the manifest of another run")
+    except StreamError as error:
+        _log.error("manifest skipped: key=%.200r %s", key.decode(errors="replace"), error)
+        return None
+    return manifest
 
 
 class PathSource:

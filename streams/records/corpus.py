@@ -158,28 +158,15 @@ def lengths_of(mask: AnyArray) -> I32:
     return lengths.astype(np.int32)
 
 
-def sample_key(
-    tokenizer_id: str, ids: AnyArray, mask: AnyArray, length: int | None = None
-) -> bytes:
-    """Return the 128-bit key of a row: BLAKE2b over tokenizer id, ids (u32 little end) and mask.
-
-    Ids of padding are counted as 0, so that the key does not depend on the padding token. length:
-    of a row with tokens that do not count, whose ids are part of it all the same.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(tokenizer_id.encode() + b"\0")
-    present = mask if length is None else np.arange(len(ids)) < length
-    digest.update(np.where(present, ids, 0).astype("<u4").tobytes())
-    digest.update(np.packbits(mask).tobytes())
-    if (present != mask).any():
-        digest.update(np.packbits(present).tobytes())
-    return digest.digest()
-
-
 def sample_keys(
     tokenizer_id: str, ids: AnyArray, mask: AnyArray, lengths: AnyArray | None = None
 ) -> U8:
-    """Return the sample keys of many rows at once, [row, 16]; ids and mask are [row, position]."""
+    """Return the 128-bit keys of rows, [row, 16]; ids and mask are [row, position].
+
+    BLAKE2b over tokenizer id, ids (u32 little end) and mask. Ids of padding are counted as 0, so
+    that the key does not depend on the padding token. lengths: of rows with tokens that do not
+    count, whose ids are part of the key all the same; what is within them is hashed as well then.
+    """
     prefix = hashlib.blake2b(tokenizer_id.encode() + b"\0", digest_size=16)
     present = mask if lengths is None else np.arange(mask.shape[1]) < lengths[:, None]
     tokens = np.where(present, ids, 0).astype("<u4")

@@ -103,14 +103,6 @@ def join(parts: Sequence[Hits]) -> Hits:
     return Hits(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
-def without_rows(hits: Hits) -> Hits:
-    """Return the hits with their rows left out: enough to rank them."""
-    head = {name: getattr(hits, name) for name in _HEAD if name != "rows"}
-    empty = np.zeros(0, np.int32)
-    none = np.zeros(len(hits), np.int32)
-    return Hits(**head, rows=none, member=empty, position=empty, value=empty.astype(np.float32))
-
-
 def rank(hits: Hits) -> AnyArray:
     """Return the indices that sort hits by table and, inside a table, best first.
 

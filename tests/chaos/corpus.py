@@ -8,7 +8,7 @@ import numpy as np
 from streams import topics
 from streams.catalog.corpora import corpus_key, vocabulary_key
 from streams.catalog.runs import put_run
-from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary, sample_key
+from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch, Vocabulary, sample_keys
 from streams.records.runs import RunRecord
 from streams.transport.client import Client
 from streams.wire import codec
@@ -99,10 +99,9 @@ def _batch(draw: np.random.Generator, corpus: str, partition: int, sequence: int
     if draw.random() < 0.3:
         ids[0] = np.arange(CONTEXT) % VOCABULARY  # the same context again and again
     mask = np.arange(CONTEXT) < draw.integers(1, CONTEXT + 1, ROWS)[:, None]
-    keys = [sample_key("none", row, valid) for row, valid in zip(ids, mask, strict=True)]
     return TokenBatch(
         corpus, partition, sequence, ids, mask,
-        np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 16),
+        sample_keys("none", ids, mask),
         tuple(f"{partition}/{sequence}/{row}" for row in range(ROWS)), ("",) * ROWS,
     )  # fmt: skip
 

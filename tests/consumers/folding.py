@@ -1,18 +1,21 @@
 """The functional core over batches, without Faust: from token batches to the states of buckets."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from consumers.aggregation.pending_hits import table_bounds
 from consumers.aggregation.shards import (
     SequenceGap,
     check_hits,
     check_statistics,
     is_complete,
+    moved_to,
     new_bucket,
+    renumbered,
     with_end,
-    with_hits,
     with_statistics,
 )
 from consumers.plan import Plan
@@ -21,6 +24,7 @@ from consumers.selection.selection import select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
 from streams import topics
 from streams.records.corpus import PartitionEnd, TokenBatch
+from streams.records.hits import Hits, best, join, take
 from streams.records.partials import BucketState, HitsPart, SourceEnd, Statistics
 from streams.wire import codec
 
@@ -74,3 +78,15 @@ def apply(plan: Plan, state: BucketState, record: Any, offset: int) -> Any:
         return state
     tally = {t.bucket: t for t in statistics.tallies}.get(state.bucket)
     return with_statistics(state, statistics, tally, offset)
+
+
+def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> BucketState:
+    """Return the state with a record's hits considered: the rule, one record at a time.
+
+    hits: with tables numbered within the shard. ``pending_hits`` comes to the same with many
+    records at once.
+    """
+    first, stop = table_bounds(plan, state)
+    share = take(hits, np.flatnonzero((hits.table >= first) & (hits.table < stop)))
+    both = join([state.hits, renumbered(share, int(first))])
+    return replace(moved_to(state, offset), hits=best(both, plan.run.k))

@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.aggregation.shards import new_bucket, with_hits
+from consumers.aggregation.shards import new_bucket
 from consumers.selection.messages import batch_records
 from consumers.selection.selection import select, valid_tokens, with_rows
 from streams import topics
@@ -21,6 +21,7 @@ from streams.snapshots import manifests
 from streams.snapshots.parquet.pieces import ParquetEncoder
 from streams.wire import codec
 from tests import factories
+from tests.consumers.folding import with_hits
 from tests.fuzz.fuzz_decoders import ENGINE, MAGIC, PARQUET, PARQUET_ROWS, PLAN, TARGETS, check
 from tests.fuzz.mutations import HOSTILE, edited, nearly
 from tests.golden import version_2

@@ -22,7 +22,7 @@ from kafka.admin import (
 
 from consumers.runs import creation
 from millrace.cli import run_program
-from producers.documents import Document, DocumentsInMemory
+from producers.documents import Document
 from producers.dump import dump_corpus, load_corpus
 from producers.progress import Silent
 from producers.publish import produce
@@ -40,6 +40,7 @@ from streams.transport.rights import RIGHTS, Right
 from tests.integration.secured_kafka import GUEST, SecuredKafka
 from tests.integration.test_repair import activations_done
 from tests.producers.conftest import PROSE, byte_level, save_plainly
+from tests.producers.in_memory import DocumentsInMemory
 from tests.service import Service, make_service
 
 pytestmark = pytest.mark.kafka

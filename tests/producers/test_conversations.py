@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from producers.documents import BadDocument, Document, DocumentsInMemory, RefusedDocuments
+from producers.documents import BadDocument, Document, RefusedDocuments
 from producers.progress import Silent
 from producers.publish import produce
 from producers.settings import CorpusSettings
@@ -16,6 +16,7 @@ from streams.records.corpus import TokenBatch
 from streams.tokenizer.chat import make_chat
 from streams.tokenizer.loading import load_tokenizer
 from tests.producers.conftest import new_client, save_plainly
+from tests.producers.in_memory import DocumentsInMemory
 
 TURNS = (
     "{{ bos_token }}{% for m in messages %}<turn>{{ m['role'] }}\n{{ m['content'] | trim }}</turn>"

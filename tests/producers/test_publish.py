@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.documents import Document, DocumentsInMemory
+from producers.documents import Document
 from producers.progress import Silent
 from producers.publish import produce
 from producers.settings import CorpusSettings
@@ -17,6 +17,7 @@ from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.transport.client import Client, StoredRecord
 from streams.wire import codec
 from tests.producers.conftest import PROSE, new_client
+from tests.producers.in_memory import DocumentsInMemory
 
 DOCUMENTS = DocumentsInMemory(
     tuple(Document(f"d{n}", "", text) for n, text in enumerate(PROSE * 4))

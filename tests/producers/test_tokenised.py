@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers
 
-from producers.documents import BadDocument, Document, DocumentsInMemory, RefusedDocuments
+from producers.documents import BadDocument, Document, RefusedDocuments
 from producers.domain_limits import DomainLimit, parse_domain_limit
 from producers.settings import CorpusSettings
 from producers.tally import CorpusTally
 from streams.errors import CorpusError, SettingsError
 from streams.records.corpus import TokenBatch
 from streams.tokenizer.tokenizer import Tokenizer, make_tokenizer
+from tests.producers.in_memory import DocumentsInMemory
 
 BOS, EOS, UNK = 30, 31, 32
 

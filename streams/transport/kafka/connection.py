@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -13,6 +12,13 @@ from kafka.errors import (
     KafkaTimeoutError,
     NodeNotReadyError,
     SaslAuthenticationFailedError,
+)
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_fixed,
 )
 
 from streams.errors import AccessError, BrokerError, SettingsError
@@ -65,11 +71,13 @@ def expect_broker(bootstrap: str, security: Security = OPEN) -> None:
     tells at once what is wrong. Raises AccessError if a broker that is there does not let us in:
     tried once, since many brokers lock out who fails again and again.
     """
-    deadline = time.monotonic() + CONNECT_SECONDS
-    while not _any_answers(bootstrap):
-        if time.monotonic() > deadline:
-            raise BrokerError(_nobody(bootstrap))
-        time.sleep(0.2)
+    attempts = Retrying(
+        retry=retry_if_exception_type(BrokerError),
+        stop=stop_after_delay(CONNECT_SECONDS),
+        wait=wait_fixed(0.2),
+        reraise=True,
+    )
+    attempts(_expect_answer, bootstrap)
     if security != OPEN:
         _expect_access(bootstrap, security)
 
@@ -79,6 +87,11 @@ def _expect_access(bootstrap: str, security: Security) -> None:
     address = next(filter(_answers, addresses(bootstrap)), None)
     if address is not None and (why := refusal(address, security)):
         raise AccessError(f"Kafka at {address}: {why}")
+
+
+def _expect_answer(bootstrap: str) -> None:
+    if not _any_answers(bootstrap):
+        raise BrokerError(_nobody(bootstrap))
 
 
 def _any_answers(bootstrap: str) -> bool:
@@ -136,11 +149,10 @@ def reason(error: BaseException) -> str:
 
 def patiently(call: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
     """Return what ``call`` returns, calling again while its failure is a passing one."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return call()
-        except KafkaError as error:
-            if not error.retriable or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+    attempts = Retrying(
+        retry=retry_if_exception(lambda e: isinstance(e, KafkaError) and bool(e.retriable)),
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(0.1),
+        reraise=True,
+    )
+    return attempts(call)

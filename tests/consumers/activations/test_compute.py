@@ -11,11 +11,12 @@ import torch
 from consumers.activations.compute import TorchEngine
 from consumers.activations.engine import Activations
 from consumers.plan import make_plan
-from consumers.runs.creation import create_run, load_engine
+from consumers.runs.creation import load_engine
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec, SourceSpec, WeightsSpec
 from streams.arrays import AnyArray, Bool
 from streams.errors import NotFiniteError
 from streams.records.corpus import CorpusRecord, TokenBatch
+from tests.consumers.created import create_run
 from tests.models_on_disk import ARCHITECTURES, CONTEXT, SHAPES, WORDS, save_dictionary, save_model
 
 HOOK = "blocks.1.hook_resid_post"

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.aggregation.pending_hits import no_pending_hits, settled, with_part
-from consumers.aggregation.shards import new_bucket, with_hits
+from consumers.aggregation.shards import new_bucket
 from streams.records.hits import no_hits, rank, take
 from tests import factories
+from tests.consumers.folding import with_hits
 from tests.streams.same import bits
 from tests.streams.strategies import columns, plain_hits, quick
 

@@ -13,7 +13,6 @@ from consumers.aggregation.shards import (
     moved_to,
     new_bucket,
     with_end,
-    with_hits,
     with_statistics,
 )
 from streams.errors import OverflowingSumError, ShapeError
@@ -21,6 +20,7 @@ from streams.records.hits import no_hits
 from streams.records.partials import HitsPart, SourceEnd, Statistics
 from streams.records.tallies import BucketTally
 from tests import factories
+from tests.consumers.folding import with_hits
 from tests.streams.same import bits
 from tests.streams.strategies import columns, plain
 

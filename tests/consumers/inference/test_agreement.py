@@ -17,11 +17,12 @@ from consumers.inference.models import LanguageModel
 from consumers.inference.published import difference
 from consumers.inference.twins import NoTwinError, make_packed_twin, make_twin
 from consumers.plan import make_plan
-from consumers.runs.creation import create_run, load_engine
+from consumers.runs.creation import load_engine
 from consumers.runs.specs import NeuronsSpec, RunSpec
 from streams.errors import ModelError
 from streams.records.corpus import CorpusRecord
 from streams.records.runs import Forward
+from tests.consumers.created import create_run
 from tests.models_on_disk import CONTEXT, SHAPES, save_model
 
 POST = "blocks.1.hook_resid_post"

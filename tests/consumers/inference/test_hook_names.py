@@ -10,11 +10,12 @@ import pytest
 from consumers.inference.hook_names import hook_named
 from consumers.inference.model_loading import load_model
 from consumers.plan import make_plan
-from consumers.runs.creation import create_run, load_engine
+from consumers.runs.creation import load_engine
 from consumers.runs.specs import RunSpec
 from streams.errors import ModelError
 from streams.records.corpus import CorpusRecord
 from tests.consumers.conftest import with_source
+from tests.consumers.created import create_run
 from tests.models_on_disk import save_dictionary, save_model
 
 POST = "blocks.1.hook_resid_post"

@@ -13,10 +13,10 @@ from consumers.inference.model_loading import load_model
 from consumers.inference.models import Fidelity, LanguageModel
 from consumers.inference.published import difference, observe
 from consumers.inference.twins import NoTwinError
-from consumers.runs.creation import create_run
 from consumers.runs.specs import NeuronsSpec, RunSpec
 from streams.errors import ModelError
 from streams.records.corpus import CorpusRecord
+from tests.consumers.created import create_run
 from tests.models_on_disk import CONTEXT, save_model
 
 OUT = "blocks.1.hook_out"

@@ -10,7 +10,7 @@ import torch
 
 from consumers.inference.dtypes import pick_dtype
 from consumers.plan import make_plan
-from consumers.runs.creation import create_run, load_engine
+from consumers.runs.creation import load_engine
 from consumers.runs.specs import (
     ClusteringSpec,
     DictionarySpec,
@@ -25,6 +25,7 @@ from streams.records.corpus import CorpusRecord
 from streams.records.runs import RunRecord
 from streams.wire import codec
 from tests.consumers.conftest import with_source
+from tests.consumers.created import create_run
 from tests.models_on_disk import CONTEXT, WORDS, save_dictionary, save_model
 
 

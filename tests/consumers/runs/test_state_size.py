@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from consumers.plan import make_plan
-from consumers.runs.creation import create_run
 from consumers.runs.specs import RunSpec
 from consumers.runs.state_size import Density, density_of, state_bytes
 from streams.records.corpus import CorpusRecord
+from tests.consumers.created import create_run
 
 
 def test_density_is_counted_by_rows() -> None:

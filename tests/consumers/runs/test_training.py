@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from consumers.runs.creation import create_run
 from consumers.runs.disagreements import disagreements
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec
 from consumers.runs.training import Training, agreed_bos, agreed_context, training_of, trainings
 from streams.records.corpus import Choice, CorpusRecord
 from streams.records.run_identity import run_id
 from tests.consumers.conftest import with_source
+from tests.consumers.created import create_run
 from tests.models_on_disk import CONTEXT, WORDS, save_dictionary, save_tokenizer
 
 
@@ -32,7 +32,7 @@ def test_metadata_is_read_and_nonsense_says_nothing() -> None:
     )
     assert (said.prepend_bos, said.context, said.positions) == (True, 128, (5, None))
     assert (said.excluded, said.model, said.sparsity) == ((3, 4), "gpt2-small", 71.5)
-    assert (said.reads, said.writes) == ("blocks.1.ln2.hook_normalized", "blocks.1.hook_mlp_out")
+    assert said.writes == "blocks.1.hook_mlp_out"
     nonsense = {"prepend_bos": "yes", "context_size": -1, "seqpos_slice": 7, "l0": "many"}
     assert training_of(nonsense) == training_of({"seqpos_slice": [None]}) == Training()
 

@@ -5,18 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from consumers.aggregation.overlay import partial
-from consumers.selection.worker import ActivationWorker, check_batch, sequence_in
+from consumers.selection.worker import ActivationWorker, check_batch
 from streams import topics
 from streams.errors import NotFiniteError, ShapeError, UndecodableError, VersionError
 from streams.errors import VocabularyError as UnknownIdError
 from streams.records.corpus import PartitionEnd
 from streams.wire import codec
 from tests import factories
-from tests.streams.strategies import quick
 
 PLAN = factories.plan(k=1)
 BATCHES = [b for b in factories.batches(per_partition=6) if b.partition == 0]
@@ -176,19 +173,6 @@ def test_bytes_without_a_sequence_are_no_part_of_the_run(value, found):
     outcome = worker().handle(0, value, found)
     assert outcome.records == ()
     assert str(outcome.error).endswith("name no sequence, so it is no part of a corpus")
-
-
-@quick
-@given(st.integers(0, 10**18 - 1))
-def test_a_sequence_is_read_from_its_header(sequence):
-    assert sequence_in(headers(sequence)) == sequence
-
-
-@quick
-@given(st.binary(max_size=25))
-def test_any_header_is_a_sequence_or_none(text):
-    found = sequence_in({topics.SEQUENCE: text})
-    assert found is None or 0 <= found < 10**18
 
 
 def test_the_end_of_a_partition_is_handed_on():

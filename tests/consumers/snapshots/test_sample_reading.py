@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.snapshots.sample_reading import batch_table, batches_at, sample_tables
-from consumers.snapshots.samples import sample_of, samples_table, sequence_of
+from consumers.snapshots.samples import sample_of, samples_table
 from streams import topics
 from streams.errors import BrokerError, LostBatchError, SnapshotError
 from streams.snapshots.tables import SAMPLES
@@ -128,17 +128,6 @@ def test_a_batch_that_says_it_stands_elsewhere_is_none():
     source = log(junk=[(0, 0, elsewhere, 0)])
     (found,) = batches_at(source, "text", 0, np.array([0]))
     assert found.sequence == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "sequence"),
-    [(b"0", 0), (b"17", 17), (b"9" * 18, 10**18 - 1), (b"9" * 19, -1), (b"", -1), (b"-3", -1),
-     (b"x", -1)],
-)  # fmt: skip
-def test_a_header_that_is_no_sequence_is_minus_one(text: bytes, sequence: int):
-    record = StoredRecord("t", 0, 0, 0, None, None, ((topics.SEQUENCE, text),))
-    assert sequence_of(record) == sequence
-    assert sequence_of(replace(record, headers=())) == -1
 
 
 @dataclass
