@@ -3,7 +3,7 @@
 # make demo     the example, from text to a dashboard
 # make chaos    faults against the oracle on a real broker; make soak: memory over time; MINUTES=30
 # make mutate   a sample of one-line mutants, and those that no fast test notices; NUMBER=60 SEED=0
-# make bench    every benchmark, about an hour and a half; NAMES="efficiency storing" some, BENCH=--quick tiny
+# make bench    every benchmark, about an hour and a quarter; NAMES="efficiency storing" some, BENCH=--quick tiny
 # make bench-peers  other tools on the same work; POINTS=small:128 measures that point alone
 # make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
 #

@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +20,7 @@ from benchmarks.references.storing import (
     Stored,
     TokenMajor,
     empty,
+    store_at_once,
     store_copying,
     store_extending,
     store_hoisted,
@@ -28,7 +30,7 @@ from benchmarks.references.storing import (
 from benchmarks.references.top_samples import best_samples
 from benchmarks.report import RESULTS, write_report
 from benchmarks.storing_batches import Steady, Workload, make, scaled
-from benchmarks.storing_profile import profile
+from benchmarks.storing_profile import Ways, peaks, profile
 from benchmarks.timing import Spread, interleaved, per, ratio
 from consumers.storage.blocks import Blocks, DenseBatch, Members
 from consumers.storage.top_blocks import TopBlocks
@@ -36,6 +38,8 @@ from consumers.storage.top_blocks import TopBlocks
 BEST = 64
 BOUND = "copy of the same bytes"
 BLOCKS = "ours: all, as blocks"
+NEW = f"{BLOCKS}, into new memory"
+CONTIGUOUS = "R1f, rows contiguous"
 TOP = f"ours: best {BEST}, steady"
 
 LARGE = {
@@ -50,20 +54,26 @@ SEED = (
     Workload("100 x 32 x 5 x 128", 100, 32, 5, goals=SMALL),
     Workload("200 x 128 x 10 x 128", 200, 128, 10, goals=LARGE),
 )
-ODD = (
-    Workload("one cluster: 1 x 128 x 10 x 128", 1, 128, 10),
-    Workload("batch of one: 200 x 1 x 10 x 128", 200, 1, 10),
-    Workload("half of the components dead: 200 x 32 x 10 x 128", 200, 32, 10, dead=0.5),
-    Workload("half of the clusters empty: 200 x 32 x 1 x 128", 200, 32, 1, dead=0.5),
-    Workload("nothing alive: 200 x 32 x 10 x 128", 200, 32, 10, dead=1.0),
-)
 TINY = (Workload("4 x 3 x 2 x 8", 4, 3, 2, 8, dead=0.2, goals=SMALL),)
+
+# What is done in one step -> the ways without it and with it.
+STEPS = {
+    "transfers before the loop": ("R0", "R1"),
+    "empty clusters at once": ("R1", "R1a"),
+    "extend": ("R1a", "R2"),
+    "rows contiguous": ("R1f", CONTIGUOUS),
+    "blocks in place of lists": (CONTIGUOUS, NEW),
+    "memory used again": (NEW, BLOCKS),
+    "best 64 in place of all": (BLOCKS, TOP),
+}
 
 NOTES = (
     "Sizes are clusters x samples x components per cluster x tokens, float32. 5 % of the "
-    "components are dead, the others fire at 1.4 % of tokens. Both sides may use all cores.",
+    "components are dead, the others fire at 1.4 % of tokens. Both sides may use all cores; the "
+    "table of threads has one against all.",
     "R0 calls `.cpu()` for each component inside a triple loop, R1 moves the transfers before it, "
-    "R2 uses `extend`; f: and then copies every cluster's rows together, so that they can be used.",
+    "R1a finds the empty clusters at once, R2 uses `extend` as well; f: and then copies every "
+    "cluster's rows together, so that they can be used.",
     "The loops read token-major arrays, as the original makes them, ours feature-major ones: the "
     "product that fills either costs the same. `R1f, rows contiguous` gets sample-major arrays.",
     "Results were asserted equal, bit for bit, over three batches before anything was timed.",
@@ -73,7 +83,7 @@ NOTES = (
 def check(workload: Workload, members: Members, base: DenseBatch) -> None:
     """Assert that the references and ours keep the same of several batches, one of them twice."""
     batches = [base, scaled(workload, base, 1), base]
-    loops = (store_copying, store_hoisted, store_extending)
+    loops = (store_copying, store_hoisted, store_at_once, store_extending)
     lists = [empty(token_major(base, members).column) for _ in loops]
     blocks, top = Blocks(members), TopBlocks(members, BEST, workload.positions)
     for batch in batches:
@@ -87,10 +97,27 @@ def check(workload: Workload, members: Members, base: DenseBatch) -> None:
     assert_same_top(top, best_samples(batches, members, BEST))
 
 
-def measure(
-    workload: Workload, members: Members, base: DenseBatch, rounds: int
-) -> tuple[dict[str, Spread], float]:
-    """Return the seconds of each way of storing a batch, and the share of hits that TOP took in."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Every way of storing a batch. steady: what has its turn as TOP."""
+
+    ways: Ways
+    steady: Steady
+
+    def timed(self, rounds: int, names: Sequence[str]) -> dict[str, Spread]:
+        """Return the seconds of some ways, in turn."""
+        return dict(
+            interleaved(
+                {name: self.ways[name] for name in names},
+                rounds,
+                warm_up=2,
+                after=lambda name, _: self.steady.next() if name == TOP else None,
+            )
+        )
+
+
+def candidates(workload: Workload, members: Members, base: DenseBatch) -> Candidates:
+    """Return the ways of storing a batch."""
     batch = token_major(base, members)
     steady, blocks = Steady(workload, members, base, BEST), Blocks(members)
 
@@ -98,60 +125,74 @@ def measure(
         blocks.clear()
         blocks.append(base)
 
-    seconds: dict[str, Spread] = dict(
-        interleaved(
-            {
-                "R0": lambda: _loop(store_copying, batch),
-                "R1": lambda: _loop(store_hoisted, batch),
-                "R1f": lambda: usable(_loop(store_hoisted, batch)),
-                "R2": lambda: _loop(store_extending, batch),
-                "R2f": lambda: usable(_loop(store_extending, batch)),
-                "R1f, rows contiguous": _on_sample_major(batch),
-                BLOCKS: append,
-                f"{BLOCKS}, into new memory": lambda: Blocks(members).append(base),
-                TOP: steady.add,
-                f"ours: best {BEST}, first batch": lambda: TopBlocks(
-                    members, BEST, workload.positions
-                ).add(base),
-                BOUND: _copy(base),
-            },
-            rounds,
-            warm_up=2,
-            after=lambda name, _: steady.next() if name == TOP else None,
+    ways: Ways = {
+        "R0": lambda: _loop(store_copying, batch),
+        "R1": lambda: _loop(store_hoisted, batch),
+        "R1f": lambda: usable(_loop(store_hoisted, batch)),
+        "R1a": lambda: _loop(store_at_once, batch),
+        "R2": lambda: _loop(store_extending, batch),
+        "R2f": lambda: usable(_loop(store_extending, batch)),
+        CONTIGUOUS: _on_sample_major(batch),
+        BLOCKS: append,
+        NEW: lambda: Blocks(members).append(base),
+        TOP: steady.add,
+        f"ours: best {BEST}, first batch": lambda: TopBlocks(members, BEST, workload.positions).add(
+            base
+        ),
+        BOUND: _copy(base),
+    }
+    return Candidates(ways, steady)
+
+
+def threads(shape: str, found: Candidates, rounds: int) -> list[dict[str, Any]]:
+    """Return what each way takes with one thread, over what it takes with all."""
+    rows = []
+    for way in ("R0", "R1f", BLOCKS, BOUND):
+        seconds = interleaved(
+            {str(count): _with_threads(found.ways[way], count) for count in (1, cores())}, rounds
         )
-    )
-    return seconds, steady.survivors()
+        one, every = seconds["1"], seconds[str(cores())]
+        rows.append({"shape": shape, "way": way, f"one thread / {cores()}": ratio(one, every)})
+    torch.set_num_threads(cores())
+    return rows
+
+
+def _with_threads(store: Callable[[], object], count: int) -> Callable[[], object]:
+    def run() -> object:
+        torch.set_num_threads(count)
+        return store()
+
+    return run
 
 
 def main(quick: bool = False, folder: Path = RESULTS) -> None:
     """Measure all shapes, print the report and write it to ``folder``; tiny ones if ``quick``."""
     torch.set_num_threads(cores())
-    rows, goals, claims, odd = (list[dict[str, Any]]() for _ in range(4))
-    tables: dict[str, list[dict[str, Any]]] = {}
+    rows, goals, steps, peak, spent, parallel = (list[dict[str, Any]]() for _ in range(6))
     for workload in TINY if quick else SEED:
         members, base = make(workload)
         check(workload, members, base)
-        seconds, survivors = measure(workload, members, base, 3 if quick else 9)
-        rows += _rows(workload.name, seconds)
-        goals += reached(workload.name, seconds, workload.goals)
-        claims.append(
-            {"shape": workload.name}
-            | {f"{slow}/{fast}": ratio(seconds[slow], seconds[fast]) for slow, fast in _CLAIMS}
-            | {"survivors in steady state": survivors}
+        shape, found = workload.name, candidates(workload, members, base)
+        seconds = found.timed(3 if quick else 9, list(found.ways))
+        rows += _rows(shape, seconds)
+        goals += reached(shape, seconds, workload.goals)
+        steps.append(
+            {"shape": shape}
+            | {step: ratio(seconds[slow], seconds[fast]) for step, (slow, fast) in STEPS.items()}
+            | {"survivors in steady state": found.steady.survivors()}
         )
-        title = f"Where the loops spend their time: {workload.name}"
-        tables[title] = profile(token_major(base, members), 2 if quick else 5, seconds)
-    for workload in () if quick else ODD:
-        members, base = make(workload)
-        check(workload, members, base)
-        seconds, _ = measure(workload, members, base, 5)
-        odd.append({"shape": workload.name} | _speed_ups(seconds))
-    tables = {"Goals": goals, "What `extend` buys": claims, "Odd shapes": odd} | tables
+        peak += peaks(shape, found.ways)
+        spent += profile(shape, {way: found.ways[way] for way in ("R0", "R1", "R2f", BLOCKS, TOP)})
+        parallel += threads(shape, found, 3 if quick else 5)
+    tables = {
+        "Goals": goals,
+        "What each single optimisation brings": steps,
+        "Peak memory": peak,
+        "Threads": parallel,
+        "Profile": spent,
+    }
     path = write_report("storing", rows, notes=NOTES, tables=tables, folder=folder)
     print(path.with_suffix(".md").read_text())
-
-
-_CLAIMS = (("R0", "R1"), ("R0", "R2"), ("R1", "R2"), ("R1f", "R2f"))
 
 
 def _loop(store: Callable[[Stored, TokenMajor], None], batch: TokenMajor) -> Stored:
@@ -181,11 +222,6 @@ def _rows(shape: str, seconds: dict[str, Spread]) -> Sequence[dict[str, Any]]:
         | {f"{slow}/it": ratio(seconds[slow], spread) for slow in ("R0", "R1", "R1f")}
         for name, spread in seconds.items()
     ]
-
-
-def _speed_ups(seconds: dict[str, Spread]) -> dict[str, Spread]:
-    ways = ((slow, fast) for fast in (BLOCKS, TOP) for slow in ("R0", "R1f"))
-    return {f"{slow}/{fast}": ratio(seconds[slow], seconds[fast]) for slow, fast in ways}
 
 
 if __name__ == "__main__":

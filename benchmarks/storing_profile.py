@@ -1,93 +1,58 @@
-"""What the loops of the storing step spend their time on: each operation alone, as often."""
+"""Where the storing step spends its time and memory: cProfile's functions, tracemalloc's peak."""
 
+import cProfile
+import pstats
+import tracemalloc
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.references.storing import TokenMajor, active_clusters
-from benchmarks.timing import Spread, interleaved
-from streams.arrays import AnyArray
-
-_Operation = Callable[[], object]
-# Operation -> the references that do it.
-USED_BY = {
-    "the loops alone": ("R0", "R1"),
-    "look for empty clusters, one by one": ("R0", "R1"),
-    "look for empty clusters, all at once": ("R2",),
-    "row out of a tensor": ("R0",),
-    "row out of a tensor, .cpu().numpy()": ("R0",),
-    "row out of an array": ("R1", "R2"),
-    "append row and key": ("R0", "R1"),
-    "extend by rows and keys": ("R2",),
-}
+Ways = Mapping[str, Callable[[], object]]
+_Function = tuple[str, int, str]  # file, line, name
+_MEBIBYTE = 2**20
 
 
-def profile(batch: TokenMajor, rounds: int, whole: Mapping[str, Spread]) -> list[dict[str, Any]]:
-    """Return, per operation, its time, and that as a share of each reference that does it.
+def profile(shape: str, ways: Ways, most: int = 4) -> list[dict[str, Any]]:
+    """Return, per way, the functions with the most time of their own, as cProfile measures it.
 
-    whole: seconds of the references in the same run.
+    The profiler makes calls slower than they are, so shares say where to look and not how long.
     """
-    seconds = interleaved(_operations(batch), rounds)
-    return [
-        {"operation": name, "ms": Spread(tuple(1e3 * s for s in seconds[name].values))}
-        | {f"of {r}": seconds[name].median / whole[r].median for r in USED_BY[name]}
-        for name in USED_BY
-    ]
+    rows = []
+    for way, store in ways.items():
+        profiler = cProfile.Profile()
+        profiler.runcall(store)
+        stats: dict[_Function, tuple[Any, ...]] = vars(pstats.Stats(profiler))["stats"]
+        own = {function: (calls, seconds) for function, (_, calls, seconds, *_) in stats.items()}
+        whole = sum(seconds for _, seconds in own.values())
+        slowest = sorted(own.items(), key=lambda item: -item[1][1])[:most]
+        rows += [
+            {
+                "shape": shape,
+                "way": way,
+                "function": name if file == "~" else f"{Path(file).stem}.{name}",
+                "calls": calls,
+                "own ms": 1e3 * seconds,
+                "share": seconds / whole,
+            }
+            for (file, _, name), (calls, seconds) in slowest
+        ]
+    return rows
 
 
-def _operations(batch: TokenMajor) -> dict[str, _Operation]:
-    clusters, components = batch.clusters.numpy(), batch.components.numpy()
-    samples = range(len(batch.keys))
-    columns = [c for members in batch.column for c in members if c is not None]
-    rows = [components[sample, :, 0] for sample in samples] if columns else []
+def peaks(shape: str, ways: Ways) -> list[dict[str, Any]]:
+    """Return the most memory in MiB that each way took from Python and NumPy at a time.
 
-    def loops() -> None:
-        for _ in samples:
-            for _ in columns:
-                pass
-
-    def one_by_one() -> None:
-        for cluster in range(clusters.shape[2]):
-            np.abs(clusters[:, :, cluster]).max()
-
-    def tensor_rows() -> None:
-        for sample in samples:
-            for column in columns:
-                batch.components[sample, :, column]
-
-    def transfers() -> None:
-        for sample in samples:
-            for column in columns:
-                batch.components[sample, :, column].cpu().numpy()
-
-    def array_rows() -> None:
-        for sample in samples:
-            for column in columns:
-                components[sample, :, column]
-
-    def append() -> None:
-        for _ in columns:
-            kept: list[AnyArray] = []
-            keys: list[bytes] = []
-            for row, key in zip(rows, batch.keys, strict=True):
-                kept.append(row)
-                keys.append(key)
-
-    def extend() -> None:
-        for _ in columns:
-            kept: list[AnyArray] = []
-            keys: list[bytes] = []
-            kept.extend(rows)
-            keys.extend(batch.keys)
-
-    return {
-        "the loops alone": loops,
-        "look for empty clusters, one by one": one_by_one,
-        "look for empty clusters, all at once": lambda: active_clusters(clusters),
-        "row out of a tensor": tensor_rows,
-        "row out of a tensor, .cpu().numpy()": transfers,
-        "row out of an array": array_rows,
-        "append row and key": append,
-        "extend by rows and keys": extend,
-    }
+    What the batch itself takes is not in it, nor what a way had before.
+    """
+    rows = []
+    for way, store in ways.items():
+        tracemalloc.start()
+        try:
+            result = store()
+            rows.append(
+                {"shape": shape, "way": way, "MiB": tracemalloc.get_traced_memory()[1] / _MEBIBYTE}
+            )
+            del result
+        finally:
+            tracemalloc.stop()
+    return rows

@@ -101,8 +101,23 @@ def store_hoisted(stored: Stored, batch: TokenMajor) -> None:
                     stored.member_keys[cluster][member].append(key)
 
 
+def store_at_once(stored: Stored, batch: TokenMajor) -> None:
+    """R1a: R1 with the empty clusters found at once."""
+    clusters, components = batch.clusters.cpu().numpy(), batch.components.cpu().numpy()
+    for cluster in active_clusters(clusters):
+        acts = clusters[:, :, cluster]
+        for sample, key in enumerate(batch.keys):
+            stored.rows[cluster].append(acts[sample])
+            stored.keys[cluster].append(key)
+            stored.tokens[cluster].append(batch.tokens[sample])
+            for member, column in enumerate(batch.column[cluster]):
+                if column is not None:
+                    stored.member_rows[cluster][member].append(components[sample, :, column])
+                    stored.member_keys[cluster][member].append(key)
+
+
 def store_extending(stored: Stored, batch: TokenMajor) -> None:
-    """R2: empty clusters found at once, and one ``extend`` per list instead of appends."""
+    """R2: R1a with one ``extend`` per list instead of appends."""
     clusters, components = batch.clusters.cpu().numpy(), batch.components.cpu().numpy()
     samples = range(len(batch.keys))
     for cluster in active_clusters(clusters):
