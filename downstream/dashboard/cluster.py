@@ -1,5 +1,6 @@
 """The page of one cluster: its numbers, max-activating examples and co-activation."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,11 +112,13 @@ def _numbers(snapshot: LoadedSnapshot, cluster: int, bins: tuple[Bin, ...]) -> t
         Number("Tokens", tokens, formats.count(tokens), "exact", "tokens at which it is active"),
         Number("Contexts", rows, formats.count(rows), "exact", f"{formats.percent(share)} of all"),
         Number("Maximum", high, formats.number(high), "exact", "highest activation"),
-        Number("Mean", mean, formats.number(mean), "exact", f"where it is active; {rounding}"),
-        Number(
-            "Minimum", low, formats.number(low), "exact", "lowest activation where it is active"
-        ),
     ]
+    if not math.isnan(mean):
+        note = f"where it is active; {rounding}"
+        found.append(Number("Mean", mean, formats.number(mean), "exact", note))
+    if not math.isnan(low):
+        note = "lowest activation where it is active"
+        found.append(Number("Minimum", low, formats.number(low), "exact", note))
     for name, share in (("Median", 0.5), ("99th percentile", 0.99)):
         if inside := quantile(bins, share):
             span = f"{formats.number(inside.left)} – {formats.number(inside.right)}"

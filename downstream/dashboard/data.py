@@ -35,7 +35,8 @@ class LoadedSnapshot:
 
     member_first [cluster + 1] and member: the members of each cluster, as numbers into
     member_names. vocabulary: the bytes of each token id. token_forms: those of ids that show as
-    something else "first" or "last" in a row, or "alone". absent: optional tables that it lacks.
+    something else "first" or "last" in a row, or "alone". absent: optional tables that it lacks,
+    and columns as "table.column"; what they would say is NaN, 0 or empty here.
     """
 
     manifest: RunManifest

@@ -48,13 +48,13 @@ def display_bins(
 ) -> tuple[Bin, ...]:
     """Return the bins that hold something and those between, joined until at most ``most``.
 
-    The bin below the first edge begins at ``low``, the last one ends at ``high``.
+    The bin below the first edge begins at ``low`` (NaN if nobody knows), the last ends at ``high``.
     """
     filled = np.flatnonzero(counts)
     if not len(filled):
         return ()
     first, stop = int(filled[0]), int(filled[-1]) + 1
-    bounds = [min(low, edges[0]), *edges, max(high, edges[-1])]
+    bounds = [min(edges[0], low), *edges, max(high, edges[-1])]  # the edge where low is NaN
     step = math.ceil((stop - first) / most)
     return tuple(
         Bin(bounds[at], bounds[min(at + step, stop)], int(counts[at : min(at + step, stop)].sum()))

@@ -1,5 +1,6 @@
 """The list of a clustering's clusters: searched, filtered, sorted and cut into pages."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -69,7 +70,7 @@ class Row:
     status: str
     density: float
     firing_tokens: int
-    mean: float
+    mean: float | None
     high: float
     spark: tuple[int, ...]
     best: Context | None
@@ -152,6 +153,7 @@ def _rows(
     bins = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0, 0)
     for cluster in shown:
         members = snapshot.members(cluster)
+        mean = float(snapshot.means[cluster])
         yield Row(
             number=cluster,
             label=snapshot.label(cluster),
@@ -160,7 +162,7 @@ def _rows(
             status=snapshot.status(cluster),
             density=float(snapshot.densities[cluster]),
             firing_tokens=int(snapshot.firing_tokens[cluster]),
-            mean=float(snapshot.means[cluster]),
+            mean=None if math.isnan(mean) else mean,
             high=float(snapshot.high[cluster]),
             spark=tuple(snapshot.histogram[cluster, bins].tolist()),
             best=best.get(cluster),

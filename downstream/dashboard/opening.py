@@ -1,6 +1,7 @@
 """Reading a snapshot into memory, checked."""
 
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from streams.bounds import MAX_CLUSTERS, MAX_VOCABULARY
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import read_table
+from streams.snapshots.store import expected_schema, read_table
 from streams.snapshots.tables import TABLES
 
 log = logging.getLogger(__name__)
@@ -35,24 +36,58 @@ _MOST_ROWS = {
     "vocabulary": MAX_VOCABULARY,
 }
 _OPTIONAL = ("features", "coactivation", "member_coactivation")
-_KEPT = tuple(_MOST_ROWS)
+_NEEDED_COLUMNS = {
+    "clusters": (
+        "cluster",
+        "clustering",
+        "iteration",
+        "label",
+        "members",
+        "firing_tokens",
+        "firing_rows",
+        "activation_density",
+        "max_activation",
+    ),
+    "features": ("source", "index"),
+    "totals": ("tokens", "rows"),
+    "vocabulary": ("id", "token"),
+}
+OPTIONAL_COLUMNS = {
+    "clusters": (
+        "dropped_members",
+        "mean_activation",
+        "min_activation",
+        "activation_histogram",
+        "coactivation_counted",
+        "member_coactivation_counted",
+    ),
+    "features": ("dead", "dropped"),
+    "totals": ("refused",),
+    "vocabulary": ("first", "last", "alone"),
+}
 _MOST_CLUSTERINGS = 2048
 
 
 def open_snapshot(manifest: RunManifest) -> LoadedSnapshot:
     """Read what pages need and compare every file with its checksum, once.
 
-    Raises SnapshotError if the snapshot is damaged or incomplete.
+    Tables and columns that pages can do without may be missing: ``absent`` names them. Raises
+    SnapshotError if the snapshot is damaged or lacks anything else.
     """
     missing = [key for key in _ABOUT if key not in manifest.about]
     if missing:
         raise SnapshotError(f"the manifest of {manifest.snapshot!r} lacks about.{missing[0]}")
     absent = tuple(name for name in _OPTIONAL if manifest.table(name) is None)
+    tables: dict[str, pa.Table] = {}
+    for name in _MOST_ROWS:
+        if name in absent:
+            tables[name] = TABLES[name].schema.empty_table()
+        else:
+            columns = _columns_of(manifest, name)
+            absent += tuple(f"{name}.{c}" for c in OPTIONAL_COLUMNS[name] if c not in columns)
+            tables[name] = _read(manifest, name, columns)
     if absent:
-        log.warning("snapshot %s has no table %s", manifest.snapshot, ", ".join(absent))
-    tables = {
-        n: TABLES[n].schema.empty_table() if n in absent else _read(manifest, n) for n in _KEPT
-    }
+        log.warning("snapshot %s lacks %s", manifest.snapshot, ", ".join(absent))
     for entry in manifest.tables:
         if entry.name not in tables:
             read_table(manifest, entry.name, columns=entry.schema.names[:1], check=True)
@@ -62,16 +97,50 @@ def open_snapshot(manifest: RunManifest) -> LoadedSnapshot:
         raise SnapshotError(f"snapshot {manifest.snapshot!r} is inconsistent: {error}") from error
 
 
-def _read(manifest: RunManifest, name: str) -> pa.Table:
-    """Return the columns of a table that pages know, which have to be there; others are left."""
+def _columns_of(manifest: RunManifest, name: str) -> list[str]:
+    """Return the columns of a table that pages read, as many as are there.
+
+    Raises SnapshotError if a needed one is missing, or one has another type than it should have.
+    """
+    there = expected_schema(manifest, name)
+    if lacking := [column for column in _NEEDED_COLUMNS[name] if column not in there.names]:
+        raise SnapshotError(
+            f"the table {name!r} of {manifest.snapshot!r} has no column {lacking[0]!r}"
+        )
+    wanted = (*_NEEDED_COLUMNS[name], *OPTIONAL_COLUMNS[name])
+    found = [column for column in wanted if column in there.names]
+    form = TABLES[name].schema
+    if other := [c for c in found if there.field(c).type != form.field(c).type]:
+        raise SnapshotError(
+            f"the table {name!r} of {manifest.snapshot!r} has a column {other[0]!r} of another type"
+        )
+    return found
+
+
+def _read(manifest: RunManifest, name: str, columns: list[str]) -> pa.Table:
+    """Return some columns of a table, and in place of missing optional ones what says nothing."""
     rows = sum(part.rows for part in manifest.files if part.table == name)
     if rows > _MOST_ROWS[name]:
         raise SnapshotError(f"the table {name!r} of {manifest.snapshot!r} claims {rows:,} rows")
-    schema = TABLES[name].schema
-    table = read_table(manifest, name, columns=schema.names, check=True)
-    if not table.schema.equals(schema):
-        raise SnapshotError(f"the table {name!r} of {manifest.snapshot!r} has other columns")
+    table = read_table(manifest, name, columns=columns, check=True)
+    bins = len(manifest.about["edges"]) + 1
+    for column in OPTIONAL_COLUMNS[name]:
+        if column not in columns and name != "vocabulary":
+            form = TABLES[name].schema.field(column)
+            table = table.append_column(form, _nothing(column, form.type, len(table), bins))
     return table.combine_chunks()
+
+
+def _nothing(column: str, kind: pa.DataType, rows: int, bins: int) -> pa.Array:
+    """Return a column of values that say nothing: NaN, no bins filled, no members, false, 0."""
+    value: Any = 0
+    if pa.types.is_list(kind):
+        value = [0] * bins if column == "activation_histogram" else []
+    elif pa.types.is_floating(kind):
+        value = math.nan
+    elif pa.types.is_boolean(kind):
+        value = False
+    return pa.array([value] * rows, kind)
 
 
 def _build(

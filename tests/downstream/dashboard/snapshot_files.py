@@ -7,7 +7,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow as pa
 from streams.records.measures import default_edges
 from streams.snapshots.content import content_of, table_hash
 from streams.snapshots.manifests import VERSION, RunManifest
-from streams.snapshots.store import open_store, write_manifest, write_part
+from streams.snapshots.store import open_store, read_table, write_manifest, write_part
 from streams.snapshots.table_entry import PartFile, table_entry
 from streams.snapshots.tables import TABLES
 
@@ -98,6 +98,20 @@ def write_snapshot(
     )
     write_manifest(store, manifest)
     return manifest
+
+
+def without_columns(manifest: RunManifest, name: str, columns: Sequence[str]) -> RunManifest:
+    """Return the manifest of the same snapshot, but for a table written without some columns."""
+    table = read_table(manifest, name).drop_columns(list(columns))
+    file = write_part(open_store(manifest.store), manifest.run, name, 9, table, schema=table.schema)
+    entries = (
+        replace(entry, columns=tuple(c for c in entry.columns if c.name not in columns))
+        if entry.name == name
+        else entry
+        for entry in manifest.tables
+    )
+    files = (*(part for part in manifest.files if part.table != name), file)
+    return replace(manifest, tables=tuple(entries), files=files)
 
 
 def _table(name: str, rows: Iterable[dict[str, Any]]) -> pa.Table:

@@ -1,17 +1,21 @@
 """What pages say, against numbers that follow from the given values."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from downstream.dashboard import opening
 from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.contexts import top_contexts
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.listing import Query, make_listing, query_of
 from downstream.dashboard.opening import open_snapshot
-from tests.downstream.dashboard.snapshot_files import Given
+from streams.errors import SnapshotError
+from streams.snapshots.manifests import RunManifest
+from tests.downstream.dashboard.snapshot_files import Given, without_columns
 
 BOTH, MIXED = 5, 7
 
@@ -131,3 +135,29 @@ def test_a_table_that_a_snapshot_lacks_is_said_and_the_pages_stay(manifest):
     page = cluster_page(opened, 5)
     assert page.neighbours is None
     assert page.contexts
+
+
+@pytest.mark.parametrize("name", opening.OPTIONAL_COLUMNS)
+def test_columns_that_a_snapshot_lacks_are_said_and_the_pages_stay(
+    manifest: RunManifest, snapshot: LoadedSnapshot, name: str
+) -> None:
+    left = opening.OPTIONAL_COLUMNS[name]
+    opened = open_snapshot(without_columns(manifest, name, left))
+    assert opened.absent == tuple(f"{name}.{column}" for column in left)
+    for number in range(len(opened.labels)):
+        page, full = cluster_page(opened, number), cluster_page(snapshot, number)
+        assert [context.score for context in page.contexts] == [c.score for c in full.contexts]
+        assert set(page.numbers) <= set(full.numbers)
+    for clustering in opened.clusterings:
+        json.dumps(asdict(make_listing(opened, clustering, Query(sort="mean"))), allow_nan=False)
+    names = [source.name for source in source_summaries(opened)]
+    assert names == [source.name for source in source_summaries(snapshot)]
+
+
+def test_columns_that_pages_do_not_read_may_be_missing(manifest: RunManifest) -> None:
+    assert open_snapshot(without_columns(manifest, "totals", ["batches"])).absent == ()
+
+
+def test_a_column_that_pages_cannot_do_without_is_named(manifest: RunManifest) -> None:
+    with pytest.raises(SnapshotError, match="table 'clusters' of 'final' has no column 'members'"):
+        open_snapshot(without_columns(manifest, "clusters", ["members"]))
