@@ -6,7 +6,7 @@ import numpy as np
 
 from streams.arrays import I64, AnyArray
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import read_table
+from streams.snapshots.table_reading import read_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ from streams.snapshots.manifests import (
     shard_manifest,
     to_json,
 )
-from streams.snapshots.store import check_part, open_store, write_manifest
+from streams.snapshots.store import open_store, write_manifest
+from streams.snapshots.table_reading import check_part
 from streams.transport.client import Client
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,10 @@ from streams.errors import DamagedPartError, StoreError
 from streams.records.run_identity import identity
 from streams.snapshots.content import Hashed, content_of
 from streams.snapshots.manifests import VERSION, RefusedRecord, RunManifest, ShardManifest
-from streams.snapshots.store import open_store, read_pieces, write_part
+from streams.snapshots.store import open_store, write_part
 from streams.snapshots.table_entry import PartFile, table_entry
 from streams.snapshots.table_hashes import hashed_tables
+from streams.snapshots.table_reading import read_pieces
 from streams.snapshots.tables import HITS, SAMPLES, TABLES
 from streams.transport.client import Client
 

@@ -9,7 +9,7 @@ from downstream.dashboard.contexts import LEVELS
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from streams.arrays import I64
 from streams.bounds import PAIRS_LIMIT
-from streams.snapshots.store import read_table
+from streams.snapshots.table_reading import read_table
 
 NEIGHBOURS = 12
 MATRIX = 16

@@ -13,7 +13,7 @@ from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from streams.bounds import MAX_CLUSTERS, MAX_VOCABULARY
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import expected_schema, read_table
+from streams.snapshots.table_reading import expected_schema, read_table
 from streams.snapshots.tables import TABLES
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, overload
 from downstream.reading.shading import shaded_html
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import read_table
+from streams.snapshots.table_reading import read_table
 
 
 class ExampleSource(Protocol):

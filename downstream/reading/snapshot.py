@@ -19,9 +19,10 @@ from streams.errors import SnapshotError
 from streams.snapshots.annotations import Annotations, read_annotations
 from streams.snapshots.attachments import AttachmentManifest, list_attachments
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import open_store, read_table
+from streams.snapshots.store import open_store
 from streams.snapshots.table_entry import TableEntry, column_entry, find_entry
 from streams.snapshots.table_hashes import verify
+from streams.snapshots.table_reading import read_table
 from streams.snapshots.tables import CLUSTERS, FEATURES
 
 _SINGLES = "features/"

@@ -6,8 +6,8 @@ from itertools import chain
 from streams.errors import SnapshotError
 from streams.snapshots.content import content_of, table_hash
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import TableManifest, expected_schema, read_pieces
 from streams.snapshots.table_entry import TableEntry
+from streams.snapshots.table_reading import TableManifest, expected_schema, read_pieces
 
 
 def hashed_tables(manifest: TableManifest, *, check: bool = False) -> tuple[TableEntry, ...]:

@@ -23,7 +23,7 @@ from streams.deadletters import read_dead_letters
 from streams.errors import BrokerError
 from streams.snapshots.content import content_hash
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import read_table
+from streams.snapshots.table_reading import read_table
 from streams.transport.client import Client
 from streams.transport.connect import connect
 from tests.chaos.corpus import Written

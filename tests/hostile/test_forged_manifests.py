@@ -17,7 +17,8 @@ from streams.snapshots.manifests import (
     shard_manifest,
     to_json,
 )
-from streams.snapshots.store import open_store, read_manifest, read_table, write_part
+from streams.snapshots.store import open_store, read_manifest, write_part
+from streams.snapshots.table_reading import read_table
 from streams.transport.connect import connect
 from tests import factories
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot

@@ -13,8 +13,8 @@ from streams.arrays import Bool
 from streams.catalog.runs import delete_run, list_runs, put_run
 from streams.records.corpus import TokenBatch
 from streams.records.runs import with_parameters
-from streams.snapshots.store import read_table
 from streams.snapshots.table_hashes import verify
+from streams.snapshots.table_reading import read_table
 from tests import factories
 from tests.service import Service, make_service
 

@@ -16,7 +16,8 @@ from streams.catalog.corpora import get_vocabulary
 from streams.catalog.runs import get_run
 from streams.snapshots.content import content_hash
 from streams.snapshots.manifests import RunManifest
-from streams.snapshots.store import read_manifest, read_table
+from streams.snapshots.store import read_manifest
+from streams.snapshots.table_reading import read_table
 from streams.transport.connect import connect
 from tests.millrace.conftest import Ended, Program
 from tests.models_on_disk import ARCHITECTURES, CONTEXT, SHAPES, WORDS

@@ -23,8 +23,8 @@ from streams.snapshots import store
 from streams.snapshots.drafts import remove_drafts
 from streams.snapshots.failed_manifest import find_failed
 from streams.snapshots.manifests import FINAL, ShardManifest
-from streams.snapshots.store import read_table
 from streams.snapshots.table_hashes import verify
+from streams.snapshots.table_reading import read_table
 from streams.transport.connect import connect
 from tests import factories
 from tests.published import publish

@@ -13,8 +13,8 @@ from consumers.snapshots.snapshots import final_manifest, write_shard
 from streams.records.partials import BucketState
 from streams.snapshots.content import content_hash
 from streams.snapshots.manifests import FINAL, RunManifest
-from streams.snapshots.store import read_table
 from streams.snapshots.table_hashes import verify
+from streams.snapshots.table_reading import read_table
 from streams.snapshots.tables import TABLES
 from streams.transport.client import Client
 from streams.transport.connect import connect

@@ -16,8 +16,9 @@ import pyarrow as pa
 from streams.records.measures import default_edges
 from streams.snapshots.content import content_of, table_hash
 from streams.snapshots.manifests import VERSION, RunManifest
-from streams.snapshots.store import open_store, read_table, write_manifest, write_part
+from streams.snapshots.store import open_store, write_manifest, write_part
 from streams.snapshots.table_entry import PartFile, table_entry
+from streams.snapshots.table_reading import read_table
 from streams.snapshots.tables import TABLES
 
 SUM_BITS = 20

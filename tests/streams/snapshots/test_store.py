@@ -16,14 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import DamagedPartError, SnapshotError, StoreError
-from streams.snapshots.store import (
-    open_store,
-    read_manifest,
-    read_pieces,
-    read_table,
-    write_manifest,
-    write_part,
-)
+from streams.snapshots.store import open_store, read_manifest, write_manifest, write_part
+from streams.snapshots.table_reading import read_pieces, read_table
 from streams.snapshots.tables import TABLES
 from tests import factories
 from tests.streams.strategies import quick

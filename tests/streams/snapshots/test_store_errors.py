@@ -11,14 +11,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from consumers.snapshots.assembly import patiently
 from streams.errors import DamagedPartError, SnapshotError, StoreError
 from streams.snapshots.drafts import remove_drafts
-from streams.snapshots.store import (
-    check_part,
-    open_store,
-    read_manifest,
-    read_table,
-    write_file,
-)
+from streams.snapshots.store import open_store, read_manifest, write_file
 from streams.snapshots.store_errors import os_errors
+from streams.snapshots.table_reading import check_part, read_table
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 
 ERRORS = [
