@@ -1,20 +1,15 @@
 """Settings that say "auto": what they meant before, and the rows that a choice is measured on."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from consumers.runs.specs import RunSpec, settled
-from millrace.corpus import corpus_settings, documents
-from producers.documents import RefusedDocuments
-from producers.tally import CorpusTally
+from millrace.corpus import PreparedText
 from streams import topics
-from streams.catalog.corpora import find_corpus
 from streams.catalog.runs import list_runs
 from streams.errors import RecordError
 from streams.record_headers import kind_in
-from streams.records.corpus import TokenBatch
+from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.records.runs import RunRecord
-from streams.tokenizer.loading import load_tokenizer
 from streams.transport.client import Client
 from streams.wire import codec
 
@@ -39,28 +34,17 @@ def choice(run: RunRecord) -> str:
     return f"auto: {run.model.dtype}, micro-batch {run.model.micro_batch}"
 
 
-def sample_rows(client: Client, settings: "Settings", spec: RunSpec) -> TokenBatch | None:
-    """Return rows to choose the micro-batch of a run with, None if it needs no choice."""
-    return first_batch(client, settings) if spec.model.micro_batch == "auto" else None
+def first_batch(
+    client: Client, corpus: CorpusRecord, text: PreparedText | None
+) -> TokenBatch | None:
+    """Return the first batch of a corpus, from the broker or else made from its text.
 
-
-def first_batch(client: Client, settings: "Settings") -> TokenBatch | None:
-    """Return the first batch of the corpus, from the broker or else made from the text.
-
-    None where there is neither, or the text can be read only once. Raises CorpusError for text
-    that cannot be read.
+    text: None for a corpus that is on the broker. Returns None where there is neither, or the text
+    can be read only once. Raises CorpusError for text that cannot be read.
     """
-    if find_corpus(client, settings.corpus.name) is not None:
-        return _stored(client, settings.corpus.name)
-    if not settings.corpus.text:
-        return None
-    source = documents(settings, client)
-    if not source.rereadable:
-        return None
-    # What is unreadable becomes a dead letter when the corpus is made, not here as well.
-    quiet = replace(source, refusals=RefusedDocuments(settings.corpus.skip_bad, lambda bad: None))
-    made = corpus_settings(settings, client)
-    return next(iter(made.batches(load_tokenizer(made.tokenizer), quiet, CorpusTally())), None)
+    if text is None or text.known is not None:
+        return _stored(client, corpus.name)
+    return text.first_batch()
 
 
 def _stored(client: Client, corpus: str) -> TokenBatch | None:

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from millrace.auto_settings import first_batch, settled_spec
 from millrace.check_report import Report
-from millrace.corpus import corpus_settings
+from millrace.corpus import PreparedText
+from millrace.prepared_run import corpus_and_text
 from millrace.progress_bars import spinner
-from streams.catalog.corpora import find_corpus, get_vocabulary
+from streams.catalog.corpora import get_vocabulary
 from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.tokenizer.loading import load_tokenizer
 from streams.transport.client import Client
@@ -24,13 +25,15 @@ def checked(settings: "Settings") -> Report:
     """
     client = connect(settings.access)
     spec = settled_spec(client, settings)
-    corpus, tokens = _corpus(client, settings)
+    corpus, text = corpus_and_text(client, settings)
     with spinner("loading the model and its dictionaries"):
         from consumers.runs.creation import prepare_run
 
-        sample = first_batch(client, settings)
-        engine = prepare_run(spec, corpus, sample=sample)
-        return report_on(engine, corpus, tokens, sample)
+        sample = first_batch(client, corpus, text)
+        engine = prepare_run(
+            spec, corpus, sample=sample, tokenizer=text.tokenizer if text else None
+        )
+        return report_on(engine, corpus, _tokens(client, corpus, text), sample)
 
 
 def report_on(
@@ -57,13 +60,10 @@ def report_on(
     return Report(engine.plan.run, corpus, bos, kind, str(engine.model.device), found)
 
 
-def _corpus(client: Client, settings: "Settings") -> tuple[CorpusRecord, tuple[bytes, ...]]:
-    """Return the corpus as it is, or else as it will be, with the bytes of every token id."""
-    known = find_corpus(client, settings.corpus.name)
-    if known is not None and known.sealed:
-        return known, get_vocabulary(client, known.name).tokens
-    if known is not None:
-        return known, load_tokenizer(known.tokenizer).tokens
-    made = corpus_settings(settings, client)
-    tokenizer = load_tokenizer(made.tokenizer)
-    return made.record(tokenizer), tokenizer.tokens
+def _tokens(client: Client, corpus: CorpusRecord, text: PreparedText | None) -> tuple[bytes, ...]:
+    """Return the bytes of every token id of a corpus."""
+    if text is not None:
+        return text.tokenizer.tokens
+    if corpus.sealed:
+        return get_vocabulary(client, corpus.name).tokens
+    return load_tokenizer(corpus.tokenizer).tokens

@@ -1,13 +1,15 @@
-"""From the ``[corpus]`` section of the settings to what the producers take."""
+"""From the ``[corpus]`` section of the settings to what the producers take, prepared once."""
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumers.runs.specs import USUAL_CONTEXT, longest_context, suggested_context
-from consumers.runs.training import agreed_bos, agreed_context, trainings
+from consumers.runs.training import Training, agreed_bos, agreed_context, trainings
 from producers.documents import BadDocument, RefusedDocuments
 from producers.domain_limits import parse_domain_limit
 from producers.fields import Fields
@@ -16,15 +18,16 @@ from producers.readers.python_text import PLACE
 from producers.resume import expect_same
 from producers.settings import CorpusSettings
 from producers.sources import TextSource
+from producers.tally import CorpusTally
 from streams import topics
 from streams.arrays import U32
 from streams.catalog.corpora import find_corpus
 from streams.deadletters import Origin, Refusal, headers
 from streams.errors import CorpusError, SettingsError
-from streams.records.corpus import CorpusRecord
+from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.tokenizer.chat import Chat, make_chat
 from streams.tokenizer.loading import load_tokenizer
-from streams.tokenizer.tokenizer import Bos
+from streams.tokenizer.tokenizer import Bos, Tokenizer
 from streams.transport.client import Client
 
 if TYPE_CHECKING:
@@ -32,9 +35,82 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Trained = Callable[[], Mapping[str, Training]]
 
-def corpus_settings(settings: "Settings", client: Client) -> CorpusSettings:
-    """Return how text becomes the corpus; the tokenizer is the model's unless one is named."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedText:
+    """What a corpus is made of, read from settings, broker and disk once and handed on.
+
+    how: how text becomes rows. record: that of the corpus before it is sealed. source: the
+    documents, None if no text is named. skip_bad: whether unreadable ones are passed over. known:
+    the corpus of that name on the broker.
+    """
+
+    how: CorpusSettings
+    tokenizer: Tokenizer
+    record: CorpusRecord
+    source: TextSource | None
+    skip_bad: bool
+    known: CorpusRecord | None
+
+    def expect_producible(self) -> CorpusRecord:
+        """Return the record if the text is there and no other corpus has the name.
+
+        Raises SettingsError if no text is named or a place has the wrong form, CorpusError if a
+        file or folder is not there, or the corpus of that name is another.
+        """
+        self._documents(RefusedDocuments()).expect_places()
+        if self.known is not None:
+            expect_same(self.known, self.record)
+        return self.record
+
+    def documents(self, client: Client, refused: Callable[[Refusal], None]) -> TextSource:
+        """Return the documents to produce; those skipped as unreadable become dead letters.
+
+        refused: hears of each of them. Raises SettingsError if no text is named.
+        """
+        return self._documents(
+            RefusedDocuments(self.skip_bad, lambda bad: refused(_send(client, self.how.name, bad)))
+        )
+
+    def first_batch(self) -> TokenBatch | None:
+        """Return the first batch that the text makes; None without text, or if read only once.
+
+        Raises CorpusError for text that cannot be read. What is skipped as unreadable becomes a
+        dead letter when the corpus is made, not here as well.
+        """
+        if self.source is None or not self.source.rereadable:
+            return None
+        quiet = self._documents(RefusedDocuments(self.skip_bad, lambda bad: None))
+        return next(iter(self.how.batches(self.tokenizer, quiet, CorpusTally())), None)
+
+    def _documents(self, refusals: RefusedDocuments) -> TextSource:
+        if self.source is None:
+            return TextSource(())
+        return replace(self.source, refusals=refusals)
+
+
+def prepare_text(settings: "Settings", client: Client) -> PreparedText:
+    """Return what the corpus of the settings is made of; nothing is written.
+
+    The tokenizer is the model's unless one is named. Raises SettingsError for settings that do not
+    fit together, ModelError for the tokenizer.
+    """
+    section = settings.corpus
+    source = None
+    if section.text:
+        source = TextSource(section.text, _format(settings), _fields(settings))
+    known = find_corpus(client, section.name)
+    how = _corpus_settings(settings, known, _first_ids(source))
+    tokenizer = load_tokenizer(how.tokenizer)
+    return PreparedText(how, tokenizer, how.record(tokenizer), source, section.skip_bad, known)
+
+
+def _corpus_settings(
+    settings: "Settings", known: CorpusRecord | None, ids: U32 | None
+) -> CorpusSettings:
+    """Return how text becomes the corpus. known: as in PreparedText. ids: the text's first row."""
     section = settings.corpus
     made_with = next(filter(None, map(tokenizer_of, section.text)), None)
     tokenizer = section.tokenizer or settings.model.path or made_with
@@ -47,17 +123,16 @@ def corpus_settings(settings: "Settings", client: Client) -> CorpusSettings:
         )
     if tokenizer is None:
         raise SettingsError("corpus.tokenizer is missing: name a tokenizer, or a model to take its")
-    begun = find_corpus(client, section.name)
-    ids = _first_ids(settings)
     per_domain = section.limit_per_domain
+    trained = cache(lambda: trainings(settings.sources(), _released))
     return CorpusSettings(
         name=section.name,
         tokenizer=tokenizer,
         partitions=section.partitions,
-        context=section.context or _context(settings, begun, ids),
+        context=section.context or _context(settings, known, ids, trained),
         batch_rows=section.batch_rows,
         pack=section.pack,
-        bos=_bos(settings, client),
+        bos=_bos(section.bos, known, trained),
         first_id=None if ids is None else int(ids[0]),
         separator=section.separator,
         count_separators=section.count_separators,
@@ -79,36 +154,33 @@ def _chat(settings: "Settings", tokenizer: str) -> Chat | None:
     return make_chat(tokenizer, section.chat_template, roles, domains, day)
 
 
-def _context(settings: "Settings", begun: CorpusRecord | None, ids: U32 | None) -> int:
+def _context(
+    settings: "Settings", known: CorpusRecord | None, ids: U32 | None, trained: Trained
+) -> int:
     """Return how many tokens a row has where no setting says it.
 
     A corpus that was begun keeps its own. Rows of token ids stay as they are up to what the model
     takes; a text's are what the dictionaries, folders or releases, were trained with.
     """
-    if begun is not None:
-        return begun.context
+    if known is not None:
+        return known.context
     spec = settings.run_spec() if settings.model.path else None
     if ids is not None:
         most = longest_context(spec.model) if spec else None
         return min(len(ids), most or len(ids))
-    trained = agreed_context(trainings(settings.sources(), _released))
-    return suggested_context(spec.model, trained) if spec else USUAL_CONTEXT
+    agreed = agreed_context(trained())
+    return suggested_context(spec.model, agreed) if spec else USUAL_CONTEXT
 
 
-def _first_ids(settings: "Settings") -> U32 | None:
+def _first_ids(source: TextSource | None) -> U32 | None:
     """Return the first row of a text that holds token ids; None if it holds words.
 
     What cannot be read is found again, and named, when it is produced.
     """
-    section = settings.corpus
-    if not section.text or PLACE in section.text:
-        return None
-    quiet = RefusedDocuments(skip=True)
-    found = TextSource(section.text, _format(settings), _fields(settings), quiet)
-    if not found.rereadable:
+    if source is None or PLACE in source.places or not source.rereadable:
         return None
     try:
-        first = next(iter(found), None)
+        first = next(iter(replace(source, refusals=RefusedDocuments(skip=True))), None)
     except CorpusError:
         return None
     if first is None or first.tokens is None or first.joined or len(first.tokens) < 2:
@@ -116,18 +188,17 @@ def _first_ids(settings: "Settings") -> U32 | None:
     return first.tokens
 
 
-def _bos(settings: "Settings", client: Client) -> Bos:
+def _bos(wanted: bool | None, known: CorpusRecord | None, trained: Trained) -> Bos:
     """Return which token goes before every row.
 
     What the settings say goes before what a corpus began with, that before what all dictionaries
     were trained with, and that before what the tokenizer does by itself.
     """
-    section = settings.corpus
-    if section.bos is not None:
-        return "always" if section.bos else "never"
-    if (begun := find_corpus(client, section.name)) is not None:
-        return "never" if begun.bos_id is None else "prefer"
-    agreed = agreed_bos(trainings(settings.sources(), _released))
+    if wanted is not None:
+        return "always" if wanted else "never"
+    if known is not None:
+        return "never" if known.bos_id is None else "prefer"
+    agreed = agreed_bos(trained())
     return "auto" if agreed is None else "prefer" if agreed else "never"
 
 
@@ -135,38 +206,6 @@ def _released(release: str, number: str) -> Mapping[str, Any]:
     from consumers.activations.released import released_metadata
 
     return released_metadata(release, number)
-
-
-def corpus_to_be(client: Client, settings: "Settings") -> CorpusRecord:
-    """Return the record that the corpus will have before it is sealed; nothing is written.
-
-    Raises SettingsError if no text is named or a place has the wrong form, CorpusError if a file or
-    folder is not there or another corpus has the name, ModelError for the tokenizer.
-    """
-    made = corpus_settings(settings, client)
-    documents(settings, client).expect_places()
-    record = made.record(load_tokenizer(made.tokenizer))
-    if (found := find_corpus(client, record.name)) is not None:
-        expect_same(found, record)
-    return record
-
-
-def documents(
-    settings: "Settings", client: Client, refused: Callable[[Refusal], None] = lambda refusal: None
-) -> TextSource:
-    """Return the documents to read; those skipped as unreadable become dead letters.
-
-    refused: hears of each of them.
-    """
-    section = settings.corpus
-    return TextSource(
-        places=section.text,
-        format=_format(settings),
-        fields=_fields(settings),
-        refusals=RefusedDocuments(
-            section.skip_bad, lambda bad: refused(_send(client, section.name, bad))
-        ),
-    )
 
 
 def _format(settings: "Settings") -> str | None:

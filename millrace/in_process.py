@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,18 +13,15 @@ from rich.progress import Progress as Bars
 
 from consumers.activations.device_status import device_status
 from consumers.health.progress import Progress
-from consumers.plan import Plan, make_plan
+from consumers.plan import Plan
 from consumers.runs.replacing import earlier_run, unused_name
 from consumers.service.serving import Crew, serve_run
-from millrace.auto_settings import choice, sample_rows, settled_spec
-from millrace.corpus import corpus_to_be
 from millrace.logs import show_events
+from millrace.prepared_run import prepare
 from millrace.producing import dump_in, expect_writable, produce_in
-from millrace.progress_bars import bars, say, shown_on_terminal, spinner, stages
-from streams.catalog.corpora import find_corpus
-from streams.catalog.runs import expect_new, get_run, put_run
-from streams.errors import ModelError, SnapshotError
-from streams.lost_input import expect_whole
+from millrace.progress_bars import bars, say, shown_on_terminal, stages
+from streams.catalog.runs import put_run
+from streams.errors import SnapshotError
 from streams.monitoring.events import DEAD_LETTER, PROGRESS
 from streams.records.corpus import CorpusRecord
 from streams.snapshots.manifests import RunManifest
@@ -61,17 +58,19 @@ def run_in_process(
         settings = _named(client, settings)
     earlier = earlier_run(client, settings.store, settings.run.name, replacing=replacing)
     begun = time.perf_counter()
-    engine = prepared_engine(client, settings)
+    prepared = prepare(client, settings)
+    engine = prepared.engine
     loaded = time.perf_counter() - begun
     progress = Progress(device=partial(device_status, engine))
     with bars() as shown:
         begun = time.perf_counter()
-        corpus = _corpus(client, settings, shown)
+        corpus = prepared.corpus
+        if prepared.text is not None:
+            corpus = produce_in(shown, client, prepared.text)
         if dump is not None:
             dump_in(shown, client, corpus.name, dump)
         tokenised = time.perf_counter() - begun
-        put_run(client, engine.plan.run)
-        plan = make_plan(get_run(client, engine.plan.run.name))
+        plan = replace(engine.plan, run=put_run(client, engine.plan.run))
         begun = time.perf_counter()
         with _drawn(shown, plan, corpus, engine, progress):
             manifest = serve_run(
@@ -110,36 +109,6 @@ def _named(client: Client, settings: "Settings") -> "Settings":
 def manifest_path(manifest: RunManifest) -> str:
     """Return where a run manifest lies."""
     return open_store(manifest.store).address_of(manifest.run, manifest.snapshot, "manifest.json")
-
-
-def _corpus(client: Client, settings: "Settings", shown: Bars) -> CorpusRecord:
-    """Return the sealed corpus: that of the name if no text is given, else made of the text."""
-    return _sealed(client, settings) or produce_in(shown, client, settings)
-
-
-def _sealed(client: Client, settings: "Settings") -> CorpusRecord | None:
-    found = None if settings.corpus.text else find_corpus(client, settings.corpus.name)
-    return found if found is not None and found.sealed else None
-
-
-def prepared_engine(client: Client, settings: "Settings") -> "TorchEngine":
-    """Return the engine of the run, after checking that all fits together; nothing is written."""
-    spec = settled_spec(client, settings)
-    if spec.model.path.startswith("/") and not Path(spec.model.path).is_dir():
-        raise ModelError(f"there is no model folder {spec.model.path}: check the name")
-    sealed = _sealed(client, settings)
-    if sealed is not None:
-        expect_whole(client, sealed.name)
-    corpus = sealed or corpus_to_be(client, settings)
-    with spinner("loading the model and its dictionaries"):
-        from consumers.runs.creation import prepare_run
-
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        engine = prepare_run(spec, corpus, now, sample_rows(client, settings, spec))
-    expect_new(client, engine.plan.run)
-    if settings.has_auto():
-        say(choice(engine.plan.run))
-    return engine
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from consumers.oracle.oracle_run import oracle_tables, topic_batches
 from consumers.plan import Plan
-from millrace.in_process import prepared_engine
+from millrace.prepared_run import prepare
 from millrace.producing import load, produce_corpus
 from streams.catalog.corpora import get_vocabulary
 from streams.transport.client import Client
@@ -28,10 +28,10 @@ def oracle_from_settings(
         name = load(client, dump).name
         corpus = settings.corpus.model_copy(update={"name": name, "text": ()})
         settings = settings.model_copy(update={"corpus": corpus})
-    engine = prepared_engine(client, settings)
-    if dump is None:
-        produce_corpus(client, settings)
-    plan = engine.plan
+    prepared = prepare(client, settings)
+    if prepared.text is not None:
+        produce_corpus(client, prepared.text)
+    engine, plan = prepared.engine, prepared.engine.plan
     vocabulary = get_vocabulary(client, plan.run.corpus)
     batches = topic_batches(client, plan)
     return plan, oracle_tables(plan, engine, batches, vocabulary.tokens, vocabulary.forms)

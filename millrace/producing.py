@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from millrace.corpus import corpus_settings, documents
+from millrace.corpus import PreparedText
 from millrace.logs import show_events
 from millrace.progress_bars import ProducerBar, bars, shown_on_terminal
 from producers.dump import dump_corpus, load_corpus
 from producers.produced import Produced, reported
 from producers.publish import produce
-from producers.settings import CorpusSettings
-from producers.sources import TextSource
 from streams.errors import CorpusError
 from streams.monitoring.events import DEAD_LETTER
 from streams.records.corpus import CorpusRecord
 from streams.transport.client import Client
 
 if TYPE_CHECKING:
-    from millrace.settings import Settings
     from streams.monitoring.endpoint import Address
 
 
@@ -56,47 +53,42 @@ def load(client: Client, file: Path) -> CorpusRecord:
 
 
 def produce_corpus(
-    client: Client, settings: "Settings", address: "Address | None" = None
+    client: Client, text: PreparedText, address: "Address | None" = None
 ) -> CorpusRecord:
-    """Make, resume or find the corpus of the settings and return its sealed record.
+    """Make, resume or find the corpus of a text and return its sealed record.
 
     On a terminal with a bar, else with lines in the log. address: where metrics are served.
     """
-    made = corpus_settings(settings, client)
-    produced = Produced(made.name, made.limit_tokens)
+    produced = Produced(text.how.name, text.how.limit_tokens)
     with _served(produced, address):
         if not shown_on_terminal():
             with reported(produced):
-                return produce(client, made, _documents(settings, client, produced), produced)
+                return _produce(client, text, produced)
         show_events((DEAD_LETTER.name,))
         with bars() as progress:
-            return _produce_with_bar(progress, client, settings, made, produced)
+            return _produce_with_bar(progress, client, text, produced)
 
 
-def produce_in(progress: Progress, client: Client, settings: "Settings") -> CorpusRecord:
+def produce_in(progress: Progress, client: Client, text: PreparedText) -> CorpusRecord:
     """Do the same with a bar among others."""
-    made = corpus_settings(settings, client)
-    produced = Produced(made.name, made.limit_tokens)
-    return _produce_with_bar(progress, client, settings, made, produced)
+    produced = Produced(text.how.name, text.how.limit_tokens)
+    return _produce_with_bar(progress, client, text, produced)
 
 
 def _produce_with_bar(
-    progress: Progress,
-    client: Client,
-    settings: "Settings",
-    made: CorpusSettings,
-    produced: Produced,
+    progress: Progress, client: Client, text: PreparedText, produced: Produced
 ) -> CorpusRecord:
-    bar = ProducerBar(progress, "tokenise", made.limit_tokens)
+    bar = ProducerBar(progress, "tokenise", text.how.limit_tokens)
     produced.bar = bar
     with reported(produced):
-        record = produce(client, made, _documents(settings, client, produced), produced)
+        record = _produce(client, text, produced)
     bar.finish(record.tokens)
     return record
 
 
-def _documents(settings: "Settings", client: Client, produced: Produced) -> TextSource:
-    return documents(settings, client, produced.refuse)
+def _produce(client: Client, text: PreparedText, produced: Produced) -> CorpusRecord:
+    documents = text.documents(client, produced.refuse)
+    return produce(client, text.how, text.tokenizer, documents, produced)
 
 
 @contextmanager

@@ -9,11 +9,9 @@ from rich.progress import TaskID
 
 from consumers.tuning.tuning import THOROUGH
 from millrace.auto_settings import first_batch
-from millrace.corpus import corpus_settings
+from millrace.prepared_run import corpus_and_text
 from millrace.progress_bars import bars
-from streams.catalog.corpora import find_corpus
 from streams.errors import ModelError
-from streams.tokenizer.loading import load_tokenizer
 from streams.transport.connect import connect
 
 if TYPE_CHECKING:
@@ -42,11 +40,8 @@ def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
     ModelError if nothing could be measured.
     """
     spec, client = settings.run_spec(), connect(settings.access)
-    corpus = find_corpus(client, settings.corpus.name)
-    if corpus is None:
-        made = corpus_settings(settings, client)
-        corpus = made.record(load_tokenizer(made.tokenizer))
-    sample = first_batch(client, settings)
+    corpus, text = corpus_and_text(client, settings)
+    sample = first_batch(client, corpus, text)
     with bars() as shown:
         loading = shown.add_task("loading", total=None)
         shown.start()

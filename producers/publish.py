@@ -21,12 +21,16 @@ from producers.tally import CorpusTally
 from streams import topics
 from streams.catalog.corpora import find_corpus
 from streams.records.corpus import CorpusRecord, TokenBatch, Vocabulary
-from streams.tokenizer.loading import load_tokenizer
+from streams.tokenizer.tokenizer import Tokenizer
 from streams.transport.client import Client
 
 
 def produce(
-    client: Client, settings: CorpusSettings, documents: Documents, progress: ProducerProgress
+    client: Client,
+    settings: CorpusSettings,
+    tokenizer: Tokenizer,
+    documents: Documents,
+    progress: ProducerProgress,
 ) -> CorpusRecord:
     """Make a corpus of documents and return its sealed record.
 
@@ -36,7 +40,6 @@ def produce(
     then. Raises BrokerError if a record cannot be sent, and
     nothing is sent after it.
     """
-    tokenizer = load_tokenizer(settings.tokenizer)
     tally = CorpusTally()
     draft = CorpusDraft(
         record=settings.record(tokenizer),

@@ -35,6 +35,7 @@ from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.records.measures import rankings, statistics
 from streams.records.runs import Clustering, Kind, Model, RunRecord, Source
 from streams.tokenizer.loading import load_tokenizer
+from streams.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +51,18 @@ class _Wanted:
 
 
 def prepare_run(
-    spec: RunSpec, corpus: CorpusRecord, created: str = "", sample: TokenBatch | None = None
+    spec: RunSpec,
+    corpus: CorpusRecord,
+    created: str = "",
+    sample: TokenBatch | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> TorchEngine:
     """Return the engine of a new run over a corpus, whose plan holds the run's record.
 
     The corpus need not be sealed yet, nor be on a broker. created: the time, as text. sample: rows
-    of the corpus to choose the micro-batch with, if that is "auto"; random ones if None. Raises
-    ModelError, RunError or SettingsError in one line for whatever does not fit: names, hooks,
-    widths, vocabulary, context, labels, sizes.
+    of the corpus to choose the micro-batch with, if that is "auto"; random ones if None. tokenizer:
+    the corpus', if it is loaded. Raises ModelError, RunError or SettingsError in one line for
+    whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
     """
     check_names(spec)
     check_criteria(spec.criteria)
@@ -97,7 +102,7 @@ def prepare_run(
         bucket_bytes=spec.bucket_bytes,
         record_bytes=spec.record_bytes,
         created=created,
-        warnings=_warnings(loaded, corpus, model, *absent),
+        warnings=_warnings(loaded, corpus, model, *absent, tokenizer),
     )
     for line in run.warnings:
         log.warning("%s", line)
@@ -111,17 +116,21 @@ def _warnings(
     model: LanguageModel,
     ids: I64,
     positions: I64,
+    tokenizer: Tokenizer | None,
 ) -> tuple[str, ...]:
     """Return what has to be said of a run's dictionaries, corpus and model, a line each."""
     trained = {one.name: one.training for one in loaded if one.kind == "dictionary"}
     own = [line for one in loaded for line in one.warnings]
+    separators = _separators(corpus, tokenizer)
     found = disagreements(
-        trained, corpus, model.location, ids.tolist(), positions.tolist(), _separators(corpus)
+        trained, corpus, model.location, ids.tolist(), positions.tolist(), separators
     )
     return (*model.warnings, *own, *found)
 
 
-def _separators(corpus: CorpusRecord) -> Callable[[str], int | str | None]:
+def _separators(
+    corpus: CorpusRecord, loaded: Tokenizer | None
+) -> Callable[[str], int | str | None]:
     """Return a function from a setting of ``corpus.separator`` to its id in the corpus' tokenizer.
 
     None for no token; the setting itself where the tokenizer cannot be read here.
@@ -131,7 +140,7 @@ def _separators(corpus: CorpusRecord) -> Callable[[str], int | str | None]:
         if setting == "none":
             return None
         try:
-            tokenizer = load_tokenizer(corpus.tokenizer)
+            tokenizer = loaded or load_tokenizer(corpus.tokenizer)
         except UserError as error:
             log.info("Separators are compared by name: %s", error)
             return setting

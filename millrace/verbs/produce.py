@@ -35,6 +35,7 @@ def produce(
     dataset, or python: for the texts that come with Python. A broken-off corpus goes on where it
     stopped.
     """
+    from millrace.corpus import prepare_text
     from millrace.producing import produce_corpus
     from streams.monitoring.endpoint import Address
     from streams.transport.connect import connect
@@ -42,7 +43,7 @@ def produce(
     chosen = settings(settings_file, broker=broker, corpus=given(corpus_values(**values)))
     client = connect(chosen.access)
     address = None if metrics_port is None else Address(metrics_host, metrics_port)
-    record = produce_corpus(client, chosen, address)
+    record = produce_corpus(client, prepare_text(chosen, client), address)
     click.echo(
         f"corpus {record.name}: {record.documents:,} documents, {record.rows:,} rows, "
         f"{record.tokens:,} tokens in {record.batches:,} batches"

@@ -57,7 +57,7 @@ def create(
     """
     from consumers.runs.creation import prepare_run
     from consumers.runs.replacing import earlier_run
-    from millrace.auto_settings import choice, first_batch, sample_rows, settled_spec
+    from millrace.auto_settings import choice, first_batch, settled_spec
     from millrace.check_report import short
     from millrace.checking import report_on
     from millrace.options import given
@@ -83,10 +83,11 @@ def create(
     expect_whole(client, record.name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     spec = settled_spec(client, chosen)
-    engine = prepare_run(spec, record, now, sample_rows(client, chosen, spec))
+    sample = first_batch(client, record, None)
+    engine = prepare_run(spec, record, now, sample)
     made = engine.plan.run
     try:
-        found = list(short(report_on(engine, record, (), first_batch(client, chosen))))
+        found = list(short(report_on(engine, record, (), sample)))
     except (NotFiniteError, RunError) as error:  # of a few rows: the run may be right all the same
         found = [f"not checked: {error}"]
     if earlier is not None:

@@ -69,10 +69,10 @@ def expect_partials(client: Client, run: RunRecord) -> None:
         )
 
 
-def put_run(client: Client, record: RunRecord) -> None:
+def put_run(client: Client, record: RunRecord) -> RunRecord:
     """Write a run's record and create its topics; the same settings again change nothing.
 
-    Raises RunError if another run has the name.
+    Returns the record as it is on the broker. Raises RunError if another run has the name.
     """
     known = expect_new(client, record)
     size = record.record_bytes * 2
@@ -86,6 +86,7 @@ def put_run(client: Client, record: RunRecord) -> None:
     with client.sender() as sender:
         sender.send(topics.RUNS.name, 0, codec.encode(known), key=record.name.encode())
         sender.flush()
+    return known
 
 
 def delete_run(client: Client, name: str) -> None:

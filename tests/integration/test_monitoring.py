@@ -26,6 +26,7 @@ from consumers.plan import make_plan
 from consumers.runs.creation import load_engine
 from consumers.service.serving import Crew, serve_run
 from millrace.cli import run_program
+from millrace.corpus import prepare_text
 from millrace.local_kafka.broker import free_port
 from millrace.producing import produce_corpus
 from millrace.settings import load_settings
@@ -161,7 +162,7 @@ def test_every_metric_of_a_producer_moves(url: str, prefix: str, tmp_path: Path)
     chosen = load_settings(write_settings(tmp_path, url, prefix, documents=20_000), {})
     client, port = connect(url), free_port()
     with Scraper(port) as scraper:
-        produce_corpus(client, chosen, Address(HOST, port))
+        produce_corpus(client, prepare_text(chosen, client), Address(HOST, port))
     client.close()
     assert scraper.still(metrics_of("producer")) == []
     assert scraper.probes["/live"] == {200}
@@ -180,7 +181,7 @@ def test_every_metric_of_workers_moves(
     caplog.set_level(logging.INFO, events.LOGGER)
     file = write_settings(tmp_path, url, prefix, documents=900)
     client = connect(url)
-    produce_corpus(client, load_settings(file, {}))
+    produce_corpus(client, prepare_text(load_settings(file, {}), client))
     assert run_program(["runs", "create", "--settings", str(file)]) == 0
     plan = make_plan(get_run(client, prefix))
     corpus = topics.tokens(plan.run.corpus, plan.run.partitions).name

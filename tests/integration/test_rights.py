@@ -25,7 +25,6 @@ from millrace.cli import run_program
 from producers.documents import Document
 from producers.dump import dump_corpus, load_corpus
 from producers.progress import Silent
-from producers.publish import produce
 from producers.settings import CorpusSettings
 from streams import topics
 from streams.catalog.corpora import get_corpus, get_vocabulary
@@ -40,7 +39,7 @@ from streams.transport.rights import RIGHTS, Right
 from tests.integration.secured_kafka import GUEST, SecuredKafka
 from tests.integration.test_repair import activations_done
 from tests.producers.conftest import PROSE, byte_level, save_plainly
-from tests.producers.in_memory import DocumentsInMemory
+from tests.producers.in_memory import DocumentsInMemory, produce_text
 from tests.service import Service, make_service
 
 pytestmark = pytest.mark.kafka
@@ -236,7 +235,7 @@ def test_who_produces_and_creates_needs_what_is_documented(shared: Shared, tmp_p
     prefix = "team-n."
     with granted(shared.secured, RIGHTS["produce"], prefix):
         client = connect(shared.secured.guest(prefix))
-        record = produce(client, made, documents, Silent())
+        record = produce_text(client, made, documents, Silent())
         client.close()
     assert record.sealed
     run = replace(shared.team.plan.run, name="new", corpus="text", partitions=record.partitions)

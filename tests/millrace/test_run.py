@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from consumers import plan
 from consumers.plan import make_plan
 from streams.catalog.corpora import get_vocabulary
 from streams.catalog.runs import get_run
@@ -18,6 +19,7 @@ from streams.snapshots.content import content_hash
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.store import read_manifest
 from streams.snapshots.table_reading import read_table
+from streams.tokenizer import loading
 from streams.transport.connect import connect
 from tests.millrace.conftest import Ended, Program
 from tests.models_on_disk import ARCHITECTURES, CONTEXT, SHAPES, WORDS
@@ -436,3 +438,22 @@ def test_running_again_is_quick_and_the_same(
     )
     assert second.content != first.content
     assert [s["name"] for s in second.about["sources"]] == ["sae", "sae-2"]
+
+
+def test_the_tokenizer_is_loaded_once_and_the_plan_made_once(
+    program: Program, disk: Path, jsonl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, planned = [], []
+    load, check_run = loading._load_plain, plan.check_run
+    monkeypatch.setattr(
+        loading, "_load_plain", lambda *given: (loaded.append(given), load(*given))[1]
+    )
+    monkeypatch.setattr(plan, "check_run", lambda run: (planned.append(run), check_run(run)))
+    ended = program(
+        *("run", jsonl, "--text-field", "body", "--model", disk / "gpt2", "--k", K),
+        *("--dictionary", disk / "standard", "--pack", "--run", "once"),
+    )
+    assert ended.status == 0, ended.lines
+    assert len(loaded) == 1
+    # Compiled loops are made ready with a small run of made-up sources.
+    assert [run.name for run in planned if run.sources[0].name == "sae"] == ["once"]

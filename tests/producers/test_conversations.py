@@ -8,7 +8,6 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from producers.documents import BadDocument, Document, RefusedDocuments
 from producers.progress import Silent
-from producers.publish import produce
 from producers.settings import CorpusSettings
 from producers.tally import CorpusTally
 from streams.errors import ModelError
@@ -16,7 +15,7 @@ from streams.records.corpus import TokenBatch
 from streams.tokenizer.chat import make_chat
 from streams.tokenizer.loading import load_tokenizer
 from tests.producers.conftest import new_client, save_plainly
-from tests.producers.in_memory import DocumentsInMemory
+from tests.producers.in_memory import DocumentsInMemory, produce_text
 
 TURNS = (
     "{{ bos_token }}{% for m in messages %}<turn>{{ m['role'] }}\n{{ m['content'] | trim }}</turn>"
@@ -178,7 +177,7 @@ def test_a_corpus_of_conversations_is_gone_on_with(folder, broken_off_after, mon
     documents = DocumentsInMemory(
         (conversation(), conversation({"role": "user", "content": "Again."}))
     )
-    whole = produce(new_client(), made, documents, Silent())
+    whole = produce_text(new_client(), made, documents, Silent())
     client = new_client()
     batches = CorpusSettings.batches
 
@@ -191,6 +190,6 @@ def test_a_corpus_of_conversations_is_gone_on_with(folder, broken_off_after, mon
     with monkeypatch.context() as change:
         change.setattr(CorpusSettings, "batches", some)
         with pytest.raises(KeyboardInterrupt):
-            produce(client, made, documents, Silent())
-    assert produce(client, made, documents, Silent()) == whole
+            produce_text(client, made, documents, Silent())
+    assert produce_text(client, made, documents, Silent()) == whole
     assert {choice.name for choice in whole.choices} >= {"chat_template", "role_domains"}

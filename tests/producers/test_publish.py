@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from producers.documents import Document
 from producers.progress import Silent
-from producers.publish import produce
 from producers.settings import CorpusSettings
 from streams import topics
 from streams.catalog.corpora import find_corpus, get_corpus, get_vocabulary
@@ -17,7 +16,7 @@ from streams.records.corpus import CorpusRecord, PartitionEnd, TokenBatch
 from streams.transport.client import Client, StoredRecord
 from streams.wire import codec
 from tests.producers.conftest import PROSE, new_client
-from tests.producers.in_memory import DocumentsInMemory
+from tests.producers.in_memory import DocumentsInMemory, produce_text
 
 DOCUMENTS = DocumentsInMemory(
     tuple(Document(f"d{n}", "", text) for n, text in enumerate(PROSE * 4))
@@ -66,12 +65,12 @@ def without_doubles(client: Client, partition: int) -> list[tuple[Any, bytes | N
 
 
 def produced(folder: str, client: Client, **changes: Any) -> CorpusRecord:
-    return produce(client, corpus_settings(folder, **changes), DOCUMENTS, Silent())
+    return produce_text(client, corpus_settings(folder, **changes), DOCUMENTS, Silent())
 
 
 def test_a_corpus_is_batches_ends_vocabulary_and_a_sealed_record(folder, client):
     heard = Heard()
-    record = produce(client, corpus_settings(folder), DOCUMENTS, heard)
+    record = produce_text(client, corpus_settings(folder), DOCUMENTS, heard)
     assert find_corpus(client, "text") == record
     assert record.sealed
     assert record.documents == len(DOCUMENTS.documents)
@@ -160,7 +159,7 @@ def test_a_sealed_corpus_is_left_as_it_is(folder, client):
     before = log(client, 0), log(client, 1), list(client.read("corpora", 0))
     heard = Heard()
     stdin = replace(DOCUMENTS, rereadable=False)
-    assert produce(client, corpus_settings(folder), stdin, heard) == record
+    assert produce_text(client, corpus_settings(folder), stdin, heard) == record
     assert heard.said == ["corpus text is complete already: nothing to do"]
     assert (log(client, 0), log(client, 1), list(client.read("corpora", 0))) == before
 
@@ -188,7 +187,7 @@ def test_another_text_is_refused_before_anything_is_written(folder, client, keep
         (*DOCUMENTS.documents[:keep], Document("new", "", "something else " * 99))
     )
     with pytest.raises(CorpusError, match="not what it was"):
-        produce(client, corpus_settings(folder), other, Silent())
+        produce_text(client, corpus_settings(folder), other, Silent())
     assert [len(log(client, 0)), len(log(client, 1))] == [2, 0]
 
 
@@ -201,14 +200,14 @@ def test_text_that_was_added_behind_an_end_is_refused(folder, client):
                 sender.send("tokens.text", partition, record.value, headers=record.headers)
     longer = DocumentsInMemory((*DOCUMENTS.documents, Document("new", "", "more " * 99)))
     with pytest.raises(CorpusError, match="not what it was"):
-        produce(client, corpus_settings(folder), longer, Silent())
+        produce_text(client, corpus_settings(folder), longer, Silent())
     assert produced(folder, client) == get_corpus(whole, "text")
 
 
 def test_a_text_that_became_too_short_is_refused(folder, client):
     broken_off(folder, client)
     with pytest.raises(CorpusError, match="not what it was"):
-        produce(
+        produce_text(
             client, corpus_settings(folder), DocumentsInMemory(DOCUMENTS.documents[:1]), Silent()
         )
 
@@ -216,7 +215,9 @@ def test_a_text_that_became_too_short_is_refused(folder, client):
 def test_standard_input_cannot_be_resumed_and_says_so(folder, client):
     broken_off(folder, client)
     with pytest.raises(CorpusError, match="standard input cannot be read again"):
-        produce(client, corpus_settings(folder), replace(DOCUMENTS, rereadable=False), Silent())
+        produce_text(
+            client, corpus_settings(folder), replace(DOCUMENTS, rereadable=False), Silent()
+        )
 
 
 def test_batches_of_an_unknown_corpus_are_refused(folder, client):
@@ -230,7 +231,7 @@ def test_batches_of_an_unknown_corpus_are_refused(folder, client):
 @pytest.mark.parametrize("documents", [(), (Document("d", "", ""),)])
 def test_an_empty_corpus_leaves_nothing_behind(folder, client, documents):
     with pytest.raises(CorpusError, match="would be empty"):
-        produce(client, corpus_settings(folder), DocumentsInMemory(documents), Silent())
+        produce_text(client, corpus_settings(folder), DocumentsInMemory(documents), Silent())
     assert not client.topics()
 
 
