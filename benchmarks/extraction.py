@@ -8,7 +8,8 @@ from benchmarks.references.features import POSITIONS, Example
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
 from consumers.plan import Plan
-from consumers.selection.selection import BatchTally, select, with_rows
+from consumers.selection.batch_tally import BatchTally
+from consumers.selection.selection import select, with_rows
 from consumers.selection.topk_filter import TopKFilter
 from streams.arrays import F32, I32, I64, AnyArray, Bool
 from streams.records.corpus import TokenBatch
@@ -98,11 +99,11 @@ def examples(hits: Hits, features: int) -> list[list[Example]]:
 
 def rows_where_positive(plan: Plan, tallies: list[BatchTally]) -> list[int]:
     """Return in how many rows each cluster was positive."""
-    counts = np.zeros(int(plan.at_rows.max()) + 1, np.int64)
+    counts = np.zeros(int(plan.layout.at("activation.rows").max()) + 1, np.int64)
     for tally in tallies:
         small = tally.count_at < len(counts)
         counts[tally.count_at[small]] += tally.count[small]
-    found: list[int] = counts[plan.at_rows].tolist()
+    found: list[int] = counts[plan.layout.at("activation.rows")].tolist()
     return found
 
 

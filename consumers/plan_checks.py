@@ -1,27 +1,31 @@
 """What a run record must hold for a plan to follow from it: sizes and members, checked first."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from consumers.statistics.statistic import Statistic
 from streams.bounds import MAX_CLUSTERS, check_fields, shown
 from streams.errors import RunError, ShapeError
-from streams.records.measures import RANKINGS, STATISTICS, check_known, parameters_of
+from streams.records.measures import RANKINGS, check_known, parameters_of
 from streams.records.runs import Clustering, RunRecord
 
 
-def check_run(run: RunRecord) -> None:
+def check_run(run: RunRecord, statistics: Sequence[Statistic]) -> None:
     """Raise RunError, in one line that names the run, for numbers outside their bounds.
 
     Also for parts that do not fit each other: members that are none, or more sizes than labels.
+    statistics: those that a record may name.
     """
     try:
         check_fields(run)
-        _check(run)
+        _check(run, [name for each in statistics for name in each.names])
     except ShapeError as error:
         raise RunError(f"run {shown(run.name)} cannot be computed: {error}") from error
 
 
-def _check(run: RunRecord) -> None:
-    check_known(run.name, run.statistics, STATISTICS, "statistic")
+def _check(run: RunRecord, statistics: Sequence[str]) -> None:
+    check_known(run.name, run.statistics, statistics, "statistic")
     check_known(run.name, run.rankings, RANKINGS, "ranking")
     _ = run.edges, run.sum_bits  # RunError where no statistic has them
     same = all(parameters_of(each).get("k") == run.k for each in run.rankings)

@@ -94,7 +94,7 @@ class Service:
     def expected(self) -> str:
         """Return the oracle's content."""
         tables = oracle_tables(self.plan, self.engine, iter(self.batches), published.WORDS)
-        return content_hash(tables)
+        return content_hash(tables, self.plan.forms)
 
 
 def make_service(

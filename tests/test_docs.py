@@ -302,12 +302,15 @@ RECORDS = {
         hits.Hits,
         partials.Statistics,
         tallies.BucketTally,
+        tallies.KeyedSums,
+        tallies.KeyNames,
         partials.SourceEnd,
         partials.SnapshotRequest,
         partials.PackedHitsPart,
         packed_hits.PackedHits,
         partials.PackedStatistics,
         tallies.PackedTallies,
+        tallies.PackedKeyedSums,
         partials.BucketState,
     )
 }

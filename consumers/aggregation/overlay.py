@@ -134,7 +134,7 @@ class Overlay:
         for bucket, state in self._states[shard].items():
             if offset <= state.position:
                 continue
-            after = _after(state, found, tallies.get(bucket), offset)
+            after = _after(self._plan, state, found, tallies.get(bucket), offset)
             if isinstance(after, SequenceGap):
                 gap = after
                 continue
@@ -196,10 +196,10 @@ class Overlay:
 
 
 def _after(
-    state: BucketState, found: Partial, tally: BucketTally | None, offset: int
+    plan: Plan, state: BucketState, found: Partial, tally: BucketTally | None, offset: int
 ) -> BucketState | SequenceGap:
     if isinstance(found, SourceEnd):
         return with_end(state, found, offset)
     if isinstance(found, Statistics) and found.first <= state.bucket < found.stop:
-        return with_statistics(state, found, tally, offset)
+        return with_statistics(plan, state, found, tally, offset)
     return moved_to(state, offset)

@@ -45,7 +45,8 @@ def no_pending_hits(plan: Plan, states: Sequence[BucketState], least: int = LEAS
     least: how many hits may wait, however few were merged.
     """
     k = plan.run.k
-    lasts = [last_of(s.hits, len(s.sums) * plan.criteria, k) for s in states]
+    tables = (len(plan.clusters_of(s.bucket)) * plan.criteria for s in states)
+    lasts = [last_of(s.hits, count, k) for s, count in zip(states, tables, strict=True)]
     columns = (
         np.concatenate([getattr(last, name) for last in lasts])
         for name in Last.__dataclass_fields__

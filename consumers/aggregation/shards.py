@@ -1,17 +1,19 @@
 """State of a shard: pure functions from a bucket's state and a record to its next state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from consumers.aggregation.bucket_sums import with_tally
+from consumers.aggregation.keyed_sums import with_keyed, with_names
 from consumers.plan import Plan
 from streams.arrays import I64, AnyArray
 from streams.errors import ShapeError
 from streams.records.hits import Hits, no_hits
 from streams.records.partials import BucketState, HitsPart, SourceEnd, Statistics
-from streams.records.tallies import BucketTally
+from streams.records.tallies import BucketTally, KeyedSums, KeyNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class SequenceGap:
 
 def new_bucket(plan: Plan, shard: int, bucket: int) -> BucketState:
     """Return the state of a bucket that has seen nothing."""
-    clusters = len(plan.clusters_of(bucket))
+    moments = plan.moments_of(bucket)
     unknown = np.full(plan.run.partitions, -1, np.int64)
     return BucketState(
         run=plan.id,
@@ -38,9 +40,9 @@ def new_bucket(plan: Plan, shard: int, bucket: int) -> BucketState:
         rows=0,
         refused=0,
         counts=np.zeros(plan.counters_of(bucket), np.int64),
-        sums=np.zeros(clusters, np.int64),
-        low=np.full(clusters, np.inf, np.float32),
-        high=np.full(clusters, -np.inf, np.float32),
+        sums=np.zeros(moments, np.int64),
+        low=np.full(moments, np.inf, np.float32),
+        high=np.full(moments, -np.inf, np.float32),
         hits=no_hits(),
     )
 
@@ -59,10 +61,13 @@ def check_state(plan: Plan, state: BucketState) -> None:
         raise ShapeError(f"{where} belongs to no shard of run {plan.run.name!r}")
     clusters = len(plan.clusters_of(state.bucket))
     sizes = {state.sums.shape, state.low.shape, state.high.shape}
-    if state.counts.shape != (plan.counters_of(state.bucket),) or sizes != {(clusters,)}:
+    entries = plan.counters_of(state.bucket), plan.moments_of(state.bucket)
+    if state.counts.shape != entries[:1] or sizes != {entries[1:]}:
         raise ShapeError(f"state of bucket {state.bucket} has another layout than the run's")
     if {state.chain.shape, state.batches.shape} != {(plan.run.partitions,)}:
         raise ShapeError(f"state of bucket {state.bucket} knows other source partitions")
+    _check_keyed(plan, state.bucket, state.keyed)
+    _check_names(plan, state.names)
     state.hits.check(clusters * plan.criteria)
 
 
@@ -105,7 +110,32 @@ def check_statistics(plan: Plan, record: Statistics) -> None:
     for tally in record.tallies:
         if tally.bucket not in range(record.first, record.stop):
             raise ShapeError(f"statistics: bucket {tally.bucket} is not among the record's")
-        tally.check(plan.counters_of(tally.bucket), len(plan.clusters_of(tally.bucket)))
+        tally.check(
+            plan.counters_of(tally.bucket),
+            plan.moments_of(tally.bucket),
+            signed=plan.layout.has_signed_sums,
+        )
+        _check_keyed(plan, tally.bucket, tally.keyed)
+    _check_names(plan, record.names)
+
+
+def _check_keyed(plan: Plan, bucket: int, keyed: Sequence[KeyedSums]) -> None:
+    """Raise ShapeError unless these are keyed sums of the bucket, by rising number."""
+    _check_numbers(plan, [each.number for each in keyed])
+    for each in keyed:
+        place = plan.layout.keyed[each.number]
+        owned = plan.layout.owned(place.per, bucket)
+        each.check(place.columns, owned.stop - owned.start)
+
+
+def _check_names(plan: Plan, names: Sequence[KeyNames]) -> None:
+    _check_numbers(plan, [each.number for each in names])
+
+
+def _check_numbers(plan: Plan, numbers: list[int]) -> None:
+    within = all(0 <= number < len(plan.layout.keyed) for number in numbers)
+    if sorted(set(numbers)) != numbers or not within:
+        raise ShapeError("keyed sums that the run does not have, or out of order")
 
 
 def check_end(plan: Plan, record: SourceEnd) -> None:
@@ -133,7 +163,7 @@ def renumbered(hits: Hits, base: int) -> Hits:
 
 
 def with_statistics(
-    state: BucketState, record: Statistics, tally: BucketTally | None, offset: int
+    plan: Plan, state: BucketState, record: Statistics, tally: BucketTally | None, offset: int
 ) -> BucketState | SequenceGap:
     """Return the state with a batch's statistics, a duplicate skipped, or the gap before it."""
     last = int(state.chain[record.partition])
@@ -141,9 +171,10 @@ def with_statistics(
         return SequenceGap(record.partition, last + 1, record.sequence)
     if record.sequence <= last:
         return moved_to(state, offset)
-    numbers = state.counts, state.sums, state.low, state.high
+    numbers, keyed = (state.counts, state.sums, state.low, state.high), state.keyed
     if tally is not None:
         numbers = with_tally(*numbers, tally)
+        keyed = with_keyed(plan.layout.keyed, keyed, tally.keyed)
     # Not by ``replace``, which takes five times as long, for each bucket of each batch.
     return BucketState(
         state.run,
@@ -157,6 +188,8 @@ def with_statistics(
         state.refused + record.refused,
         *numbers,
         state.hits,
+        keyed,
+        with_names(plan.layout.keyed, state.names, record.names) if record.names else state.names,
     )
 
 
@@ -184,6 +217,8 @@ def moved_to(state: BucketState, offset: int) -> BucketState:
         state.low,
         state.high,
         state.hits,
+        state.keyed,
+        state.names,
     )
 
 

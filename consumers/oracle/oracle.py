@@ -1,11 +1,10 @@
 """Oracle: the same dashboard data in the plainest way: keep everything, sort at the end.
 
 One process, no broker, no shards, one cluster at a time. It shares the models, the record types and
-the table columns with the service and nothing of its selection, aggregation or plan of counters.
+the table columns with the service and nothing of its selection, aggregation or layout of state;
+statistics are counted by their own ``recount``, which shares no code with what the service runs.
 """
 
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,25 +15,12 @@ import pyarrow as pa
 from consumers.activations.engine import Activations, Engine
 from consumers.plan import Plan
 from consumers.snapshots.samples import Place, sample_of, samples_table
+from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount
 from streams.arrays import AnyArray
-from streams.bounds import PAIRS_LIMIT
 from streams.errors import RecordError
 from streams.records.corpus import TokenBatch, TokenForms
-from streams.snapshots.tables import TABLES
 
-
-@dataclass(slots=True)
-class _Found:
-    """Everything ever seen of one cluster."""
-
-    tokens: int = 0
-    rows: int = 0
-    sum: int = 0
-    low: float = 0.0
-    high: float = 0.0
-    histogram: list[int] = field(default_factory=list)
-    hits: dict[str, list[tuple[float, bytes, int, Place]]] = field(default_factory=dict)
-    pairs: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+_Hits = dict[str, list[tuple[float, bytes, int, Place]]]
 
 
 @dataclass(slots=True)
@@ -43,10 +29,9 @@ class Oracle:
 
     plan: Plan
     engine: Engine
-    found: list[_Found] = field(default_factory=list)
+    recounts: list[Recount] = field(default_factory=list)
+    hits: list[_Hits] = field(default_factory=list)
     kept: dict[tuple[int, int], tuple[TokenBatch, Activations]] = field(default_factory=dict)
-    fired: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    coactivating: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
     signs: AnyArray = field(default_factory=lambda: np.zeros(0))
     tokens: int = 0
     rows: int = 0
@@ -58,10 +43,9 @@ class Oracle:
         self.signs = np.asarray(
             [s.sign for s in self.plan.run.sources for _ in range(s.components)]
         )
-        bins = len(self.plan.run.edges) + 1
+        self.recounts = [each.recount(self.plan) for each in self.plan.statistics]
         criteria = self.plan.run.criteria
-        for _ in range(self.plan.clusters):
-            self.found.append(_Found(histogram=[0] * bins, hits={c: [] for c in criteria}))
+        self.hits = [{c: [] for c in criteria} for _ in range(self.plan.clusters)]
 
     def refuse(self) -> None:
         """Count a batch that cannot be read."""
@@ -85,22 +69,22 @@ class Oracle:
         self.tokens += int(valid.sum())
         self.rows += int(valid.any(axis=1).sum())
         self.kept[(batch.partition, batch.sequence)] = (batch, activations)
-        self._count_components(activations)
-        firing: dict[int, AnyArray] = {}
-        for cluster in range(self.plan.clusters):
-            activity = self._activity(cluster, activations, valid.shape)
-            if activity is not None:
-                firing[cluster] = activity > -np.inf
-                self._count_cluster(cluster, batch, valid, activity)
-        self._count_together(firing)
+        plain = PlainBatch(batch, valid, self._fired(activations))
+        for number in range(self.plan.clusters):
+            cluster = self._cluster(number, activations, valid.shape)
+            if cluster is not None:
+                for recount in self.recounts:
+                    recount.cluster(plain, cluster)
+                self._rank(plain, cluster)
+        for recount in self.recounts:
+            recount.batch(plain)
 
-    def _count_components(self, activations: Activations) -> None:
+    def _fired(self, activations: Activations) -> dict[int, int]:
+        """Return at how many tokens each component fires, if any."""
         activity = self._signed(activations.component, activations.value)
         fires = activity > self.plan.threshold[activations.component]
-        for component, count in zip(
-            *np.unique(activations.component[fires], return_counts=True), strict=True
-        ):
-            self.fired[int(component)] += int(count)
+        found = np.unique(activations.component[fires], return_counts=True)
+        return {int(component): int(count) for component, count in zip(*found, strict=True)}
 
     def _signed(self, component: AnyArray, value: AnyArray) -> AnyArray:
         """Return activity: the value with its source's sign, or its absolute value."""
@@ -112,11 +96,11 @@ class Oracle:
         first, stop = self.plan.member_first[cluster : cluster + 2]
         return [int(m) for m in self.plan.members[first:stop]]
 
-    def _activity(
+    def _cluster(
         self, cluster: int, activations: Activations, shape: tuple[int, ...]
-    ) -> AnyArray | None:
-        """Return the strongest firing member at every token, -inf where none fires; and count
-        which members co-activate. None if no member has a value in the batch."""
+    ) -> PlainCluster | None:
+        """Return the strongest firing member at every token, -inf where none fires, and each
+        member's activity. None if no member fires in the batch."""
         dense = []
         for component in self._members(cluster):
             first, stop = np.searchsorted(activations.component, (component, component + 1))
@@ -129,49 +113,20 @@ class Oracle:
             dense.append(of_member)
         if not dense or not any((d > -np.inf).any() for d in dense):
             return None
-        pairs = len(dense) * (len(dense) + 1) // 2
-        if len(dense) > 1 and pairs <= PAIRS_LIMIT:
-            for a in range(len(dense)):
-                for b in range(a, len(dense)):
-                    both = int(((dense[a] > -np.inf) & (dense[b] > -np.inf)).sum())
-                    self.found[cluster].pairs[(a, b)] += both
-        strongest: AnyArray = np.max(dense, axis=0)
-        return strongest
+        return PlainCluster(cluster, np.max(dense, axis=0), dense)
 
-    def _count_cluster(
-        self, cluster: int, batch: TokenBatch, valid: AnyArray, activity: AnyArray
-    ) -> None:
-        found = self.found[cluster]
-        values = activity[activity > -np.inf]
-        found.low = min(found.low, float(values.min())) if found.tokens else float(values.min())
-        found.high = max(found.high, float(values.max())) if found.tokens else float(values.max())
-        found.tokens += len(values)
-        found.rows += int((activity > -np.inf).any(axis=1).sum())
-        found.sum += sum(round(v * 2**self.plan.run.sum_bits) for v in values.tolist())
-        edges = self.plan.run.edges.tolist()
-        for value in values.tolist():
-            found.histogram[bisect_right(edges, value)] += 1
+    def _rank(self, plain: PlainBatch, cluster: PlainCluster) -> None:
+        batch, activity = plain.batch, cluster.activity
         for row in np.flatnonzero((activity > -np.inf).any(axis=1)):
             place = (batch.partition, batch.sequence, int(row))
             peaks = {
                 "maximum": int(np.argmax(activity[row])),
-                "last": int(np.flatnonzero(valid[row])[-1]),
+                "last": int(np.flatnonzero(plain.valid[row])[-1]),
             }
-            for criterion, hits in found.hits.items():
+            for criterion, hits in self.hits[cluster.number].items():
                 score = float(activity[row, peaks[criterion]])
                 if score > -np.inf:
                     hits.append((-score, batch.keys[row].tobytes(), peaks[criterion], place))
-
-    def _count_together(self, firing: dict[int, AnyArray]) -> None:
-        for clustering in self.plan.clusterings:
-            inside = [c for c in firing if clustering.first <= c < clustering.stop]
-            if not clustering.coactivation or not inside:
-                continue
-            fires = np.stack([firing[c].reshape(-1) for c in inside]).astype(np.float32)
-            both = fires @ fires.T
-            for i, j in zip(*np.nonzero(both), strict=True):
-                if i < j:
-                    self.coactivating[(inside[i], inside[j])] += int(both[i, j])
 
     def tables(
         self, vocabulary: Sequence[bytes], forms: Sequence[TokenForms] = ()
@@ -186,19 +141,7 @@ class Oracle:
         places = {(h["partition"], h["sequence"], h["row"]) for h in hits}
         samples = {p: sample_of(self.kept[p[:2]][0], p[2]) for p in places}
         rows: dict[str, list[dict[str, Any]]] = {
-            "clusters": [self._cluster_row(c) for c in range(self.plan.clusters)],
             "hits": hits,
-            "coactivation": [
-                {"cluster_a": a, "cluster_b": b, "tokens": n}
-                for (a, b), n in sorted(self.coactivating.items())
-            ],
-            "member_coactivation": [
-                {"cluster": c, "member_a": a, "member_b": b, "tokens": n}
-                for c, found in enumerate(self.found)
-                for (a, b), n in sorted(found.pairs.items())
-                if n
-            ],
-            "features": [self._feature_row(c) for c in range(self.plan.components)],
             "totals": [
                 {
                     "tokens": self.tokens,
@@ -218,12 +161,15 @@ class Oracle:
                 for i, t in enumerate(vocabulary)
             ],
         }
-        tables = {n: pa.Table.from_pylist(r, schema=TABLES[n].schema) for n, r in rows.items()}
+        for recount in self.recounts:
+            rows |= recount.tables(self.tokens)
+        known = self.plan.forms
+        tables = {n: pa.Table.from_pylist(r, schema=known[n].schema) for n, r in rows.items()}
         return {**tables, "samples": samples_table(samples)}
 
     def _ranked(self) -> Iterator[dict[str, Any]]:
-        for cluster, found in enumerate(self.found):
-            for criterion, hits in found.hits.items():
+        for cluster, of_cluster in enumerate(self.hits):
+            for criterion, hits in of_cluster.items():
                 taken: set[bytes] = set()
                 for score, key, peak, place in sorted(hits):
                     if key in taken or len(taken) == self.plan.run.k:
@@ -259,44 +205,4 @@ class Oracle:
             "member_indices": [m for m, _, _ in member_rows],
             "member_positions": [p for _, p, _ in member_rows],
             "member_activations": [v for _, _, v in member_rows],
-        }
-
-    def _cluster_row(self, cluster: int) -> dict[str, Any]:
-        where = next(c for c in self.plan.clusterings if c.first <= cluster < c.stop)
-        first, stop = self.plan.listed_first[cluster : cluster + 2]
-        members = self._members(cluster)
-        listed = [int(c) for c in self.plan.listed[first:stop]]
-        found = self.found[cluster]
-        pairs = len(members) * (len(members) + 1) // 2
-        return {
-            "cluster": cluster,
-            "clustering": where.name,
-            "iteration": where.iteration,
-            "label": where.labels[cluster - where.first],
-            "members": [self.plan.component_label(c) for c in members],
-            "dropped_members": [self.plan.component_label(c) for c in listed if c not in members],
-            "firing_tokens": found.tokens,
-            "firing_rows": found.rows,
-            "activation_density": found.tokens / max(self.tokens, 1),
-            "activation_sum": found.sum,
-            "mean_activation": found.sum / 2**self.plan.run.sum_bits / max(found.tokens, 1),
-            "min_activation": found.low,
-            "max_activation": found.high,
-            "activation_histogram": found.histogram,
-            "coactivation_counted": where.coactivation,
-            "member_coactivation_counted": len(members) > 1 and pairs <= PAIRS_LIMIT,
-        }
-
-    def _feature_row(self, component: int) -> dict[str, Any]:
-        name, _, index = self.plan.component_label(component).partition(":")
-        source = next(s for s in self.plan.run.sources if s.name == name)
-        dropped = int(index) in source.dropped
-        return {
-            "feature": component,
-            "source": name,
-            "index": int(index),
-            "firing_tokens": self.fired[component],
-            "activation_density": self.fired[component] / max(self.tokens, 1),
-            "dead": not dropped and not self.fired[component],
-            "dropped": dropped,
         }

@@ -13,7 +13,7 @@ from consumers.activations.compute import TorchEngine
 from consumers.inference.agreement import hook_widths, published_gap, with_forward
 from consumers.inference.hook_names import hook_named
 from consumers.inference.models import LanguageModel
-from consumers.plan import activity_of
+from consumers.run_clusters import activity_of
 from consumers.runs.state_size import Density, density_of, state_bytes
 from consumers.selection.selection import valid_tokens
 from consumers.tuning.tuning_memory import memory_of

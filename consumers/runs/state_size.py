@@ -39,6 +39,6 @@ def state_bytes(plan: Plan, density: Density, rows: int | None) -> int:
     entries = np.maximum(density.in_rows, density.overall * sizes)
     hits = plan.criteria * min(plan.run.k, plan.run.k if rows is None else rows)
     tables = hits * (_HIT + _ENTRY * np.minimum(entries, plan.run.context * sizes))
-    counters = _COUNTER * int(plan.counter_first[-1])
-    buckets = _BUCKET * (len(plan.counter_first) - 1)
+    counters = _COUNTER * int(plan.layout.sum_first[-1])
+    buckets = _BUCKET * (len(plan.layout.sum_first) - 1)
     return int(tables.sum()) + counters + _CLUSTER * plan.clusters + buckets

@@ -4,15 +4,14 @@ Everything here works on runs: a batch's activations are sorted by component, so
 one run of them; a cluster's tokens are again one run, in the order of the text.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from consumers.activations.bitmask import lowest
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
-from consumers.plan import Plan
+from consumers.run_clusters import RunClusters
 from consumers.selection.memory_prefetch import prefetch
+from consumers.statistics.activity import ClusterTokens, Runs
 from streams.arrays import F32, I8, I32, I64, U32, U64, AnyArray
 
 SILENT = np.float32(-np.inf)
@@ -21,36 +20,7 @@ SILENT = np.float32(-np.inf)
 _AHEAD = np.uint64(8)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Runs:
-    """A batch's activations as runs: component c has entries first[c] to first[c + 1] - 1.
-
-    token: row * positions + position. value: signed. activity: the value with its source's sign
-    applied, minus infinity where that does not exceed the threshold. fired [component]: how many
-    entries do.
-    """
-
-    positions: int
-    first: I64
-    token: I32
-    value: F32
-    activity: F32
-    fired: I64
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClusterTokens:
-    """Where clusters fire: cluster c at tokens first[c] to first[c + 1] - 1, ascending.
-
-    activity: that of the strongest member.
-    """
-
-    first: I64
-    token: I32
-    activity: F32
-
-
-def runs_of(plan: Plan, activations: Activations, positions: int) -> Runs:
+def runs_of(plan: RunClusters, activations: Activations, positions: int) -> Runs:
     """Return the activations of a batch with rows of so many positions as runs."""
     size = len(activations.component)
     first, fired = np.zeros(plan.components + 1, np.int64), np.zeros(plan.components, np.int64)

@@ -7,13 +7,14 @@ import numpy as np
 
 from consumers.aggregation.shards import renumbered
 from consumers.plan import ENTRY_BYTES, HIT_BYTES, Plan
-from consumers.selection.selection import BatchTally
+from consumers.selection.batch_tally import BatchTally
+from consumers.statistics.layout import Layout
 from streams import topics
 from streams.arrays import I64
 from streams.records.corpus import PartitionEnd
 from streams.records.hits import Hits, take
 from streams.records.partials import HitsPart, SourceEnd, Statistics
-from streams.records.tallies import BucketTally
+from streams.records.tallies import BucketTally, KeyedSums
 from streams.wire import codec
 
 _SHARE = 4  # a record takes at most this share of the limit: encoded sizes are estimates
@@ -108,6 +109,7 @@ def _statistics(
             tally.rows,
             refused=False,
             tallies=tuple(tallies),
+            names=tally.names,
         )
 
     for bucket in buckets:
@@ -115,6 +117,7 @@ def _statistics(
         if part is None:
             continue
         more = 12 * len(part.count) + 20 * len(part.sum)
+        more += sum(12 * len(each.key) + 8 * len(each.value) for each in part.keyed)
         if tallies and size + more > limit:
             yield chained(bucket)
             first, size, tallies = bucket, 0, []
@@ -125,18 +128,34 @@ def _statistics(
 
 def bucket_tally(plan: Plan, bucket: int, tally: BatchTally) -> BucketTally | None:
     """Return the part of a tally that belongs to one bucket, None if nothing does."""
-    base, end = plan.counter_first[bucket : bucket + 2]
+    layout = plan.layout
+    base, end = layout.sum_first[bucket : bucket + 2]
     first, stop = np.searchsorted(tally.count_at, (base, end))
-    clusters = plan.bucket_first[bucket : bucket + 2]
-    low, high = np.searchsorted(tally.cluster, clusters)
-    if first == stop and low == high:
+    moments, moments_first = tally.moments, layout.moments_first[bucket : bucket + 2]
+    low, high = np.searchsorted(moments.at, moments_first)
+    keyed = tuple(_keyed_of(layout, bucket, tally))
+    if first == stop and low == high and not keyed:
         return None
     return BucketTally(
         bucket=bucket,
         count_at=(tally.count_at[first:stop] - base).astype(np.uint32),
         count=tally.count[first:stop],
-        sum_at=(tally.cluster[low:high] - clusters[0]).astype(np.uint32),
-        sum=tally.sum[low:high],
-        low=tally.low[low:high],
-        high=tally.high[low:high],
+        sum_at=(moments.at[low:high] - moments_first[0]).astype(np.uint32),
+        sum=moments.sum[low:high],
+        low=moments.low[low:high],
+        high=moments.high[low:high],
+        keyed=keyed,
     )
+
+
+def _keyed_of(layout: Layout, bucket: int, tally: BatchTally) -> Iterator[KeyedSums]:
+    for number, sums in tally.keyed:
+        owned = layout.owned(layout.keyed[number].per, bucket)
+        first, stop = np.searchsorted(sums.cluster, (owned.start, owned.stop))
+        if first < stop:
+            yield KeyedSums(
+                number,
+                (sums.cluster[first:stop] - owned.start).astype(np.uint32),
+                sums.key[first:stop],
+                sums.value[first:stop].reshape(-1),
+            )

@@ -11,28 +11,14 @@ import numpy as np
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
 from consumers.plan import Plan
-from consumers.selection.coactivation import coactivations, member_pairs
-from consumers.selection.counter_merge import merge_counters
-from consumers.selection.counting import Counted, counted
-from consumers.selection.membership import SILENT, ClusterTokens, Runs, cluster_tokens, runs_of
+from consumers.run_clusters import RunClusters
+from consumers.selection.batch_tally import BatchTally, batch_tally
+from consumers.selection.firing_rows import firing_rows
+from consumers.selection.membership import SILENT, cluster_tokens, runs_of
+from consumers.statistics.activity import ClusterActivity, Runs
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
-from streams.errors import OverflowingSumError
 from streams.records.corpus import TokenBatch
 from streams.records.hits import Hits
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BatchTally:
-    """What a batch adds, sparse and in global numbers, addresses and clusters ascending."""
-
-    tokens: int
-    rows: int
-    count_at: I64
-    count: I64
-    cluster: I64
-    sum: I64
-    low: F32
-    high: F32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,36 +71,19 @@ def select(
     """
     if least is None:
         least = np.full(plan.clusters * plan.criteria, SILENT, np.float32)
-    positions = valid.shape[1]
-    runs = runs_of(plan, activations, positions)
+    activity = cluster_activity(plan, batch, valid, activations)
+    tally = batch_tally(plan, activity)
+    candidates = _candidates(plan, activity, least)
+    return Selection(tally, candidates, plan, batch, activity.runs)
+
+
+def cluster_activity(
+    plan: RunClusters, batch: TokenBatch, valid: Bool, activations: Activations
+) -> ClusterActivity:
+    """Return where clusters fire in a batch, and in which rows."""
+    runs = runs_of(plan, activations, valid.shape[1])
     tokens = cluster_tokens(plan.member_first, plan.members, runs, valid.size)
-    _check_sums(plan, tokens)
-    at_maximum = plan.run.criteria.index("maximum") if "maximum" in plan.run.criteria else 0
-    found = counted(plan, tokens, (len(valid), positions), least[at_maximum :: plan.criteria])
-    fired = np.flatnonzero(runs.fired)
-    counts = [
-        (found.count_at, found.count),
-        (plan.at_component[fired], runs.fired[fired]),
-        member_pairs(plan, runs, valid.size),
-        *(
-            coactivations(clustering, plan.at_coactivation, tokens, valid.size)
-            for clustering in plan.clusterings
-            if clustering.coactivation
-        ),
-    ]
-    count_at, count = merge_counters(counts)
-    tally = BatchTally(
-        tokens=int(valid.sum()),
-        rows=int(valid.any(axis=1).sum()),
-        count_at=count_at,
-        count=count,
-        cluster=found.cluster,
-        sum=found.sum,
-        low=found.low,
-        high=found.high,
-    )
-    candidates = _candidates(plan, batch, valid, tokens, found, least)
-    return Selection(tally, candidates, plan, batch, runs)
+    return ClusterActivity(plan, batch, valid, runs, tokens, firing_rows(tokens, *valid.shape))
 
 
 def with_rows(selection: Selection, which: AnyArray) -> Hits:
@@ -158,30 +127,12 @@ def with_rows(selection: Selection, which: AnyArray) -> Hits:
     )
 
 
-def _check_sums(plan: Plan, tokens: ClusterTokens) -> None:
-    """Raise OverflowingSumError if the sum of some cluster might not fit into 64 bits."""
-    most = tokens.activity.max(initial=0.0)
-    largest = float(np.rint(most.astype(np.float64) * 2.0**plan.run.sum_bits))
-    if largest * int(np.diff(tokens.first).max(initial=0)) >= 2.0**62:
-        raise OverflowingSumError(
-            f"an activity of {most:g} is too large for sums in units of "
-            f"2**-{plan.run.sum_bits}: start a new run with fewer sum_bits"
-        )
-
-
-def _candidates(
-    plan: Plan,
-    batch: TokenBatch,
-    valid: Bool,
-    tokens: ClusterTokens,
-    found: Counted,
-    least: F32,
-) -> Candidates:
-    parts = {"maximum": (found.peak, found.peak_cluster)}
-    if "last" in plan.run.criteria:
-        parts["last"] = _lasts(
-            tokens, valid, least[plan.run.criteria.index("last") :: plan.criteria]
-        )
+def _candidates(plan: Plan, activity: ClusterActivity, least: F32) -> Candidates:
+    tokens, valid, batch = activity.tokens, activity.valid, activity.batch
+    parts = {}
+    for number, criterion in enumerate(plan.run.criteria):
+        find = _maxima if criterion == "maximum" else _lasts
+        parts[criterion] = find(activity, least[number :: plan.criteria])
     at = np.concatenate([parts[criterion][0] for criterion in plan.run.criteria])
     table = [
         parts[criterion][1] * np.uint32(plan.criteria) + np.uint32(number)
@@ -200,8 +151,16 @@ def _candidates(
     )
 
 
-def _lasts(tokens: ClusterTokens, valid: Bool, least: F32) -> tuple[I64, U32]:
+def _maxima(activity: ClusterActivity, least: F32) -> tuple[I64, U32]:
+    """Return the peaks of rows that reach ``least`` [cluster], and whose they are."""
+    rows = activity.rows
+    strong = rows.maximum >= least[rows.cluster]
+    return rows.peak[strong], rows.cluster[strong]
+
+
+def _lasts(activity: ClusterActivity, least: F32) -> tuple[I64, U32]:
     """Return the tokens that are the last valid one of their row, and whose they are."""
+    tokens, valid = activity.tokens, activity.valid
     rows, positions = valid.shape
     last = positions - 1 - np.argmax(valid[:, ::-1], axis=1)
     is_last = np.zeros(valid.size, dtype=bool)

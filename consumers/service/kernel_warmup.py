@@ -26,7 +26,7 @@ def warm_up(plan: Plan, *, aggregates: bool = True) -> None:
     without. The loops of the engine are not among them. aggregates: what becomes of the partials,
     too.
     """
-    small = make_plan(_small(plan.run))
+    small = make_plan(_small(plan.run), plan.statistics)
     worker = ActivationWorker(small, StandInEngine(small, density=0.5))
     overlay = Overlay(small, least_pending=1)
     if aggregates:
@@ -71,5 +71,7 @@ def _batch(run: RunRecord, sequence: int) -> TokenBatch:
     ids = ((number + sequence) * 7 % run.model.vocabulary).astype(np.uint32)
     mask = np.ones(shape, np.bool_)
     mask[-1, -1] = False
-    none = ("",) * _ROWS
-    return TokenBatch(run.corpus, 0, sequence, ids, mask, sample_keys("", ids, mask), none, none)
+    domains = ("", "warm") * (_ROWS // 2)
+    return TokenBatch(
+        run.corpus, 0, sequence, ids, mask, sample_keys("", ids, mask), domains, domains
+    )

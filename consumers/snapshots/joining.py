@@ -17,11 +17,8 @@ from streams.snapshots.store import open_store, write_part
 from streams.snapshots.table_entry import PartFile, table_entry
 from streams.snapshots.table_hashes import hashed_tables
 from streams.snapshots.table_reading import read_pieces
-from streams.snapshots.tables import HITS, SAMPLES, TABLES
+from streams.snapshots.tables import HITS, SAMPLES
 from streams.transport.client import Client
-
-_UNREAD = tuple(table_entry(form, Hashed(0, ""), content=True) for form in TABLES.values())
-"""The tables of a run, before it is known what is in them."""
 
 
 def joined(
@@ -49,7 +46,9 @@ def joined(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         store=plan.run.store,
         chains=tuple(shard.chain for shard in shards),
-        tables=_UNREAD,
+        tables=tuple(
+            table_entry(form, Hashed(0, ""), content=True) for form in plan.forms.values()
+        ),
         files=tuple(file for shard in shards for file in shard.files),
         about=about(plan.run),
         dead_letters=refused,

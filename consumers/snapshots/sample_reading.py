@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from consumers.snapshots.tables import sample_keys, table_of
+from consumers.snapshots.tables import sample_keys
 from streams import topics
 from streams.arrays import I64, AnyArray
 from streams.errors import AccessError, BrokerError, LostBatchError, RecordError
@@ -157,4 +157,4 @@ def batch_table(batch: TokenBatch, rows: AnyArray) -> pa.Table:
         "domain": [batch.domains[r] for r in rows],
         "ids": pa.ListArray.from_arrays(bounds, pa.array(kept)),
     }
-    return table_of(SAMPLES, columns)
+    return SAMPLES.table(columns)

@@ -36,7 +36,6 @@ from streams.snapshots.manifests import (
 )
 from streams.snapshots.store import open_store, write_manifest, write_part
 from streams.snapshots.table_entry import table_entry
-from streams.snapshots.tables import TABLES
 from streams.transport.client import Client
 from streams.wire import codec
 
@@ -49,11 +48,8 @@ def shard_tables(
     Shard 0 adds the totals and the vocabulary. Samples, which shards share, come when the snapshot
     is put together.
     """
-    yield "clusters", tables.clusters_table(plan, states)
+    yield from tables.statistics_tables(plan, states)
     yield "hits", tables.hits_tables(plan, states)
-    yield "coactivation", tables.coactivation_table(plan, states)
-    yield "member_coactivation", tables.members_table(plan, states)
-    yield "features", tables.features_table(plan, states)
     if shard == 0:
         yield "totals", tables.totals_table(states[0])
         vocabulary = get_vocabulary(client, plan.run.corpus)
@@ -64,9 +60,9 @@ def write_shard(
     plan: Plan, snapshot: str, shard: int, states: Sequence[BucketState], client: Client
 ) -> ShardManifest:
     """Write a shard's parts and publish its manifest; doing it again changes nothing."""
-    store = open_store(plan.run.store)
+    store, forms = open_store(plan.run.store), plan.forms
     files = tuple(
-        write_part(store, plan.run.name, name, shard, table)
+        write_part(store, plan.run.name, name, shard, table, schema=forms[name].schema)
         for name, table in shard_tables(plan, shard, states, client)
     )
     first = states[0]
@@ -171,9 +167,12 @@ def write_plain(
     plan: Plan, found: Mapping[str, pa.Table], snapshot: str, store_address: str
 ) -> RunManifest:
     """Write tables that were computed in one process as a snapshot of its own, unpublished."""
-    store = open_store(store_address)
-    files = tuple(write_part(store, plan.run.name, name, 0, found[name]) for name in TABLES)
-    hashed = {name: table_hash(form.schema, [found[name]]) for name, form in TABLES.items()}
+    store, forms = open_store(store_address), plan.forms
+    files = tuple(
+        write_part(store, plan.run.name, name, 0, found[name], schema=form.schema)
+        for name, form in forms.items()
+    )
+    hashed = {name: table_hash(form.schema, [found[name]]) for name, form in forms.items()}
     manifest = RunManifest(
         version=VERSION,
         run=plan.run.name,
@@ -185,7 +184,7 @@ def write_plain(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         store=store_address,
         chains=(),
-        tables=tuple(table_entry(TABLES[n], each, content=True) for n, each in hashed.items()),
+        tables=tuple(table_entry(forms[n], each, content=True) for n, each in hashed.items()),
         files=files,
         about=about(plan.run),
         warnings=plan.run.warnings,

@@ -1,4 +1,4 @@
-"""From the states of a shard's buckets to the tables of a snapshot, dead features among them."""
+"""Tables of a snapshot from the states of a shard's buckets: statistics, examples, totals."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,88 +6,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from consumers.plan import Plan, activity_of
-from consumers.snapshots.labels import (
-    cluster_labels,
-    clustering_of,
-    dropped_components,
-    dropped_labels,
-    member_labels,
-    source_of,
-)
+from consumers.plan import Plan, name_of
+from consumers.run_clusters import activity_of
+from consumers.statistics.state_view import StateView
 from streams.arrays import F32, I32, I64, AnyArray
 from streams.records.corpus import TokenForms
 from streams.records.hits import Hits, join, rank, take
 from streams.records.partials import BucketState
-from streams.snapshots.tables import (
-    CLUSTERS,
-    COACTIVATION,
-    FEATURES,
-    HITS,
-    MEMBER_COACTIVATION,
-    TOTALS,
-    VOCABULARY,
-    TableForm,
-)
+from streams.snapshots.tables import HITS, TOTALS, VOCABULARY
 
 _HITS_PER_PIECE = 2**15
 
 
-def table_of(form: TableForm, columns: dict[str, Any]) -> pa.Table:
-    """Return a table of exactly the form's columns, cast to its types."""
-    arrays = [
-        column if isinstance(column, pa.Array) else pa.array(column, field.type)
-        for field in form.schema
-        for column in [columns[field.name]]
-    ]
-    return pa.Table.from_arrays(arrays, schema=form.schema)
-
-
-def clusters_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
-    """Return the row of every cluster of the states' buckets, which follow one another."""
-    clusters = _clusters_of(plan, states)
-    where = clustering_of(plan, clusters)
-    fired = _joined([_counts(plan, s, plan.at_tokens, 1) for s in states])
-    histogram = _joined([_counts(plan, s, plan.at_bins, plan.bins) for s in states])
-    bounds = np.arange(len(clusters) + 1) * plan.bins
-    any_fired = fired[:, 0] > 0
-    sums = _joined([s.sums for s in states])
-    columns = {
-        "cluster": np.asarray(clusters),
-        "clustering": pa.array([p.name for p in plan.clusterings], pa.string()).take(where),
-        "iteration": np.array([p.iteration for p in plan.clusterings], np.int64)[where],
-        "label": cluster_labels(plan, clusters),
-        "members": member_labels(plan, clusters),
-        "dropped_members": dropped_labels(plan, clusters),
-        "firing_tokens": fired[:, 0],
-        "firing_rows": _joined([_counts(plan, s, plan.at_rows, 1) for s in states])[:, 0],
-        "activation_density": fired[:, 0] / max(states[0].tokens, 1),
-        "activation_sum": sums,
-        "mean_activation": sums / 2.0**plan.run.sum_bits / np.maximum(fired[:, 0], 1),
-        "min_activation": np.where(any_fired, _joined([s.low for s in states]), np.float32(0)),
-        "max_activation": np.where(any_fired, _joined([s.high for s in states]), np.float32(0)),
-        "activation_histogram": _lists(bounds, histogram.reshape(-1), pa.int64()),
-        "coactivation_counted": np.array([p.coactivation for p in plan.clusterings], bool)[where],
-        "member_coactivation_counted": plan.at_pairs[clusters.start : clusters.stop] >= 0,
-    }
-    return table_of(CLUSTERS, columns)
-
-
-def _clusters_of(plan: Plan, states: Sequence[BucketState]) -> range:
-    first, last = plan.clusters_of(states[0].bucket), plan.clusters_of(states[-1].bucket)
-    return range(first.start, last.stop)
-
-
-def _joined(parts: list[AnyArray]) -> AnyArray:
-    return np.concatenate(parts)
-
-
-def _counts(plan: Plan, state: BucketState, at: I64, width: int) -> AnyArray:
-    """Return ``width`` counters from each cluster's address on, [cluster, width]."""
-    clusters = plan.clusters_of(state.bucket)
-    base = at[clusters.start : clusters.stop] - plan.counter_first[state.bucket]
-    counts: I64 = state.counts[base[:, None] + np.arange(width)]
-    return counts
+def statistics_tables(plan: Plan, states: Sequence[BucketState]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the tables of the run's statistics by name, of buckets that follow one another."""
+    for each in plan.statistics:
+        view = StateView(plan, plan.layout, states, name_of(each))
+        found = each.snapshot(view)
+        for form in each.tables:
+            yield form.name, found[form.name]
 
 
 def hits_tables(plan: Plan, states: Sequence[BucketState]) -> Iterator[pa.Table]:
@@ -143,7 +80,7 @@ def hits_table(plan: Plan, hits: Hits) -> pa.Table:
         "member_positions": _lists(entries, hits.position, pa.int32()),
         "member_activations": _lists(entries, hits.value, pa.float32()),
     }
-    return table_of(HITS, columns)
+    return HITS.table(columns)
 
 
 def sample_keys(keys: AnyArray) -> pa.Array:
@@ -176,81 +113,6 @@ def cluster_rows(plan: Plan, hits: Hits) -> tuple[I64, I32, F32]:
     return hit, position.astype(np.int32), np.maximum.reduceat(activity, begins)
 
 
-def coactivation_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
-    """Return the pairs of clusters, a < b, that co-activate; a's bucket holds them."""
-    a, b, tokens = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for state in states:
-        for cluster, others, counts in _rows_of(plan, state):
-            later = np.flatnonzero((counts > 0) & (others > cluster))
-            a.append(np.full(len(later), cluster))
-            b.append(others[later])
-            tokens.append(counts[later])
-    columns = {"cluster_a": _joined(a), "cluster_b": _joined(b), "tokens": _joined(tokens)}
-    return table_of(COACTIVATION, columns)
-
-
-def _rows_of(plan: Plan, state: BucketState) -> Iterator[tuple[int, AnyArray, I64]]:
-    base = plan.counter_first[state.bucket]
-    for clustering in plan.clusterings:
-        inside = plan.clusters_of(state.bucket)
-        shared = range(max(clustering.first, inside.start), min(clustering.stop, inside.stop))
-        if not clustering.coactivation or not shared:
-            continue
-        others = np.arange(clustering.first, clustering.stop)
-        for cluster in shared:
-            at = plan.at_coactivation[cluster] - base
-            yield cluster, others, state.counts[at : at + len(others)]
-
-
-def members_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
-    """Return the pairs of members of each cluster that co-activate."""
-    parts: list[tuple[AnyArray, ...]] = []
-    for state in states:
-        base = plan.counter_first[state.bucket]
-        inside = plan.clusters_of(state.bucket)
-        for cluster in inside.start + np.flatnonzero(
-            plan.at_pairs[inside.start : inside.stop] >= 0
-        ):
-            at = plan.at_pairs[cluster]
-            size = int(plan.member_first[cluster + 1] - plan.member_first[cluster])
-            a, b = np.triu_indices(size)
-            counts = state.counts[at - base : at - base + len(a)]
-            some = np.flatnonzero(counts)
-            parts.append((np.full(len(some), cluster), a[some], b[some], counts[some]))
-    columns = zip(*parts, strict=True) if parts else [[np.zeros(0, np.int64)]] * 4
-    names = MEMBER_COACTIVATION.schema.names
-    return table_of(
-        MEMBER_COACTIVATION,
-        {name: _joined(list(column)) for name, column in zip(names, columns, strict=True)},
-    )
-
-
-def features_table(plan: Plan, states: Sequence[BucketState]) -> pa.Table:
-    """Return the features whose active tokens the states' buckets count."""
-    none = np.zeros(0, np.int64)
-    owned = [np.arange(*plan.owned_first[s.bucket : s.bucket + 2]) for s in states]
-    numbers = _joined([none, *owned])
-    fired = _joined([none, *(_owned_counts(plan, s) for s in states)])
-    source = source_of(plan, numbers)
-    dropped = dropped_components(plan)[numbers]
-    columns = {
-        "feature": numbers,
-        "source": pa.array([s.name for s in plan.run.sources], pa.string()).take(source),
-        "index": numbers - plan.component_first[source],
-        "firing_tokens": fired,
-        "activation_density": fired / max(states[0].tokens, 1),
-        "dead": (fired == 0) & ~dropped,
-        "dropped": dropped,
-    }
-    return table_of(FEATURES, columns)
-
-
-def _owned_counts(plan: Plan, state: BucketState) -> I64:
-    owned = slice(*plan.owned_first[state.bucket : state.bucket + 2])
-    counts: I64 = state.counts[plan.at_component[owned] - plan.counter_first[state.bucket]]
-    return counts
-
-
 def totals_table(state: BucketState) -> pa.Table:
     """Return the totals, which every bucket of the run knows."""
     batches = int((state.chain + 1).sum())
@@ -260,11 +122,11 @@ def totals_table(state: BucketState) -> pa.Table:
         "batches": [batches],
         "refused": [state.refused],
     }
-    return table_of(TOTALS, columns)
+    return TOTALS.table(columns)
 
 
 def vocabulary_table(tokens: Sequence[bytes], forms: Sequence[TokenForms] = ()) -> pa.Table:
     """Return the bytes of every token id. forms: those at the beginning, at the end, and alone."""
     first, last, alone = (form.over(tokens) for form in forms or (TokenForms(),) * 3)
     columns = {"id": np.arange(len(tokens)), "token": list(tokens)}
-    return table_of(VOCABULARY, columns | {"first": first, "last": last, "alone": alone})
+    return VOCABULARY.table(columns | {"first": first, "last": last, "alone": alone})

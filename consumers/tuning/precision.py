@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.activations.engine import Activations
-from consumers.plan import Plan, activity_of
+from consumers.plan import Plan
+from consumers.run_clusters import activity_of
 from streams.arrays import F32, Bool
 
 TOP = 20

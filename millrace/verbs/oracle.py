@@ -89,4 +89,4 @@ def oracle(
         plan, tables = run_oracle(client, record, chosen.model.device, dump)
     if out:
         write_plain(plan, tables, "oracle", out)
-    click.echo(f"content {content_hash(tables)}")
+    click.echo(f"content {content_hash(tables, plan.forms)}")

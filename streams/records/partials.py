@@ -7,7 +7,15 @@ from streams.arrays import F32, I64
 from streams.names import Name
 from streams.records.hits import Hits
 from streams.records.packed_hits import PackedHits, pack_hits, unpack_hits
-from streams.records.tallies import BucketTally, PackedTallies, pack_tallies, unpack_tallies
+from streams.records.tallies import (
+    BucketTally,
+    KeyedSums,
+    KeyNames,
+    PackedTallies,
+    pack_tallies,
+    unpack_tallies,
+)
+from streams.wire import codec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +71,7 @@ class PackedStatistics:
     rows: int
     refused: bool
     tallies: PackedTallies
+    names: tuple[KeyNames, ...] = codec.later(())
 
     def unpacked(self) -> "Statistics":
         """Return the record; raises ShapeError unless the columns of its tallies fit each other."""
@@ -77,6 +86,7 @@ class PackedStatistics:
             self.rows,
             self.refused,
             unpack_tallies(self.tallies),
+            self.names,
         )
 
 
@@ -86,7 +96,8 @@ class Statistics:
 
     Sent also when nothing fired. tokens and rows: valid ones in the batch. refused: the batch is a
     dead letter and only advances the chain. tallies: those of the buckets in which something fired.
-    Each bucket of a shard is covered by exactly one record of a batch.
+    names: texts behind keys of keyed sums, in every bucket's record. Each bucket of a shard is
+    covered by exactly one record of a batch.
     """
 
     PACKED: ClassVar[type] = PackedStatistics
@@ -101,6 +112,7 @@ class Statistics:
     rows: int
     refused: bool
     tallies: tuple[BucketTally, ...] = ()
+    names: tuple[KeyNames, ...] = codec.later(())
 
     def packed(self) -> PackedStatistics | None:
         """Return how they travel; None if the columns of a tally do not fit each other."""
@@ -118,6 +130,7 @@ class Statistics:
             self.rows,
             self.refused,
             tallies,
+            self.names,
         )
 
 
@@ -146,8 +159,9 @@ class BucketState:
 
     position: offset of the last record of the shard's input in it, -1 for none. chain: last
     sequence applied per source partition, -1 for none. batches: length per source partition, -1
-    while unknown. tokens, rows, refused: totals. counts: counters at the plan's addresses. sums,
-    low, high: per cluster. hits: the tables, numbered within the bucket.
+    while unknown. tokens, rows, refused: totals. counts: sums at the addresses of the layout. sums,
+    low, high: its moments. hits: the tables, numbered within the bucket. keyed and names: by number
+    of the keyed accumulator.
     """
 
     run: str
@@ -164,3 +178,5 @@ class BucketState:
     low: F32
     high: F32
     hits: Hits
+    keyed: tuple[KeyedSums, ...] = codec.later(())
+    names: tuple[KeyNames, ...] = codec.later(())

@@ -166,8 +166,10 @@ def with_parameters(
     """Return a run with other parameters of its statistics and rankings."""
     names = run.criteria if criteria is None else criteria
     bits = run.sum_bits if sum_bits is None else sum_bits
+    present = statistics(bits, run.edges if edges is None else edges)
+    of = {each.name: each for each in present}
     return replace(
         run,
-        statistics=statistics(bits, run.edges if edges is None else edges),
+        statistics=tuple(of.get(each.name, each) for each in run.statistics),
         rankings=rankings(names, run.k if k is None else k),
     )

@@ -6,19 +6,56 @@ from itertools import pairwise
 
 import numpy as np
 
-from streams.arrays import F32, I64, U32, AnyArray
+from streams.arrays import F32, I64, U32, U64, AnyArray
 from streams.errors import ShapeError
+from streams.wire import codec
 
 _BEYOND = 2**32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyedSums:
+    """Sums by key of one accumulator in one bucket, by cluster and key, each pair once.
+
+    number: which of the run's keyed accumulators. cluster: of the bucket; 0 for what the run owns.
+    value: [entry * columns], from 0 on.
+    """
+
+    number: int
+    cluster: U32
+    key: U64
+    value: I64
+
+    def check(self, columns: int, clusters: int) -> None:
+        """Raise ShapeError unless the entries are those of so many columns and clusters."""
+        entries = len(self.key)
+        if self.cluster.shape != (entries,) or self.key.ndim != 1:
+            raise ShapeError("keyed sums: clusters do not fit their keys")
+        if self.value.shape != (entries * columns,) or (entries and self.value.min() < 0):
+            raise ShapeError("keyed sums: values do not fit their keys")
+        if entries and int(self.cluster.max()) >= clusters:
+            raise ShapeError(f"keyed sums: a cluster beyond {clusters}")
+        later = self.cluster[1:] > self.cluster[:-1]
+        same = self.cluster[1:] == self.cluster[:-1]
+        if not (later | (same & (self.key[1:] > self.key[:-1]))).all():
+            raise ShapeError("keyed sums: entries are not in ascending order")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyNames:
+    """Texts that keys are hashes of. number: of the keyed accumulator."""
+
+    number: int
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BucketTally:
     """What one batch adds to one bucket, sparse.
 
-    count_at, count: addresses in the bucket's counters (plan.py) and what to add. sum_at, sum:
-    clusters of the bucket and their fixed-point sums. low, high: the smallest and largest firing
-    activity of each cluster in ``sum_at``.
+    count_at, count: addresses in the bucket's counters (``Layout``) and what to add. sum_at, sum,
+    low, high: addresses in its moments, and what is added, the smallest and the largest. keyed: by
+    rising number, those that something is added to.
     """
 
     bucket: int
@@ -28,12 +65,16 @@ class BucketTally:
     sum: I64
     low: F32
     high: F32
+    keyed: tuple[KeyedSums, ...] = codec.later(())
 
-    def check(self, counters: int, clusters: int) -> None:
-        """Raise ShapeError unless the addresses fit a bucket of this size."""
+    def check(self, counters: int, moments: int, *, signed: bool = False) -> None:
+        """Raise ShapeError unless the addresses fit a bucket of this size.
+
+        signed: whether sums may be negative.
+        """
         for name, at, size in (
             ("counters", self.count_at, counters),
-            ("clusters", self.sum_at, clusters),
+            ("moments", self.sum_at, moments),
         ):
             if at.ndim != 1 or (len(at) and int(at[-1]) >= size):
                 raise ShapeError(f"tally: address beyond {size} {name}")
@@ -44,19 +85,34 @@ class BucketTally:
         shape = self.sum_at.shape
         if not self.sum.shape == self.low.shape == self.high.shape == shape:
             raise ShapeError("tally: sums do not fit their addresses")
-        if len(self.sum) and self.sum.min() < 0:
+        if len(self.sum) and not signed and self.sum.min() < 0:
             raise ShapeError("tally: negative sum")
         if not (np.isfinite(self.low).all() and np.isfinite(self.high).all()):
             raise ShapeError("tally: an extreme is not finite")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PackedKeyedSums:
+    """The keyed sums of one accumulator in all tallies of a record.
+
+    lengths: how many entries each tally has. columns: values per entry. The rest as in KeyedSums.
+    """
+
+    number: int
+    columns: int
+    lengths: U32
+    cluster: U32
+    key: U64
+    value: I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PackedTallies:
     """The tallies of a record in one set of columns.
 
-    bucket, counts, sums: of each tally its bucket and how many counters and clusters it has.
+    bucket, counts, sums: of each tally its bucket and how many counters and moments it has.
     count_step and sum_step: how much an address is above the one before it in its tally, the first
-    of a tally above 0. count, sum, low, high: as in BucketTally.
+    of a tally above 0. count, sum, low, high: as in BucketTally. keyed: by rising number.
     """
 
     bucket: I64
@@ -68,6 +124,7 @@ class PackedTallies:
     sum: I64
     low: F32
     high: F32
+    keyed: tuple[PackedKeyedSums, ...] = codec.later(())
 
 
 def pack_tallies(tallies: Sequence[BucketTally]) -> PackedTallies | None:
@@ -78,7 +135,8 @@ def pack_tallies(tallies: Sequence[BucketTally]) -> PackedTallies | None:
     sums = np.array([len(t.sum_at) for t in tallies], np.uint32)
     count_step = _steps(_joined([t.count_at for t in tallies], "<u4"), counts)
     sum_step = _steps(_joined([t.sum_at for t in tallies], "<u4"), sums)
-    if (count_step < 0).any() or (sum_step < 0).any():
+    keyed = _packed_keyed(tallies)
+    if keyed is None or (count_step < 0).any() or (sum_step < 0).any():
         return None
     return PackedTallies(
         bucket=np.array([t.bucket for t in tallies], np.int64),
@@ -90,7 +148,66 @@ def pack_tallies(tallies: Sequence[BucketTally]) -> PackedTallies | None:
         sum=_joined([t.sum for t in tallies], "<i8"),
         low=_joined([t.low for t in tallies], "<f4"),
         high=_joined([t.high for t in tallies], "<f4"),
+        keyed=keyed,
     )
+
+
+def _packed_keyed(tallies: Sequence[BucketTally]) -> tuple[PackedKeyedSums, ...] | None:
+    """Return the keyed sums of tallies in columns, None for those that do not come back so."""
+    parts: dict[int, list[tuple[int, KeyedSums]]] = {}
+    for at, tally in enumerate(tallies):
+        numbers = [each.number for each in tally.keyed]
+        if sorted(set(numbers)) != numbers:
+            return None
+        for each in tally.keyed:
+            parts.setdefault(each.number, []).append((at, each))
+    found = []
+    for number in sorted(parts):
+        columns = {_columns_of(each) for _, each in parts[number]}
+        if len(columns) != 1 or 0 in columns:
+            return None
+        lengths = np.zeros(len(tallies), np.uint32)
+        for at, each in parts[number]:
+            lengths[at] = len(each.key)
+        sums = [each for _, each in parts[number]]
+        found.append(
+            PackedKeyedSums(
+                number,
+                columns.pop(),
+                lengths,
+                _joined([each.cluster for each in sums], "<u4"),
+                _joined([each.key for each in sums], "<u8"),
+                _joined([each.value for each in sums], "<i8"),
+            )
+        )
+    return tuple(found)
+
+
+def _columns_of(sums: KeyedSums) -> int:
+    """Return how many values each entry has, 0 for none or columns that do not fit each other."""
+    entries = len(sums.key)
+    fit = sums.key.ndim == sums.value.ndim == 1 and sums.cluster.shape == (entries,)
+    whole = fit and entries and len(sums.value) % entries == 0
+    return len(sums.value) // entries if whole else 0
+
+
+def _unpacked_keyed(packed: PackedTallies) -> list[tuple[KeyedSums, ...]]:
+    """Return the keyed sums of each tally; raises ShapeError unless the columns fit each other."""
+    found: list[list[KeyedSums]] = [[] for _ in packed.bucket]
+    for each in packed.keyed:
+        entries = int(each.lengths.sum(dtype=np.uint64))
+        fit = each.cluster.shape == each.key.shape == (entries,) and each.columns > 0
+        if not fit or each.value.shape != (entries * each.columns,):
+            raise ShapeError("packed tallies: keyed sums do not fit each other")
+        if each.lengths.shape != packed.bucket.shape:
+            raise ShapeError("packed tallies: keyed sums do not fit the tallies")
+        ends = np.cumsum(each.lengths, dtype=np.int64)
+        for at in np.flatnonzero(each.lengths).tolist():
+            part = slice(int(ends[at]) - int(each.lengths[at]), int(ends[at]))
+            values = slice(part.start * each.columns, part.stop * each.columns)
+            sums = KeyedSums(each.number, each.cluster[part], each.key[part], each.value[values])
+            found[at].append(sums)
+    return [tuple(sums) for sums in found]
 
 
 def unpack_tallies(packed: PackedTallies) -> tuple[BucketTally, ...]:
@@ -102,6 +219,7 @@ def unpack_tallies(packed: PackedTallies) -> tuple[BucketTally, ...]:
     sum_at = _addresses(packed.sum_step, packed.sums)
     counts = pairwise(np.r_[0, np.cumsum(packed.counts, dtype=np.int64)].tolist())
     sums = pairwise(np.r_[0, np.cumsum(packed.sums, dtype=np.int64)].tolist())
+    keyed = _unpacked_keyed(packed)
     return tuple(
         BucketTally(
             bucket,
@@ -111,8 +229,11 @@ def unpack_tallies(packed: PackedTallies) -> tuple[BucketTally, ...]:
             packed.sum[c:d],
             packed.low[c:d],
             packed.high[c:d],
+            more,
         )
-        for bucket, (a, b), (c, d) in zip(packed.bucket.tolist(), counts, sums, strict=True)
+        for bucket, (a, b), (c, d), more in zip(
+            packed.bucket.tolist(), counts, sums, keyed, strict=True
+        )
     )
 
 

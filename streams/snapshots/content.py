@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from streams.errors import SnapshotError
 from streams.snapshots.column_types import type_name
-from streams.snapshots.tables import TABLES
+from streams.snapshots.tables import TABLES, TableForm
 
 Piece: TypeAlias = pa.Table | pa.RecordBatch
 
@@ -43,13 +43,14 @@ def content_of(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def content_hash(tables: Mapping[str, pa.Table]) -> str:
+def content_hash(tables: Mapping[str, pa.Table], forms: Mapping[str, TableForm] = TABLES) -> str:
     """Return the content hash of tables that are in memory, whose rows are in order.
 
-    Raises SnapshotError if one that every run has is missing, or has other columns.
+    forms: the tables that the run has. Raises SnapshotError if one is missing, or has other
+    columns.
     """
     hashes = {}
-    for name, form in TABLES.items():
+    for name, form in forms.items():
         if name not in tables or not tables[name].schema.equals(form.schema):
             raise SnapshotError(f"the snapshot's table {name!r} is missing or has other columns")
         hashes[name] = table_hash(form.schema, [tables[name]]).hash

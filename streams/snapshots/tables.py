@@ -2,12 +2,14 @@
 
 This is the one definition: files are written after it, every manifest carries it, and the page on
 formats is checked against it. A new number gets a table of its own, by cluster, hit or run; columns
-are not added to a table that is there.
+are not added to a table that is there. Statistics that a run may leave out define their tables in
+their own files, in ``consumers/statistics``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -39,6 +41,15 @@ class TableForm:
     def schema(self) -> pa.Schema:
         """The columns and their types for Arrow."""
         return pa.schema([(column.name, column.type) for column in self.columns])
+
+    def table(self, columns: Mapping[str, Any]) -> pa.Table:
+        """Return a table of exactly these columns, cast to their types."""
+        arrays = [
+            column if isinstance(column, pa.Array) else pa.array(column, field.type)
+            for field in self.schema
+            for column in [columns[field.name]]
+        ]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
 
 
 _PLACE = (

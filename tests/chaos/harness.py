@@ -201,7 +201,7 @@ def assert_exact(client: Client, plan: Plan, manifest: RunManifest, written: Wri
     for name in expected:
         got, want = read_table(manifest, name), expected[name]
         assert got.to_pylist() == want.to_pylist(), f"table {name} differs"
-    assert manifest.content == content_hash(expected)
+    assert manifest.content == content_hash(expected, plan.forms)
     totals = read_table(manifest, "totals").to_pylist()[0]
     assert totals["batches"] == written.batches
     assert totals["refused"] == written.poison

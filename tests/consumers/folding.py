@@ -77,7 +77,7 @@ def apply(plan: Plan, state: BucketState, record: Any, offset: int) -> Any:
     if state.bucket not in range(statistics.first, statistics.stop):
         return state
     tally = {t.bucket: t for t in statistics.tallies}.get(state.bucket)
-    return with_statistics(state, statistics, tally, offset)
+    return with_statistics(plan, state, statistics, tally, offset)
 
 
 def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> BucketState:

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.plan import COUNTER_BYTES, ENTRY_BYTES, HIT_BYTES, activity_of, make_plan
+from consumers.plan import COUNTER_BYTES, ENTRY_BYTES, HIT_BYTES, make_plan
+from consumers.run_clusters import activity_of
 from streams.errors import RunError
 from streams.records.runs import RunRecord
 from streams.wire import codec
@@ -66,38 +67,43 @@ def test_every_cluster_is_in_one_bucket_and_every_bucket_in_one_shard(run):
 def test_counters_cover_each_block_and_never_overlap(run):
     plan = make_plan(run)
     taken = np.concatenate([np.arange(at, at + n) for at, n, _ in slow_counters(plan)])
-    assert sorted(taken.tolist()) == list(range(int(plan.counter_first[-1])))
+    assert sorted(taken.tolist()) == list(range(int(plan.layout.sum_first[-1])))
 
 
 @quick
 @given(runs())
 def test_counters_lie_in_the_block_of_their_bucket(run):
     plan = make_plan(run)
-    assert plan.counter_first[0] == 0
+    assert plan.layout.sum_first[0] == 0
     for at, width, bucket in slow_counters(plan):
-        assert plan.counter_first[bucket] <= at
-        assert at + width <= plan.counter_first[bucket + 1]
+        assert plan.layout.sum_first[bucket] <= at
+        assert at + width <= plan.layout.sum_first[bucket + 1]
 
 
 def slow_counters(plan):
     """Return the address, width and bucket of every counter, one cluster at a time."""
-    found = []
+    found, at = [], plan.layout.at
     for bucket in range(len(plan.bucket_first) - 1):
         for cluster in plan.clusters_of(bucket):
             where = next(c for c in plan.clusterings if c.first <= cluster < c.stop)
             size = int(plan.member_first[cluster + 1] - plan.member_first[cluster])
-            found += [(plan.at_tokens[cluster], 1, bucket), (plan.at_rows[cluster], 1, bucket)]
-            found.append((plan.at_bins[cluster], len(plan.run.edges) + 1, bucket))
+            found += [
+                (at("activation.tokens")[cluster], 1, bucket),
+                (at("activation.rows")[cluster], 1, bucket),
+            ]
+            found.append((at("activation.bins")[cluster], len(plan.run.edges) + 1, bucket))
             if where.coactivation:
-                found.append((plan.at_coactivation[cluster], where.stop - where.first, bucket))
+                found.append((at("coactivation.tokens")[cluster], where.stop - where.first, bucket))
             else:
-                assert plan.at_coactivation[cluster] == -1
+                assert at("coactivation.tokens")[cluster] == -1
             if size > 1:
-                found.append((plan.at_pairs[cluster], size * (size + 1) // 2, bucket))
+                found.append(
+                    (at("member_coactivation.tokens")[cluster], size * (size + 1) // 2, bucket)
+                )
             else:
-                assert plan.at_pairs[cluster] == -1
+                assert at("member_coactivation.tokens")[cluster] == -1
         for component in range(*plan.owned_first[bucket : bucket + 2]):
-            found.append((plan.at_component[component], 1, bucket))
+            found.append((at("activation.feature_tokens")[component], 1, bucket))
     return found
 
 
@@ -172,8 +178,8 @@ def test_pairs_beyond_the_limit_are_not_counted():
     source = factories.source(components=600)
     listed = {"some": [(0, i) for i in range(511)], "many": [(0, i) for i in range(512)]}
     plan = factories.plan(sources=(source,), clusterings=(factories.clustering(listed),))
-    assert plan.at_pairs[600] >= 0
-    assert plan.at_pairs[601] == -1
+    assert plan.layout.at("member_coactivation.tokens")[600] >= 0
+    assert plan.layout.at("member_coactivation.tokens")[601] == -1
 
 
 @pytest.mark.parametrize(

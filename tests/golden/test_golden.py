@@ -72,9 +72,12 @@ def test_a_layout_that_changes_is_counted_up():
     """Where counters stand in a state: if it moves, count up LAYOUT, or the version of a statistic,
     so that states of before are refused by name, and write down what is new here."""
     plan = make_plan(RECORDS["run-record"])
-    at = [getattr(plan, name) for name in plan.__slots__ if name.startswith(("at_", "counter_"))]
+    names = [f"activation.{name}" for name in ("tokens", "rows", "bins")]
+    names += ["coactivation.tokens", "member_coactivation.tokens", "activation.feature_tokens"]
+    at = [plan.layout.sum_first, *map(plan.layout.at, names)]
     found = hashlib.sha256(b"".join(each.astype("<i8").tobytes() for each in at)).hexdigest()
     assert (LAYOUT, found[:16]) == (2, "c883fdc2e9601563")
+    assert plan.layout.at("activation.activation").tolist() == list(range(plan.clusters))
 
 
 @pytest.mark.parametrize("name", RECORDS)

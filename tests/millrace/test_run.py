@@ -228,7 +228,7 @@ def oracle_content(broker: str, run: str) -> str:
     words = get_vocabulary(client, plan.run.corpus)
     batches = topic_batches(client, plan)
     tables = oracle_tables(plan, load_engine(plan, "cpu"), batches, words.tokens, words.forms)
-    return content_hash(tables)
+    return content_hash(tables, plan.forms)
 
 
 def snapshot_of(ended: Ended) -> RunManifest:

@@ -62,7 +62,7 @@ def part(*hits, **changes):
 def applied(*sequences, state=START):
     """Return the state after chained records of these sequences, all to be taken."""
     for offset, sequence in enumerate(sequences):
-        state = with_statistics(state, statistics(sequence), tally(), offset)
+        state = with_statistics(PLAN, state, statistics(sequence), tally(), offset)
         assert not isinstance(state, SequenceGap)
     return state
 
@@ -84,29 +84,29 @@ def test_a_duplicate_moves_the_position_only():
 
 def test_a_gap_is_reported_and_changes_nothing():
     state = applied(0)
-    assert with_statistics(state, statistics(2), tally(), 9) == SequenceGap(0, 1, 2)
-    assert with_statistics(START, statistics(1), tally(), 9) == SequenceGap(0, 0, 1)
+    assert with_statistics(PLAN, state, statistics(2), tally(), 9) == SequenceGap(0, 1, 2)
+    assert with_statistics(PLAN, START, statistics(1), tally(), 9) == SequenceGap(0, 0, 1)
     assert bits(state) == bits(applied(0))
 
 
 def test_partitions_have_chains_of_their_own():
-    state = with_statistics(applied(0, 1), statistics(0, partition=1), None, 5)
+    state = with_statistics(PLAN, applied(0, 1), statistics(0, partition=1), None, 5)
     assert state.chain.tolist() == [1, 0]
 
 
 def test_a_tombstone_advances_the_chain_and_counts_as_refused():
     refused = statistics(0, tokens=0, rows=0, refused=True)
-    state = with_statistics(START, refused, None, 0)
+    state = with_statistics(PLAN, START, refused, None, 0)
     assert (state.refused, state.tokens, state.chain.tolist()) == (1, 0, [0, -1])
     assert not state.counts.any()
-    again = with_statistics(state, refused, None, 1)
+    again = with_statistics(PLAN, state, refused, None, 1)
     assert again.refused == 1
-    assert with_statistics(again, statistics(1), tally(), 2).counts[0] == 5
+    assert with_statistics(PLAN, again, statistics(1), tally(), 2).counts[0] == 5
 
 
 def test_extremes_only_widen():
     wider = tally(low=np.array([0.25], np.float32), high=np.array([1.0], np.float32))
-    state = with_statistics(applied(0), statistics(1), wider, 1)
+    state = with_statistics(PLAN, applied(0), statistics(1), wider, 1)
     assert (state.low[0], state.high[0]) == (0.25, 1.5)
 
 
@@ -120,9 +120,9 @@ def test_a_state_is_never_changed_in_place():
 
 def test_a_sum_beyond_64_bits_is_an_error():
     full = tally(sum=np.array([2**62], np.int64))
-    state = with_statistics(START, statistics(0), full, 0)
+    state = with_statistics(PLAN, START, statistics(0), full, 0)
     with pytest.raises(OverflowingSumError, match=r"exceeds 2\*\*63: .*lower sum_bits"):
-        with_statistics(state, statistics(1), full, 1)
+        with_statistics(PLAN, state, statistics(1), full, 1)
 
 
 def test_hits_may_come_again_and_before_their_statistics():
@@ -209,8 +209,8 @@ def at(*values):
         ({"tallies": (tally(count_at=at(1)),)}, "counts do not fit"),
         ({"tallies": (tally(count_at=np.zeros((2, 1), np.uint32)),)}, "address beyond"),
         ({"tallies": (tally(count=np.array([1, -1])),)}, "counts do not fit"),
-        ({"tallies": (tally(sum_at=at(CLUSTERS)),)}, f"beyond {CLUSTERS} clusters"),
-        ({"tallies": (tally(sum_at=at(0, 0)),)}, "clusters are not in ascending order"),
+        ({"tallies": (tally(sum_at=at(CLUSTERS)),)}, f"beyond {CLUSTERS} moments"),
+        ({"tallies": (tally(sum_at=at(0, 0)),)}, "moments are not in ascending order"),
         ({"tallies": (tally(sum=np.array([1, 2])),)}, "sums do not fit"),
         ({"tallies": (tally(low=np.ones((1, 1), np.float32)),)}, "sums do not fit"),
         ({"tallies": (tally(high=np.ones(0, np.float32)),)}, "sums do not fit"),

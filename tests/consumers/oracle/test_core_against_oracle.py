@@ -31,12 +31,9 @@ def dashboard(
         zip(hits.partition.tolist(), hits.sequence.tolist(), hits.row.tolist(), strict=True)
     )
     return {
-        "clusters": tables.clusters_table(plan, states),
+        **dict(tables.statistics_tables(plan, states)),
         "hits": tables.hits_table(plan, hits),
         "samples": samples_table({p: sample_of(by_place[p[:2]], p[2]) for p in places}),
-        "coactivation": tables.coactivation_table(plan, states),
-        "member_coactivation": tables.members_table(plan, states),
-        "features": tables.features_table(plan, states),
         "totals": tables.totals_table(states[0]),
         "vocabulary": tables.vocabulary_table([b"a", b"b"]),
     }

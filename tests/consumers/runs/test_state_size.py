@@ -27,7 +27,7 @@ def test_full_tables_hold_k_rows_or_those_there_are(spec: RunSpec, corpus: Corpu
     sizes = np.diff(plan.member_first)
     sparse, dense = Density(2.0, 0.5), Density(2.0, 4.0)
     fixed = state_bytes(plan, sparse, 0)
-    counters = 4 * plan.counter_first[-1]
+    counters = 4 * plan.layout.sum_first[-1]
     assert fixed == counters + 16 * plan.clusters + 1100 * (len(plan.bucket_first) - 1)
     alone = 10 * (28 + 6 * np.maximum(2, 0.5 * sizes)).sum() * plan.criteria
     assert state_bytes(plan, sparse, None) - fixed == pytest.approx(alone, abs=1)

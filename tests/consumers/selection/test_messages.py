@@ -147,7 +147,7 @@ def test_tallies_of_the_buckets_add_up_to_the_batchs(seed):
     for bucket in range(len(PLAN.bucket_first) - 1):
         part = bucket_tally(PLAN, bucket, tally)
         if part is not None:
-            at += (part.count_at + PLAN.counter_first[bucket]).tolist()
+            at += (part.count_at + PLAN.layout.sum_first[bucket]).tolist()
             cluster += (part.sum_at + PLAN.bucket_first[bucket]).tolist()
     assert at == tally.count_at.tolist()
-    assert cluster == tally.cluster.tolist()
+    assert cluster == tally.moments.at.tolist()

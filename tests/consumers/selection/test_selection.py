@@ -65,7 +65,7 @@ def slow(plan, batch, valid, dense):
                 at = component, row, position
                 activity[at] = shown
                 fires[at] = bool(valid[row, position]) and value != 0 and shown > source.threshold
-                counts[int(plan.at_component[component])] += fires[at]
+                counts[int(plan.layout.at("activation.feature_tokens")[component])] += fires[at]
     cluster_fires = {}
     for cluster in range(plan.clusters):
         members = members_of(plan, cluster)
@@ -78,14 +78,14 @@ def slow(plan, batch, valid, dense):
                 if firing:
                     strongest[position] = max(activity[m, row, position] for m in firing)
             for value in strongest.values():
-                counts[int(plan.at_tokens[cluster])] += 1
+                counts[int(plan.layout.at("activation.tokens")[cluster])] += 1
                 bin_ = sum(value >= edge for edge in plan.run.edges.tolist())
-                counts[int(plan.at_bins[cluster]) + bin_] += 1
+                counts[int(plan.layout.at("activation.bins")[cluster]) + bin_] += 1
                 sums[cluster] += round(Fraction(value) * 2**plan.run.sum_bits)
                 low, high = extremes.get(cluster, (value, value))
                 extremes[cluster] = min(low, value), max(high, value)
             if strongest:
-                counts[int(plan.at_rows[cluster])] += 1
+                counts[int(plan.layout.at("activation.rows")[cluster])] += 1
                 hits += slow_hits(plan, batch, valid, cluster, row, strongest, dense)
     for clustering in plan.clusterings:
         inside = range(clustering.first, clustering.stop)
@@ -94,7 +94,7 @@ def slow(plan, batch, valid, dense):
                 for row in range(ROWS):
                     for position in range(POSITIONS):
                         both = cluster_fires[a, row, position] and cluster_fires[b, row, position]
-                        at = int(plan.at_coactivation[a]) + b - clustering.first
+                        at = int(plan.layout.at("coactivation.tokens")[a]) + b - clustering.first
                         counts[at] += int(both and a != b)
     return {at: n for at, n in counts.items() if n}, dict(sums), extremes, sorted(hits)
 
@@ -104,7 +104,7 @@ def members_of(plan, cluster):
 
 
 def count_pairs(plan, cluster, members, firing, counts):
-    at = int(plan.at_pairs[cluster])
+    at = int(plan.layout.at("member_coactivation.tokens")[cluster])
     for a in range(len(members)) if at >= 0 else ():
         for b in range(a, len(members)):
             counts[at] += members[a] in firing and members[b] in firing
@@ -158,9 +158,9 @@ def test_counts_sums_extremes_and_hits_are_the_slow_twins(case):
     counts, sums, extremes, hits = slow(plan, batch, valid, kept)
     tally = selection.tally
     assert dict(zip(tally.count_at.tolist(), tally.count.tolist(), strict=True)) == counts
-    assert dict(zip(tally.cluster.tolist(), tally.sum.tolist(), strict=True)) == sums
-    ends = zip(tally.low.tolist(), tally.high.tolist(), strict=True)
-    assert dict(zip(tally.cluster.tolist(), ends, strict=True)) == extremes
+    assert dict(zip(tally.moments.at.tolist(), tally.moments.sum.tolist(), strict=True)) == sums
+    ends = zip(tally.moments.low.tolist(), tally.moments.high.tolist(), strict=True)
+    assert dict(zip(tally.moments.at.tolist(), ends, strict=True)) == extremes
     found = with_rows(selection, np.arange(len(selection.candidates)))
     assert sorted(plain(found)) == hits
     found.check(plan.clusters * plan.criteria)
@@ -198,7 +198,7 @@ def test_rows_are_those_of_the_hits_that_were_chosen(case, data):
 def test_addresses_ascend_without_doubles(case):
     tally = selected(*case)[0].tally
     assert (np.diff(tally.count_at) > 0).all()
-    assert (np.diff(tally.cluster) > 0).all()
+    assert (np.diff(tally.moments.at) > 0).all()
     assert (tally.count > 0).all()
 
 
@@ -206,7 +206,9 @@ def test_a_batch_without_an_activation_counts_its_tokens_only():
     batch = factories.batch(np.ones((ROWS, POSITIONS)), [4, 2, 0])
     selection, _, _ = selected(PLAN, batch, np.zeros((PLAN.components, ROWS, POSITIONS)))
     assert (selection.tally.tokens, selection.tally.rows) == (6, 2)
-    assert len(selection.tally.count) == len(selection.tally.cluster) == len(selection.candidates)
+    assert (
+        len(selection.tally.count) == len(selection.tally.moments.at) == len(selection.candidates)
+    )
     assert len(with_rows(selection, np.zeros(0, np.int64))) == 0
 
 
@@ -251,14 +253,14 @@ def one_cluster(plan, tokens):
     ],
 )
 def test_sums_are_rounded_per_token_half_to_even(tokens, eighths):
-    assert one_cluster(SINGLE, tokens).sum.tolist() == [eighths]
+    assert one_cluster(SINGLE, tokens).moments.sum.tolist() == [eighths]
 
 
 @quick
 @given(st.lists(st.floats(2.0**-60, 2.0**40, width=32), min_size=1, max_size=6))
 def test_sums_are_exact_fractions_rounded(tokens):
     expected = sum(round(Fraction(t) * 8) for t in tokens)
-    assert one_cluster(SINGLE, tokens).sum.tolist() == [expected]
+    assert one_cluster(SINGLE, tokens).moments.sum.tolist() == [expected]
 
 
 def test_an_activity_beyond_fixed_point_is_an_error_with_a_way_out():
@@ -285,7 +287,7 @@ def test_histogram_bins_begin_at_their_edge():
     below = [float(np.nextafter(np.float32(edge), np.float32(0))) for edge in EDGES]
     tally = one_cluster(SINGLE, [*below, *EDGES.tolist(), 100.0])
     counts = dict(zip(tally.count_at.tolist(), tally.count.tolist(), strict=True))
-    first = int(SINGLE.at_bins[0])
+    first = int(SINGLE.layout.at("activation.bins")[0])
     assert [counts.get(first + i, 0) for i in range(4)] == [1, 2, 2, 2]
 
 

@@ -119,8 +119,7 @@ def calls(plan: Plan, given: list[BucketState]) -> int:
     sys.setprofile(counted)
     try:
         tables.hits_table(plan, tables.shard_hits(plan, given))
-        tables.clusters_table(plan, given)
-        tables.features_table(plan, given)
+        dict(tables.statistics_tables(plan, given))
     finally:
         sys.setprofile(None)
     return count

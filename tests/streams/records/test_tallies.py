@@ -6,7 +6,7 @@ from hypothesis import given
 
 from streams.errors import ShapeError
 from streams.records.partials import Statistics
-from streams.records.tallies import pack_tallies, unpack_tallies
+from streams.records.tallies import KeyedSums, pack_tallies, unpack_tallies
 from streams.wire import codec
 from tests.golden import version_2, version_2_packed
 from tests.streams.same import bits
@@ -55,7 +55,7 @@ def test_columns_of_other_lengths_have_no_packed_form(name):
     assert pack_tallies((deep,)) is None
 
 
-@pytest.mark.parametrize("name", PACKED.__dataclass_fields__)
+@pytest.mark.parametrize("name", sorted({*PACKED.__dataclass_fields__} - {"keyed"}))
 def test_packed_columns_that_do_not_fit_are_refused(name):
     column = getattr(PACKED, name)
     for changed in (column[1:], column[:, None], np.repeat(column, 2)):
@@ -67,3 +67,53 @@ def test_an_address_that_does_not_fit_32_bits_is_refused():
     steps = np.full_like(PACKED.count_step, 2**32 - 1)
     with pytest.raises(ShapeError, match="too large"):
         unpack_tallies(replace(PACKED, count_step=steps))
+
+
+def keyed(number, *entries):
+    """Return keyed sums of two columns from (cluster, key, sums)."""
+    cluster, key, value = zip(*entries, strict=True)
+    return KeyedSums(
+        number, np.array(cluster, np.uint32), np.array(key, np.uint64), np.array(value).reshape(-1)
+    )
+
+
+KEYED = keyed(1, (0, 5, (1, 2)), (0, 2**64 - 1, (3, 4)), (2, 0, (5, 6)))
+
+
+def test_keyed_sums_come_back_to_the_last_bit():
+    tallies = (
+        replace(TALLIES[0], keyed=(keyed(0, (7, 1, (1, 1))), KEYED)),
+        TALLIES[1],
+        replace(TALLIES[2], keyed=(KEYED,)),
+    )
+    packed = pack_tallies(tallies)
+    assert bits(unpack_tallies(packed)) == bits(tallies)
+    for at, each in enumerate(packed.keyed):
+        for name in ("lengths", "cluster", "key", "value"):
+            short = replace(each, **{name: getattr(each, name)[1:]})
+            changed = (*packed.keyed[:at], short, *packed.keyed[at + 1 :])
+            with pytest.raises(ShapeError, match="do not fit"):
+                unpack_tallies(replace(packed, keyed=changed))
+
+
+def test_keyed_sums_that_cannot_come_back_so_have_no_packed_form():
+    wide = replace(KEYED, value=KEYED.value[:-1])
+    for wrong in ((KEYED, KEYED), (replace(KEYED, number=2), KEYED), (wide,)):
+        assert pack_tallies((replace(TALLIES[0], keyed=wrong),)) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (keyed(1, (3, 5, (1, 2))), "beyond 3"),
+        (keyed(1, (1, 5, (1, 2)), (0, 5, (1, 2))), "ascending order"),
+        (keyed(1, (1, 5, (1, 2)), (1, 5, (1, 2))), "ascending order"),
+        (keyed(1, (1, 5, (1, -2))), "do not fit their keys"),
+        (keyed(1, (1, 5, (1, 2, 3))), "do not fit their keys"),
+        (replace(KEYED, cluster=KEYED.cluster[1:]), "do not fit their keys"),
+    ],
+)
+def test_keyed_sums_of_another_layout_are_refused(wrong, said):
+    KEYED.check(2, 3)
+    with pytest.raises(ShapeError, match=said):
+        wrong.check(2, 3)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.selection.counter_merge import merge_counters
+from consumers.statistics.counter_merge import merge_counters
 from tests.streams.strategies import quick
 
 addresses = st.lists(st.integers(0, 30), max_size=12).map(sorted)

@@ -1,76 +1,57 @@
-"""One pass over active tokens: histogram bins, counters, fixed-point sums, extremes, row peaks."""
+"""The loop of the activation statistic: counters, histogram bins, fixed-point sums and extremes."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from consumers.compiled import compiled
-from consumers.plan import Plan
-from consumers.selection.membership import ClusterTokens
-from streams.arrays import F32, I32, I64, U32, U64, AnyArray
+from consumers.statistics.activity import ClusterTokens
+from streams.arrays import F32, I32, I64, U64, AnyArray
 
 _LOOK_UP = 2**15  # the upper half of a positive float's bits
 _INFINITE = 0x7F80  # that of infinity; no activity is
 _ALL_BUT_SIGN = np.int32(0x7FFFFFFF)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Counted:
-    """What the tokens of a batch add.
+def counted(
+    tokens: ClusterTokens,
+    row_begin: I64,
+    edges: F32,
+    sum_bits: int,
+    at_tokens: I64,
+    at_rows: I64,
+    at_bins: I64,
+) -> tuple[I64, I64, I64, I64, F32, F32]:
+    """Return addresses of counters, ascending, and what is added there; then the clusters that
+    are active, and their sums, minima and maxima.
 
-    count_at, count: counters of tokens, rows and bins, addresses ascending. cluster, sum, low,
-    high: of the clusters that fire. peak [cluster and row that fire together, strongly enough]: the
-    first strongest token, as an index into the tokens. peak_cluster: whose it is.
-    """
-
-    count_at: I64
-    count: I64
-    cluster: I64
-    sum: I64
-    low: F32
-    high: F32
-    peak: I64
-    peak_cluster: U32
-
-
-def counted(plan: Plan, tokens: ClusterTokens, shape: tuple[int, int], least: F32) -> Counted:
-    """Return what clusters add at the tokens where they fire, in a batch [row, position].
-
-    least [cluster]: the lowest activity of a peak that is to be reported.
+    row_begin [cluster + 1]: how many rows the clusters before each are active in. at_*: addresses.
     """
     firing = np.flatnonzero(np.diff(tokens.first))
-    row_of = np.repeat(np.arange(shape[0], dtype=np.int32), shape[1])  # no division per token
-    size = len(tokens.token)
-    most = min(3 * size, len(firing) * (2 + plan.bins)) + 1  # one more is written than counts
+    bins = len(edges) + 1
+    most = min(3 * len(tokens.token), len(firing) * (2 + bins)) + 1  # one more is written
     count_at, count = np.empty(most, np.int64), np.empty(most, np.int64)
-    peak, peak_cluster = np.empty(size, np.int64), np.empty(size, np.uint32)
     sums = np.empty(len(firing), np.int64)
     low, high = np.empty(len(firing), np.float32), np.empty(len(firing), np.float32)
-    counters, peaks = _count(
+    counters = _count(
         firing,
         tokens.first.view(np.uint64),
-        tokens.token.view(np.uint32),
         tokens.activity,
-        row_of,
-        np.r_[plan.run.edges, np.float32(np.inf)].astype(np.float32),
-        *_first_bins(plan.run.edges.astype(np.float32).tobytes()),
-        2.0**plan.run.sum_bits,
-        plan.at_tokens,
-        plan.at_rows,
-        plan.at_bins,
-        np.zeros(plan.bins, np.int64),
+        row_begin,
+        np.r_[edges, np.float32(np.inf)].astype(np.float32),
+        *_first_bins(edges.astype(np.float32).tobytes()),
+        2.0**sum_bits,
+        at_tokens,
+        at_rows,
+        at_bins,
+        np.zeros(bins, np.int64),
         count_at,
         count,
         sums,
         low,
         high,
-        least,
-        peak,
-        peak_cluster,
     )
-    peaks_found = peak[:peaks].copy(), peak_cluster[:peaks].copy()
-    return Counted(count_at[:counters], count[:counters], firing, sums, low, high, *peaks_found)
+    return count_at[:counters], count[:counters], firing, sums, low, high
 
 
 @lru_cache(maxsize=8)  # the edges are those of the run
@@ -104,9 +85,8 @@ def _bin(shown: np.float32, bits: np.int32, edges: F32, first_bins: I32) -> int:
 def _count(
     firing: I64,
     first: U64,
-    token: U32,
     activity: F32,
-    row_of: I32,
+    row_begin: I64,
     edges: F32,
     first_bins: I32,
     near: bool,
@@ -120,15 +100,11 @@ def _count(
     sums: AnyArray,
     low: AnyArray,
     high: AnyArray,
-    least: F32,
-    peak: AnyArray,
-    peak_cluster: AnyArray,
-) -> tuple[int, int]:
+) -> int:
     # Several short loops: each does many entries at a time, or waits for nothing but itself.
     # Unsigned indices spare the check for negative ones.
-    bits, one = activity.view(np.int32), np.uint64(1)
+    bits = activity.view(np.int32)
     n = 0
-    peaks = np.uint64(0)
     for i in range(len(firing)):
         cluster = firing[i]
         begin, end = first[cluster], first[cluster + 1]
@@ -146,27 +122,14 @@ def _count(
         else:
             for at in range(begin, end):
                 bins[_bin(activity[at], bits[at], edges, first_bins)] += 1
-        # No branch: whether a row begins or rises here cannot be foreseen. A later row is above
-        # all of an earlier one, so that one maximum serves both.
-        last_peak, best, row, strongest = peaks - one, begin, np.int32(-1), np.int64(-(2**62))
-        for at in range(begin, end):
-            here = row_of[token[at]]
-            last_peak += np.uint64(here != row)
-            row = here
-            height = (np.int64(here) << 32) + np.int64(_ordered(bits[at]))
-            best = at if height > strongest else best
-            strongest = max(strongest, height)
-            peak[last_peak] = best
         count_at[n], count[n] = at_tokens[cluster], end - begin
-        count_at[n + 1], count[n + 1] = at_rows[cluster], last_peak + one - peaks
+        rows = row_begin[cluster + 1] - row_begin[cluster]
+        count_at[n + 1], count[n + 1] = at_rows[cluster], rows
         n += 2
-        for at in range(peaks, last_peak + one):
-            peak[peaks], peak_cluster[peaks] = peak[at], cluster
-            peaks += np.uint64(activity[peak[at]] >= least[cluster])
         lowest = _bin(low[i], _ordered(smallest), edges, first_bins)
         highest = _bin(high[i], _ordered(largest), edges, first_bins)
         for number in range(lowest, highest + 1):
             count_at[n], count[n] = at_bins[cluster] + number, bins[number]
             n += bins[number] > 0
             bins[number] = 0
-    return n, int(peaks)
+    return n

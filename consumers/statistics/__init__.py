@@ -1,0 +1,1 @@
+"""Statistics: numbers per cluster that add up over batches, one file each, and their registry."""

@@ -1,0 +1,57 @@
+"""Accumulators: the kinds of state that a statistic can ask for, and how each is added up."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from streams.arrays import I64
+
+Owner = Literal["cluster", "feature", "run"]
+
+SUM_BYTES, MOMENTS_BYTES, KEY_BYTES = 8, 16, 12
+"""State of an entry of a sum, of moments, and of a key beside its sums."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sum:
+    """Sums of whole numbers from 0 on, up to 2**63.
+
+    width: entries per owner; an array has one per cluster, 0 for clusters without any. per: who
+    owns them; what the run owns is counted once, in its first bucket.
+    """
+
+    name: str
+    width: int | I64 = 1
+    per: Owner = "cluster"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """Sum (a whole number), minimum and maximum (float32) of something, three numbers an entry.
+
+    signed: the sum may be negative. An entry that nothing was added to has the sum 0, and infinity
+    and minus infinity as minimum and maximum.
+    """
+
+    name: str
+    width: int | I64 = 1
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keyed:
+    """Sums by key: ``columns`` whole numbers from 0 on for each key of an owner.
+
+    Of an owner's keys the ``budget`` smallest are kept, the sums of all others go to one entry,
+    ``keys.OTHER``. A kept key was never evicted, so its sums are exact; keys are hashes, so which
+    ones are kept does not depend on order. named: keys are hashes of texts (``keys.key_of``); then
+    those of the ``budget`` smallest hashes of the run are kept, in every cluster the same.
+    """
+
+    name: str
+    budget: int
+    columns: int = 1
+    per: Literal["cluster", "run"] = "cluster"
+    named: bool = False
+
+
+Accumulator = Sum | Moments | Keyed

@@ -1,0 +1,86 @@
+"""Statistic: what a number per cluster is made of; the protocol that each file here follows.
+
+A statistic says what state it needs (accumulators), what one batch adds to it (contributions), the
+tables that a snapshot shows of it, and how the oracle counts the same again, plainly. Nothing else
+knows it by name: layout, messages, aggregators and manifests follow from what it says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from consumers.run_clusters import RunClusters
+from consumers.statistics.accumulators import Accumulator
+from consumers.statistics.activity import ClusterActivity
+from consumers.statistics.contributions import Contributions
+from consumers.statistics.state_view import StateView
+from streams.arrays import F32, I64, Bool
+from streams.records.corpus import TokenBatch
+from streams.snapshots.tables import TableForm
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainBatch:
+    """A batch as the oracle has it. valid: [row, position]. fired: per feature that is active, at
+    how many tokens."""
+
+    batch: TokenBatch
+    valid: Bool
+    fired: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainCluster:
+    """A cluster that fires in a batch: its activation and that of each live member.
+
+    Dense, [row, position]; minus infinity where it is not active.
+    """
+
+    number: int
+    activity: F32
+    members: Sequence[F32]
+
+
+class Recount(Protocol):
+    """A plain recomputation over a whole corpus, fed a batch and a cluster at a time."""
+
+    def cluster(self, batch: PlainBatch, cluster: PlainCluster) -> None:
+        """Take in a cluster that fires in a batch; clusters come in their order."""
+
+    def batch(self, batch: PlainBatch) -> None:
+        """Take in a batch, after its clusters."""
+
+    def tables(self, tokens: int) -> Mapping[str, Rows]:
+        """Return the rows of the statistic's tables, by key. tokens: valid ones of the run."""
+
+
+class Statistic(Protocol):
+    """See the module."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its ``name@version`` in run records; more than one where one loop counts several."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The parameters in the record of a run that asks for it by name."""
+
+    @property
+    def tables(self) -> tuple[TableForm, ...]:
+        """The tables that snapshots show of it."""
+
+    def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
+        """Return the state that it needs, whose widths may follow from the run's clusters."""
+
+    def contribute(self, activity: ClusterActivity, at: Mapping[str, I64]) -> Contributions:
+        """Return what a batch adds. at: per accumulator the first address of each owner."""
+
+    def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
+        """Return the rows of its tables that the view's buckets hold."""
+
+    def recount(self, clusters: RunClusters) -> Recount:
+        """Return the plain recomputation, which has seen nothing."""

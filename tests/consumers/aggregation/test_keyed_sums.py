@@ -1,0 +1,104 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.aggregation.keyed_sums import with_keyed, with_names
+from consumers.statistics.keys import OTHER, key_of, keys_of
+from consumers.statistics.layout import KeyedPlace
+from streams.errors import OverflowingSumError
+from streams.records.tallies import KeyedSums, KeyNames
+from tests.streams.same import bits
+from tests.streams.strategies import quick
+
+PLACES = (KeyedPlace("s.k", "cluster", 2, 2, False), KeyedPlace("s.n", "run", 1, 3, True))
+
+added = st.lists(
+    st.dictionaries(
+        st.tuples(st.integers(0, 2), st.integers(0, 5)),
+        st.tuples(st.integers(0, 9), st.integers(0, 9)),
+    ),
+    max_size=6,
+)
+
+
+def sums(entries):
+    """Return {(cluster, key): sums} as keyed sums."""
+    items = sorted(entries.items())
+    return KeyedSums(
+        0,
+        np.array([cluster for (cluster, _), _ in items], np.uint32),
+        np.array([key for (_, key), _ in items], np.uint64),
+        np.array([value for _, values in items for value in values], np.int64),
+    )
+
+
+def held_after(batches):
+    held = ()
+    for batch in batches:
+        held = with_keyed(PLACES, held, (sums(batch),) if batch else ())
+    return held
+
+
+@quick
+@given(added)
+def test_smallest_keys_are_kept_exactly_and_the_rest_is_one_entry(batches):
+    total, expected = Counter(), Counter()
+    for batch in batches:
+        for (cluster, key), values in batch.items():
+            for column, value in enumerate(values):
+                total[(cluster, key, column)] += value
+    for cluster, key, column in total:
+        smallest = sorted({k for c, k, _ in total if c == cluster})[:2]
+        shown = key if key in smallest else int(OTHER)
+        expected[(cluster, shown, column)] += total[(cluster, key, column)]
+    found = {}
+    for part in held_after(batches):
+        part.check(2, 3)
+        for at, (c, key) in enumerate(zip(part.cluster.tolist(), part.key.tolist(), strict=True)):
+            for column in range(2):
+                found[(c, key, column)] = int(part.value[2 * at + column])
+    assert found == dict(expected)
+
+
+@quick
+@given(added, st.randoms())
+def test_the_order_of_batches_does_not_matter(batches, random):
+    shuffled = random.sample(batches, len(batches))
+    assert bits(held_after(shuffled)) == bits(held_after(batches))
+
+
+def test_what_is_held_is_never_changed_in_place():
+    held = held_after([{(0, 1): (1, 1), (0, 9): (2, 2)}])
+    before = bits(held)
+    with_keyed(PLACES, held, (sums({(0, 0): (5, 5), (1, 1): (1, 1)}),))
+    assert bits(held) == before
+
+
+def test_a_sum_beyond_64_bits_is_an_error():
+    large = {(0, 1): (2**62, 0)}
+    with pytest.raises(OverflowingSumError, match=r"exceeds 2\*\*63"):
+        held_after([large, large])
+
+
+@quick
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True), max_size=5), st.randoms())
+def test_names_of_the_smallest_keys_are_held_in_any_order(batches, random):
+    def after(given_ones):
+        held = ()
+        for texts in given_ones:
+            held = with_names(PLACES, held, (KeyNames(1, tuple(texts)),))
+        return {text for part in held for text in part.texts}
+
+    smallest = sorted({text for texts in batches for text in texts}, key=key_of)[:3]
+    assert after(batches) == set(smallest)
+    assert after(random.sample(batches, len(batches))) == set(smallest)
+
+
+def test_keys_are_different_and_never_that_of_the_others():
+    keys = keys_of(np.arange(2**16, dtype=np.uint64))
+    assert len(np.unique(keys)) == 2**16
+    assert (keys != OTHER).all()
+    assert key_of("") < int(OTHER)
