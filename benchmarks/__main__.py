@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from benchmarks.machine import WAITING
 from benchmarks.page import PAGE, filled
 
-NAMES = ("efficiency", "storing", "features", "traffic", "scale_out")
+NAMES = ("efficiency", "storing", "features", "dashboard", "traffic", "scale_out")
 WITHOUT_QUICK = ("traffic",)
 """Those that have no quick form; with ``--quick`` they are left out."""
 

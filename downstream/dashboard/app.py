@@ -1,26 +1,25 @@
 """The web service: requests in, pages out; nothing is computed here."""
 
 import asyncio
-import json
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from importlib.resources import files
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from downstream.dashboard import addresses, figures, formats, pages
-from downstream.dashboard.pages import Moved, Page
-from downstream.dashboard.watch import PathSource, Shelf, SnapshotWatch, TopicSource
+from downstream.dashboard import addresses, pages
+from downstream.dashboard.answers import Answers, Maker
+from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard.problems import said
+from downstream.dashboard.watch import PathSource, SnapshotWatch, TopicSource
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect
 
 _log = logging.getLogger(__name__)
 _WATCH = web.AppKey("watch", SnapshotWatch)
-_TEMPLATES = web.AppKey("templates", Environment)
+_ANSWERS = web.AppKey("answers", Answers)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,13 +37,16 @@ HEADERS = {
 
 def make_app(watch: SnapshotWatch) -> web.Application:
     """Return the service over what ``watch`` finds; it starts and stops the watching."""
-    app = web.Application(middlewares=[_friendly])
+    slashes = web.normalize_path_middleware(
+        append_slash=False, remove_slash=True, redirect_class=web.HTTPPermanentRedirect
+    )
+    app = web.Application(middlewares=[_friendly, slashes])
     app[_WATCH] = watch
-    app[_TEMPLATES] = _templates()
+    app[_ANSWERS] = Answers()
     app.on_response_prepare.append(_harden)
     app.cleanup_ctx.append(_watching)
     app.router.add_get("/", _home)
-    app.router.add_get("/runs/{path:.*}", _run_path)
+    app.router.add_get(r"/runs/{path:[\s\S]*}", _run_path)
     app.router.add_get("/components/{run}/{source}", _components)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
@@ -113,89 +115,92 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _home(request: web.Request) -> web.StreamResponse:
-    return await _answer(request, partial(pages.home, _shelf(request), request.query))
+    return await _answer(request, "", lambda shelf: pages.home(shelf, request.query))
 
 
 async def _run_path(request: web.Request) -> web.StreamResponse:
     path = request.rel_url.raw_path
-    return await _answer(request, partial(pages.run_path, _shelf(request), path, request.query))
+    run = addresses.parse(path)[0]
+    return await _answer(request, run, lambda shelf: pages.run_path(shelf, path, request.query))
 
 
 async def _components(request: web.Request) -> web.StreamResponse:
     run, source = request.match_info["run"], request.match_info["source"]
-    make = partial(pages.components, _shelf(request), run, source, request.query)
-    return await _answer(request, make)
+    return await _answer(
+        request, run, lambda shelf: pages.components(shelf, run, source, request.query)
+    )
 
 
 async def _health(request: web.Request) -> web.StreamResponse:
-    shelf = _shelf(request)
-    body = {"status": "ok", "runs": len(shelf.snapshots), "problems": dict(shelf.problems)}
-    return web.json_response(body)
+    """Say whether pages can be served: 200 if some can, or if there is nothing to show yet."""
+    shelf = request.app[_WATCH].shelf
+    body = {
+        "status": shelf.health,
+        "runs": len(shelf.snapshots),
+        "problems": dict(shelf.problems),
+    }
+    serving = shelf.health in ("ok", "degraded", "waiting")
+    return web.json_response(body, status=200 if serving else 503)
 
 
 async def _state(request: web.Request) -> web.StreamResponse:
     """Say which snapshot of each run is open, so that a page can tell that it is old."""
-    opened = _shelf(request).snapshots.items()
+    opened = request.app[_WATCH].shelf.snapshots.items()
     return web.json_response({run: snapshot.manifest.snapshot for run, snapshot in opened})
 
 
-def _shelf(request: web.Request) -> Shelf:
-    return request.app[_WATCH].shelf
+async def _answer(request: web.Request, run: str, make: Maker) -> web.StreamResponse:
+    """Answer with a page, made beside the event loop unless the browser has it already."""
+    watch, answers = request.app[_WATCH], request.app[_ANSWERS]
+    tag = answers.tag(request, watch.shelf, run)
+    if tag in request.headers.get("If-None-Match", ""):
+        return answers.unchanged(tag)
+    return await asyncio.to_thread(_made, request, run, make, tag)
 
 
-async def _answer(request: web.Request, make: Callable[[], Page | Moved]) -> web.StreamResponse:
-    """Make a page beside the event loop and send it, as HTML or as JSON."""
-    return await asyncio.to_thread(lambda: _response(request, make()))
+def _made(request: web.Request, run: str, make: Maker, tag: str) -> web.StreamResponse:
+    """Make a page; of a snapshot that cannot be read any more, that of the one in its place."""
+    watch, answers = request.app[_WATCH], request.app[_ANSWERS]
+    shelf = watch.shelf
+    try:
+        return answers.response(request, shelf, make(shelf), tag)
+    except SnapshotError as error:
+        _log.error("snapshot cannot be read: %s", error)
+        named = shelf.snapshots.get(run) if run else next(iter(shelf.snapshots.values()), None)
+        if named is None or watch.replaced(named, error) is None:
+            return answers.response(request, watch.shelf, _unreadable(named, error))
+    shelf = watch.shelf
+    return answers.response(request, shelf, make(shelf), answers.tag(request, shelf, run))
 
 
-def _response(request: web.Request, page: Page | Moved) -> web.StreamResponse:
-    if isinstance(page, Moved):
-        return web.Response(status=308, headers={"Location": page.address})
-    if request.query.get("format") == "json":
-        body = json.dumps(page.data, ensure_ascii=False, allow_nan=False)
-        return web.Response(text=body, status=page.status, content_type="application/json")
-    template = request.app[_TEMPLATES].get_template(page.template)
-    html = template.render(
-        title=page.title, shelf=_shelf(request), query=request.query, **page.values
+def _unreadable(snapshot: LoadedSnapshot | None, error: SnapshotError) -> pages.Page:
+    name = snapshot.name if snapshot else "?"
+    place = snapshot.manifest.store if snapshot else ""
+    return pages.failure(
+        f"Snapshot {name} cannot be read: {said(error, place)}. No other snapshot of the run can "
+        "be shown in its place; lists, which are in memory, still can.",
+        status=503,
     )
-    return web.Response(text=html, status=page.status, content_type="text/html")
 
 
 @web.middleware
 async def _friendly(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what goes wrong into a page that says so."""
+    answers, shelf = request.app[_ANSWERS], request.app[_WATCH].shelf
     try:
         return await handler(request)
     except web.HTTPException as error:
         if error.status < 400:
             raise
         page = pages.not_found("There is no such page.")
-        return _response(request, page if error.status == 404 else _refusal(error))
-    except SnapshotError as error:
-        _log.error("snapshot cannot be read: %s", error)
-        return _response(request, pages.failure(f"The snapshot cannot be read: {error}"))
+        if error.status != 404:
+            page = pages.refusal(error.reason, error.status)
+        return answers.response(request, shelf, page)
     except Exception:
         _log.exception("request failed: %s", request.rel_url.raw_path)
-        return _response(request, pages.failure("The cause is in the service's log."))
-
-
-def _refusal(error: web.HTTPException) -> Page:
-    values = {"message": error.reason, "heading": "This cannot be asked"}
-    return Page("problem.html", "Refused", values, {"error": error.reason}, status=error.status)
+        page = pages.failure("The cause is in the service's log.")
+        return answers.response(request, shelf, page)
 
 
 async def _harden(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
-
-
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("downstream.dashboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for module in (formats, figures, addresses):
-        environment.globals[module.__name__.rpartition(".")[2]] = module
-    return environment

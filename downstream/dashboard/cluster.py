@@ -19,6 +19,9 @@ from downstream.dashboard.contexts import Context, top_contexts
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.figures import Bin, display_bins, quantile
 
+FEW = 20
+"""Contexts that a page shows unless it is asked for more."""
+
 NumberKind = Literal["exact", "from bins"]
 
 
@@ -59,7 +62,7 @@ class ClusterPage:
 
 
 def cluster_page(
-    snapshot: LoadedSnapshot, cluster: int, *, criterion: str | None = None, most: int = 20
+    snapshot: LoadedSnapshot, cluster: int, *, criterion: str | None = None, most: int = FEW
 ) -> ClusterPage:
     """Return the page of a cluster with its ``most`` best contexts by one criterion."""
     clustering = snapshot.clustering_of(cluster)

@@ -9,7 +9,6 @@ from downstream.dashboard.contexts import LEVELS
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from streams.arrays import I64
 from streams.bounds import PAIRS_LIMIT
-from streams.snapshots.table_reading import read_table
 
 NEIGHBOURS = 12
 MATRIX = 16
@@ -62,13 +61,7 @@ def neighbours(
     """Return the clusters it co-activates with most, by Jaccard index; None if nobody counted."""
     if not snapshot.coactivation_counted[cluster]:
         return None
-    pairs = read_table(
-        snapshot.manifest,
-        "coactivation",
-        filters=[[("cluster_a", "==", cluster)], [("cluster_b", "==", cluster)]],
-    )
-    a, b, both = (pairs[name].to_numpy() for name in ("cluster_a", "cluster_b", "tokens"))
-    other = np.where(a == cluster, b, a)
+    other, both = snapshot.pairs.of(cluster)
     firing = snapshot.firing_tokens
     jaccard = np.minimum(both / np.maximum(firing[other] + firing[cluster] - both, 1), 1.0)
     order = np.lexsort((other, -jaccard))[:NEIGHBOURS]
@@ -82,11 +75,9 @@ def neighbours(
 def member_matrix(snapshot: LoadedSnapshot, cluster: int, members: list[str]) -> Matrix | None:
     """Return the co-activation of a cluster's members; None for one or where it was not counted."""
     possible = 1 < len(members) <= _MOST_COUNTED
-    if not possible or not snapshot.pairs_counted[cluster]:
+    if not possible or not snapshot.pairs_counted[cluster] or snapshot.member_pairs is None:
         return None
-    pairs = read_table(
-        snapshot.manifest, "member_coactivation", filters=[("cluster", "==", cluster)]
-    )
+    pairs = snapshot.member_pairs.rows([cluster], ("member_a", "member_b", "tokens"))
     both = np.zeros((len(members), len(members)), np.int64)
     a, b, tokens = (pairs[name].to_numpy() for name in ("member_a", "member_b", "tokens"))
     both[a, b] = both[b, a] = tokens

@@ -3,21 +3,32 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.compute as pc
 
 from downstream.dashboard.data import LoadedSnapshot
-from downstream.reading.examples import Example, Place, read_examples
-from downstream.reading.token_text import Piece, readable
+from downstream.reading.examples import Example, Place, join_examples, place_of
+from downstream.reading.token_text import Piece, readable, visible
+from streams.errors import SnapshotError
+from streams.snapshots.tables import HITS
 
 LEVELS = 16
 BEFORE, AFTER = 18, 10
+_CHARACTER = 3
+"""Tokens that may hold the rest of a character."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token as shown. level: its activity in 16 steps of the cluster's highest, 0 for none."""
+class Token(NamedTuple):
+    """A token as shown. level: its activity in 16 steps of the cluster's highest, 0 for none.
+
+    raw: its bytes, as they are.
+    """
 
     position: int
     id: int
+    raw: bytes
     pieces: tuple[Piece, ...]
     activity: float
     level: int
@@ -43,7 +54,10 @@ class MemberRow:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A hit with its text. first to stop - 1 are the tokens around the peak."""
+    """A hit with its text. first to stop - 1 are the tokens around the peak, of ``length``.
+
+    tokens: all of the row, or in a list those around the peak alone.
+    """
 
     rank: int
     score: float
@@ -55,47 +69,120 @@ class Context:
     tokens: tuple[Token, ...]
     first: int
     stop: int
+    length: int
     members: tuple[MemberRow, ...]
 
     @property
     def excerpt(self) -> tuple[Token, ...]:
         """The tokens around the peak."""
-        return self.tokens[self.first : self.stop]
+        begin = self.tokens[0].position if self.tokens else 0
+        return self.tokens[self.first - begin : self.stop - begin]
 
 
 def top_contexts(
     snapshot: LoadedSnapshot, cluster: int, criterion: str, most: int
 ) -> tuple[Context, ...]:
-    """Return the best contexts of a cluster, best first."""
+    """Return the best contexts of a cluster, best first; raises SnapshotError."""
     names = snapshot.members(cluster)
-    found = read_examples(snapshot, [cluster], criterion, most)
+    rows = snapshot.examples.groups.rows([cluster], HITS.schema.names)
+    ours = pc.and_(pc.equal(rows["ranking"], criterion), pc.less(rows["rank"], most))
+    hits = rows.filter(ours).sort_by("rank").to_pylist()
+    found = join_examples(snapshot, hits, _samples(snapshot, hits))
     return tuple(_context(example, names) for example in found)
 
 
 def best_contexts(snapshot: LoadedSnapshot, clusters: Sequence[int]) -> dict[int, Context]:
-    """Return the best context of each cluster that has one, by the run's first criterion."""
-    found = read_examples(snapshot, clusters, snapshot.criteria[0], 1)
-    return {example.cluster: _context(example, ()) for example in found}
+    """Return the tokens around the best peak of each cluster, by the run's first criterion."""
+    index = snapshot.examples
+    rows = np.array([index.best_of[c] for c in clusters if index.best_of[c] >= 0], np.int64)
+    hits = index.best.take(rows).to_pylist()
+    return {hit["cluster"]: _best_context(snapshot, hit) for hit in hits}
+
+
+def _best_context(snapshot: LoadedSnapshot, hit: dict[str, Any]) -> Context:
+    text, number, peak = snapshot.text, hit["number"], hit["peak"]
+    ids = text.row(number)
+    first, stop = _around(peak, len(ids))
+    wide = max(0, first - _CHARACTER)
+    raw = snapshot.part_bytes(ids, wide, min(stop + _CHARACTER, len(ids)))
+    active = dict(zip(hit["positions"], hit["activations"], strict=True))
+    values = [active.get(position, 0.0) for position in range(first, stop)]
+    scale = snapshot.max_activation(hit["cluster"])
+    return Context(
+        rank=hit["rank"],
+        score=hit["score"],
+        peak=peak,
+        sample=text.keys[number].as_py().hex(),
+        document=visible(text.documents[number].as_py()),
+        domain=visible(text.domains[number].as_py()),
+        place=text.places.place(number),
+        tokens=_tokens(ids, raw, wide, values, first, scale),
+        first=first,
+        stop=stop,
+        length=len(ids),
+        members=(),
+    )
+
+
+def _samples(
+    snapshot: LoadedSnapshot, hits: Sequence[dict[str, Any]]
+) -> dict[Place, dict[str, Any]]:
+    """Return the samples at the places of hits; every one must be there."""
+    places = [place_of(hit) for hit in hits]
+    numbers = snapshot.text.places.find(np.array(places, np.int64).reshape(-1, 3)).tolist()
+    if -1 in numbers:
+        raise SnapshotError(
+            f"snapshot {snapshot.name!r} lacks the sample at {places[numbers.index(-1)]}"
+        )
+    return {place: _sample(snapshot, number) for place, number in zip(places, numbers, strict=True)}
+
+
+def _sample(snapshot: LoadedSnapshot, number: int) -> dict[str, Any]:
+    text = snapshot.text
+    return {
+        "ids": text.row(number),
+        "document": text.documents[number].as_py(),
+        "domain": text.domains[number].as_py(),
+    }
 
 
 def _context(example: Example, names: Sequence[str]) -> Context:
-    values = zip(example.token_ids, readable(example.tokens), example.activations, strict=True)
-    tokens = tuple(
-        Token(at, id_, pieces, value, _level(value, example.scale))
-        for at, (id_, pieces, value) in enumerate(values)
-    )
+    ids = example.token_ids
+    first, stop = _around(example.peak, len(ids))
     return Context(
         rank=example.rank,
         score=example.score,
         peak=example.peak,
         sample=example.sample,
-        document=example.document,
-        domain=example.domain,
+        document=visible(example.document),
+        domain=visible(example.domain),
         place=example.place,
-        tokens=tokens,
-        first=max(0, example.peak - BEFORE),
-        stop=min(len(tokens), example.peak + AFTER + 1),
+        tokens=_tokens(ids, example.tokens, 0, example.activations, 0, example.scale),
+        first=first,
+        stop=stop,
+        length=len(ids),
         members=_member_rows(example, names),
+    )
+
+
+def _around(peak: int, length: int) -> tuple[int, int]:
+    return max(0, peak - BEFORE), min(length, peak + AFTER + 1)
+
+
+def _tokens(
+    ids: Sequence[int],
+    raw: Sequence[bytes],
+    begin: int,
+    values: Sequence[float],
+    first: int,
+    scale: float,
+) -> tuple[Token, ...]:
+    """Return the tokens from ``first`` on, one per value; raw begins with token ``begin``, so that
+    characters that reach over an edge are read whole."""
+    pieces = readable(raw)
+    return tuple(
+        Token(at, ids[at], raw[at - begin], pieces[at - begin], value, _level(value, scale))
+        for at, value in enumerate(values, first)
     )
 
 

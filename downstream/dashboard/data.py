@@ -1,17 +1,23 @@
-"""A snapshot in memory: what every page needs. Hits and samples stay on disk (see contexts.py)."""
+"""A snapshot in memory: what every page needs. Most of its hits stay on disk (see contexts.py)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from downstream.dashboard.cluster_pairs import ClusterPairs, read_cluster_pairs
+from downstream.dashboard.example_index import ExampleIndex
+from downstream.dashboard.row_groups import RowGroups
+from downstream.dashboard.stored_text import StoredText
 from downstream.reading.examples import ends_of
 from streams.arrays import F32, F64, I64, Bool
 from streams.snapshots.manifests import RunManifest
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class LoadedSnapshot:
     member_names. vocabulary: the bytes of each token id. token_forms: those of ids that show as
     something else "first" or "last" in a row, or "alone". absent: optional tables that it lacks,
     and columns as "table.column"; what they would say is NaN, 0 or empty here.
+    member_pairs: where co-activation of members is read, None if the table is not there.
     """
 
     manifest: RunManifest
@@ -62,6 +69,9 @@ class LoadedSnapshot:
     refused: int
     vocabulary: dict[int, bytes]
     token_forms: dict[str, dict[int, bytes]]
+    text: StoredText
+    examples: ExampleIndex
+    member_pairs: RowGroups | None
 
     @property
     def name(self) -> str:
@@ -82,6 +92,22 @@ class LoadedSnapshot:
     def criteria(self) -> list[str]:
         """What the top tables are ranked by."""
         return [str(name) for name in self.about["criteria"]]
+
+    @cached_property
+    def pairs(self) -> ClusterPairs:
+        """Pairs of co-activating clusters, read when they are first asked for."""
+        return read_cluster_pairs(self.manifest)
+
+    @cached_property
+    def _made(self) -> dict[Hashable, Any]:
+        return {}
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what ``make`` makes, which is kept under a key as long as the snapshot."""
+        if key not in self._made:
+            self._made[key] = make()
+        found: T = self._made[key]
+        return found
 
     @cached_property
     def sizes(self) -> I64:
@@ -110,9 +136,17 @@ class LoadedSnapshot:
 
     def row_bytes(self, ids: Sequence[int]) -> list[bytes]:
         """Return what each token of a row shows, as the tokenizer decodes the row."""
-        found = [self.vocabulary.get(i, f"⟨id {i}⟩".encode()) for i in ids]
+        return self.part_bytes(ids, 0, len(ids))
+
+    def part_bytes(self, ids: Sequence[int], start: int, stop: int) -> list[bytes]:
+        """Return what the tokens ``start`` to ``stop`` - 1 of a row show."""
+        known = self.vocabulary
+        found = [known[i] if i in known else f"⟨id {i}⟩".encode() for i in ids[start:stop]]
         for place, at in ends_of(ids).items():
-            found[at] = self.token_forms.get(place, {}).get(ids[at], found[at])
+            at %= len(ids)
+            if start <= at < stop:
+                forms = self.token_forms.get(place, {})
+                found[at - start] = forms.get(ids[at], found[at - start])
         return found
 
     def label(self, cluster: int) -> str:

@@ -98,17 +98,19 @@ def density_histogram(densities: AnyArray, noun: str, most: int = 30) -> Drawing
     return Drawing(drawing.bars, ticks, drawing.top)
 
 
-def sparkline(counts: Sequence[int], width: float = 96, height: float = 22) -> str:
-    """Return the path of a small filled outline of counts."""
-    top = max(counts, default=0)
+def sparkline(counts: Sequence[int], width: int = 96, height: int = 22, most: int = 32) -> str:
+    """Return the path of a small filled outline of counts, joined until at most ``most``."""
+    step = math.ceil(len(counts) / most) or 1
+    joined = [sum(counts[at : at + step]) for at in range(0, len(counts), step)]
+    top = max(joined, default=0)
     if not top:
         return ""
-    step = width / len(counts)
-    path = [f"M0 {height:g}"]
-    for at, value in enumerate(counts):
-        y = height - height * value / top
-        path.append(f"L{at * step:.1f} {y:.1f}L{(at + 1) * step:.1f} {y:.1f}")
-    return "".join([*path, f"L{width:g} {height:g}Z"])
+    path = [f"M0 {height}"]
+    for at, value in enumerate(joined):
+        left, right = width * at / len(joined), width * (at + 1) / len(joined)
+        y = round(height - height * value / top, 1)
+        path.append(f"L{left:.4g} {y:g}H{right:.4g}")
+    return "".join([*path, f"V{height}Z"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.dashboard.example_index import read_example_index
+from downstream.dashboard.row_groups import read_row_groups
+from downstream.dashboard.stored_text import read_stored_text
 from streams.bounds import MAX_CLUSTERS, MAX_VOCABULARY
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
@@ -65,6 +68,7 @@ OPTIONAL_COLUMNS = {
     "totals": ("refused",),
     "vocabulary": ("first", "last", "alone"),
 }
+_READ_WHOLE = ("hits", "samples", "member_coactivation")
 _MOST_CLUSTERINGS = 2048
 
 
@@ -89,11 +93,13 @@ def open_snapshot(manifest: RunManifest) -> LoadedSnapshot:
     if absent:
         log.warning("snapshot %s lacks %s", manifest.snapshot, ", ".join(absent))
     for entry in manifest.tables:
-        if entry.name not in tables:
+        if entry.name not in (*tables, *_READ_WHOLE):
             read_table(manifest, entry.name, columns=entry.schema.names[:1], check=True)
     try:
-        return _build(manifest, tables, absent)
-    except (ValueError, TypeError, pa.ArrowException) as error:
+        found = _build(manifest, tables, absent)
+        pa.default_memory_pool().release_unused()
+        return found
+    except (ValueError, TypeError, IndexError, pa.ArrowException) as error:
         raise SnapshotError(f"snapshot {manifest.snapshot!r} is inconsistent: {error}") from error
 
 
@@ -146,8 +152,10 @@ def _nothing(column: str, kind: pa.DataType, rows: int, bins: int) -> pa.Array:
 def _build(
     manifest: RunManifest, tables: dict[str, pa.Table], absent: tuple[str, ...]
 ) -> LoadedSnapshot:
-    clusters = tables["clusters"].sort_by("cluster").combine_chunks()
+    clusters = tables.pop("clusters")
     count = len(clusters)
+    if not np.array_equal(clusters["cluster"].to_numpy(), np.arange(count)):
+        clusters = clusters.sort_by("cluster").combine_chunks()
     if not np.array_equal(clusters["cluster"].to_numpy(), np.arange(count)):
         raise ValueError("its clusters are not numbered 0, 1, 2, ...")
     if len(tables["totals"]) != 1:
@@ -160,6 +168,8 @@ def _build(
     totals = tables["totals"].to_pylist()[0]
     numbers = {n: column[n].to_numpy(zero_copy_only=False) for n in _NUMBERS}
     bins = len(manifest.about["edges"]) + 1
+    text = read_stored_text(manifest)
+    pairs = "member_coactivation"
     return LoadedSnapshot(
         manifest=manifest,
         absent=absent,
@@ -176,6 +186,9 @@ def _build(
         refused=totals["refused"],
         vocabulary=dict(_vocabulary(tables["vocabulary"])),
         token_forms=_token_forms(tables["vocabulary"]),
+        text=text,
+        examples=read_example_index(manifest, text, count),
+        member_pairs=None if pairs in absent else read_row_groups(manifest, pairs),
         firing_tokens=numbers["firing_tokens"],
         firing_rows=numbers["firing_rows"],
         densities=numbers["activation_density"],

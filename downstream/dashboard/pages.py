@@ -1,27 +1,33 @@
 """From a request's address to a page: the model, and the template that shows it."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from downstream.dashboard import addresses
-from downstream.dashboard.cluster import cluster_page
+from downstream.dashboard.cluster import FEW, cluster_page
 from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.dashboard.figures import density_histogram
+from downstream.dashboard.json_form import cluster_form, component_form, list_form, runs_form
 from downstream.dashboard.listing import make_listing, query_of
+from downstream.dashboard.paging import CursorError, number_of, start_of
 from downstream.dashboard.watch import Shelf
 
-FEW, ALL = 20, 100_000
+ALL = 100_000
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What to show: a template with its values, and the same as plain data."""
+    """What to show: a template with its values, and how the same is made as plain data."""
 
     template: str
     title: str
     values: dict[str, Any]
-    data: dict[str, Any] = field(default_factory=dict)
+    data: Callable[[], Json]
     status: int = 200
 
 
@@ -37,10 +43,7 @@ def home(shelf: Shelf, asked: Mapping[str, str]) -> Page:
     if len(shelf.snapshots) == 1:
         (snapshot,) = shelf.snapshots.values()
         return _list_page(snapshot, snapshot.clusterings[0], asked)
-    data = {
-        "runs": [provenance(snapshot) for snapshot in shelf.snapshots.values()],
-        "problems": dict(shelf.problems),
-    }
+    data = partial(runs_form, shelf.snapshots, shelf.problems)
     return Page("runs.html", "Runs", {"snapshots": list(shelf.snapshots.values())}, data)
 
 
@@ -58,11 +61,11 @@ def run_path(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Mo
     clustering = snapshot.clustering(name, int(iteration) if _small(iteration) else -1)
     if clustering and label is None:
         return _list_page(snapshot, clustering, asked)
+    if clustering is None and label is None:
+        return _one_slash_less(shelf, raw_path, asked)
     number = snapshot.find(clustering, label) if clustering and label is not None else None
     if number is not None:
         return _cluster_page(snapshot, number, asked)
-    if label is None:
-        return not_found(f"Run “{run}” has no clustering “{name}” (iteration {iteration}).")
     return _no_slash(snapshot, f"{name}/{label}")
 
 
@@ -76,35 +79,36 @@ def components(shelf: Shelf, run: str, name: str, asked: Mapping[str, str]) -> P
     page = component_page(snapshot, source, asked)
     built_in = snapshot.clustering(f"features/{name}", 0)
     values = {"snapshot": snapshot, "page": page, "features": built_in}
-    data = {"snapshot": provenance(snapshot), "page": asdict(page)}
+    data = partial(component_form, snapshot, page)
     return Page("components.html", f"{page.show} components of {name}", values, data)
 
 
 def not_found(message: str) -> Page:
     """Return the page that says there is nothing here."""
     values = {"message": message, "heading": "Nothing here"}
-    return Page("problem.html", "Not found", values, {"error": message}, status=404)
+    return Page("problem.html", "Not found", values, lambda: {"error": message}, status=404)
 
 
-def failure(message: str) -> Page:
+def refusal(message: str, status: int) -> Page:
+    """Return the page that says that something cannot be asked."""
+    values = {"message": message, "heading": "This cannot be asked"}
+    return Page("problem.html", "Refused", values, lambda: {"error": message}, status=status)
+
+
+def failure(message: str, status: int = 500) -> Page:
     """Return the page that says that something went wrong on our side."""
     values = {"message": message, "heading": "This did not work"}
-    return Page("problem.html", "Error", values, {"error": message}, status=500)
+    return Page("problem.html", "Error", values, lambda: {"error": message}, status=status)
 
 
-def provenance(snapshot: LoadedSnapshot) -> dict[str, Any]:
-    """Return where a snapshot comes from, and what it counted."""
-    manifest = snapshot.manifest
-    named = ("run", "run_id", "identity", "snapshot", "final", "content", "created", "chains")
-    return {
-        **{name: getattr(manifest, name) for name in named},
-        "absent": list(snapshot.absent),
-        "tokens": snapshot.tokens,
-        "rows": snapshot.rows,
-        "refused": snapshot.refused,
-        "dead_letters": [asdict(letter) for letter in manifest.dead_letters],
-        "about": manifest.about,
-    }
+def _one_slash_less(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Moved:
+    """Send the address of a cluster with a slash too many to the cluster."""
+    run, name, _ = addresses.parse(raw_path)
+    shorter = raw_path.rstrip("/")
+    if isinstance(page := run_path(shelf, shorter, asked), Page) and page.status == 200:
+        return Moved(f"{shorter}?{urlencode(asked)}" if asked else shorter)
+    iteration = asked.get("iteration", "0")
+    return not_found(f"Run “{run}” has no clustering “{name}” (iteration {iteration}).")
 
 
 def _no_slash(snapshot: LoadedSnapshot, name: str | None) -> Page | Moved:
@@ -121,19 +125,36 @@ def _no_slash(snapshot: LoadedSnapshot, name: str | None) -> Page | Moved:
 def _list_page(
     snapshot: LoadedSnapshot, clustering: LoadedClustering, asked: Mapping[str, str]
 ) -> Page:
-    listing = make_listing(snapshot, clustering, query_of(asked))
-    values = {"snapshot": snapshot, "listing": listing, "sources": source_summaries(snapshot)}
-    data = {"snapshot": provenance(snapshot), "listing": asdict(listing)}
-    return Page("list.html", f"{clustering.name} · {snapshot.manifest.run}", values, data)
+    try:
+        start = start_of(asked, snapshot.manifest.content)
+    except CursorError as error:
+        return refusal(f"{error}".capitalize() + ".", 400)
+    listing = make_listing(snapshot, clustering, query_of(asked), start)
+    sources = snapshot.once("sources", lambda: source_summaries(snapshot))
+    densities = snapshot.once(
+        ("densities", clustering.first),
+        lambda: density_histogram(
+            snapshot.densities[clustering.first : clustering.stop], clustering.noun
+        ),
+    )
+    values = {
+        "snapshot": snapshot,
+        "listing": listing,
+        "sources": sources,
+        "densities": densities,
+    }
+    title = f"{clustering.name} · {snapshot.manifest.run}"
+    return Page("list.html", title, values, partial(list_form, snapshot, listing))
 
 
 def _cluster_page(snapshot: LoadedSnapshot, number: int, asked: Mapping[str, str]) -> Page:
-    most = ALL if asked.get("contexts") == "all" or asked.get("format") == "json" else FEW
+    limit = min(number_of(asked.get("limit", ""), FEW), ALL)
+    most = ALL if asked.get("contexts") == "all" else limit
     page = cluster_page(snapshot, number, criterion=asked.get("criterion"), most=most)
     title = f"{page.label} · {page.clustering.name} · {snapshot.manifest.run}"
-    data = {"snapshot": provenance(snapshot), "cluster": asdict(page)}
-    return Page("cluster.html", title, {"snapshot": snapshot, "page": page}, data)
+    values = {"snapshot": snapshot, "page": page}
+    return Page("cluster.html", title, values, partial(cluster_form, snapshot, page))
 
 
 def _small(text: str) -> bool:
-    return text.isdecimal() and len(text) < 9
+    return text.isascii() and text.isdecimal() and len(text) < 9

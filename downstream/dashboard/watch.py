@@ -1,7 +1,8 @@
 """Follows snapshots: from the topic, or from one manifest on disk; the newest of each run is open.
 
 A snapshot is read and checked in the background and then takes the old one's place at once. One
-that is damaged is reported, and the old one stays.
+that is damaged is reported, and the old one stays. One that turns out damaged while it is shown
+gives way to the best other one that opens; where there is none it stays, for what is in memory.
 """
 
 import logging
@@ -12,6 +13,7 @@ from types import MappingProxyType
 
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.opening import open_snapshot
+from downstream.dashboard.problems import said, without_paths
 from downstream.reading.locating import locate
 from streams.catalog.followed_topic import FollowedTopic
 from streams.errors import SnapshotError, StreamError
@@ -29,11 +31,24 @@ _RETRY_AFTER = 20
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What is open now. problems: per run (or for the source, "") what went wrong last."""
+    """What is open now. problems: per run (or for the source, "") what went wrong last.
+
+    damaged: the runs of whose open snapshot a file could not be read.
+    """
 
     snapshots: Mapping[str, LoadedSnapshot] = field(default_factory=lambda: MappingProxyType({}))
     problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    damaged: frozenset[str] = frozenset()
     looked: bool = False
+
+    @property
+    def health(self) -> str:
+        """Whether pages can be served: "starting" and "failing" are no, the others yes."""
+        if self.snapshots.keys() - self.damaged:
+            return "degraded" if self.problems else "ok"
+        if not self.looked:
+            return "starting"
+        return "failing" if self.problems else "waiting"
 
 
 class SnapshotWatch:
@@ -44,6 +59,8 @@ class SnapshotWatch:
         self._interval = interval
         self._shelf = Shelf()
         self._refused: dict[tuple[str, ...], int] = {}
+        self._damaged: dict[tuple[str, ...], str] = {}
+        self._looking = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="snapshots", daemon=True)
 
@@ -66,17 +83,35 @@ class SnapshotWatch:
         while not self._stop.is_set():
             try:
                 self.look()
-            except Exception as error:
+            except Exception:
                 _log.exception("looking for snapshots failed")
-                self._complain("", f"looking for snapshots failed: {error}")
+                self._complain("", "looking for snapshots failed; the cause is in the log")
             self._stop.wait(self._interval)
+
+    def replaced(self, snapshot: LoadedSnapshot, error: SnapshotError) -> LoadedSnapshot | None:
+        """Return what takes the place of an open snapshot that could not be read, if anything."""
+        key, run = _key(snapshot.manifest), snapshot.manifest.run
+        with self._looking:
+            if key not in self._damaged or key not in self._refused:
+                self._damaged[key] = said(error, snapshot.manifest.store)
+                self._refused[key] = _RETRY_AFTER
+                self._look()
+        found = self._shelf.snapshots.get(run)
+        return None if found is snapshot else found
 
     def look(self) -> None:
         """Look once."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         try:
             manifests = list(self._source())
         except StreamError as error:
-            self._complain("", str(error))
+            problem = without_paths(str(error))
+            if self._shelf.problems.get("") != problem:
+                _log.error("snapshots cannot be followed: %s", error)
+            self._complain("", problem)
             return
         opened: dict[str, LoadedSnapshot] = {}
         problems: dict[str, str] = {}
@@ -90,28 +125,42 @@ class SnapshotWatch:
             if problem:
                 problems[run] = problem
         self._refused = {key: looks - 1 for key, looks in self._refused.items() if looks > 1}
-        self._shelf = Shelf(MappingProxyType(opened), MappingProxyType(problems), looked=True)
+        listed = {_key(manifest) for manifest in manifests if isinstance(manifest, RunManifest)}
+        self._damaged = {key: why for key, why in self._damaged.items() if key in listed}
+        damaged = (run for run, one in opened.items() if _key(one.manifest) in self._damaged)
+        self._shelf = Shelf(
+            MappingProxyType(opened), MappingProxyType(problems), frozenset(damaged), looked=True
+        )
 
     def _best(self, run: str, candidates: list[RunManifest]) -> tuple[LoadedSnapshot | None, str]:
         """Return the first snapshot that opens, the best before the rest, and what was wrong."""
         current, problem = self._shelf.snapshots.get(run), ""
         for manifest in sorted(candidates, key=preference, reverse=True):
-            if current and _key(current.manifest) == _key(manifest):
-                return current, problem
-            if _key(manifest) in self._refused:
-                problem = problem or self._shelf.problems.get(run, "")
+            key = _key(manifest)
+            is_current = current is not None and _key(current.manifest) == key
+            if key in self._refused:
+                why = self._damaged.get(key)
+                before = self._shelf.problems.get(run, "")
+                problem = problem or (_unreadable(manifest, why) if why else before)
                 continue
+            if is_current and key not in self._damaged:
+                return current, problem
             try:
-                return open_snapshot(manifest), problem
+                snapshot = open_snapshot(manifest)
             except StreamError as error:
-                self._refused[_key(manifest)] = _RETRY_AFTER
-                problem = problem or f"snapshot {manifest.snapshot} is not shown: {error}"
+                self._refused[key] = _RETRY_AFTER
+                why = said(error, manifest.store)
+                if key in self._damaged:
+                    self._damaged[key] = why
+                    problem = problem or _unreadable(manifest, why)
+                problem = problem or f"snapshot {manifest.snapshot} is not shown: {why}"
                 _log.error("snapshot refused: run=%s %s", run, error)
+                continue
+            self._damaged.pop(key, None)
+            return snapshot, problem
         return current, problem
 
     def _complain(self, run: str, problem: str) -> None:
-        if self._shelf.problems.get(run) != problem:
-            _log.error("snapshots cannot be followed: %s", problem)
         problems = {**self._shelf.problems, run: problem}
         self._shelf = replace(self._shelf, problems=MappingProxyType(problems), looked=True)
 
@@ -127,6 +176,10 @@ def failure(manifests: Iterable[Manifest]) -> str:
 def preference(manifest: RunManifest) -> tuple[bool, str, str]:
     """Rank the snapshots of a run: a final one before any other, then the newest."""
     return manifest.final, manifest.created, manifest.snapshot
+
+
+def _unreadable(manifest: RunManifest, why: str) -> str:
+    return f"snapshot {manifest.snapshot} cannot be read: {why}"
 
 
 def _key(manifest: RunManifest) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Max-activating examples: hits and samples of a snapshot, joined on their place."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, overload
@@ -112,14 +112,17 @@ def read_examples(
     hits = read_table(snapshot.manifest, "hits", filters=filters).to_pylist()
     samples = _samples(snapshot, hits)
     order = sorted(hits, key=lambda hit: (hit["cluster"], hit["rank"]))
-    return list(_joined(snapshot, order, samples))
+    return list(join_examples(snapshot, order, samples))
 
 
-def _joined(
-    snapshot: ExampleSource, hits: Sequence[dict[str, Any]], samples: Mapping[Place, dict[str, Any]]
+def join_examples(
+    snapshot: ExampleSource,
+    hits: Iterable[Mapping[str, Any]],
+    samples: Mapping[Place, Mapping[str, Any]],
 ) -> Iterator[Example]:
+    """Yield the examples of hits: rows of the table of hits, and of samples by their place."""
     for hit in hits:
-        sample = samples[_place(hit)]
+        sample = samples[place_of(hit)]
         ids = sample["ids"]
         at = dict(zip(hit["positions"], hit["activations"], strict=True))
         yield Example(
@@ -131,7 +134,7 @@ def _joined(
             sample=hit["sample"].hex(),
             document=sample["document"],
             domain=sample["domain"],
-            place=_place(hit),
+            place=place_of(hit),
             token_ids=tuple(ids),
             tokens=tuple(snapshot.row_bytes(ids)),
             activations=tuple(at.get(position, 0.0) for position in range(len(ids))),
@@ -140,7 +143,7 @@ def _joined(
         )
 
 
-def _members(hit: dict[str, Any], labels: Sequence[str]) -> dict[str, dict[int, float]]:
+def _members(hit: Mapping[str, Any], labels: Sequence[str]) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     columns = (hit[f"member_{name}"] for name in ("indices", "positions", "activations"))
     for member, position, value in zip(*columns, strict=True):
@@ -148,20 +151,21 @@ def _members(hit: dict[str, Any], labels: Sequence[str]) -> dict[str, dict[int, 
     return found
 
 
-def _place(row: dict[str, Any]) -> Place:
+def place_of(row: Mapping[str, Any]) -> Place:
+    """Return the place of a row of hits or samples."""
     return row["partition"], row["sequence"], row["row"]
 
 
 def _samples(snapshot: ExampleSource, hits: list[dict[str, Any]]) -> dict[Place, dict[str, Any]]:
     """Return the samples at the places of hits; every one must be there."""
-    places = sorted({_place(hit) for hit in hits})
+    places = sorted({place_of(hit) for hit in hits})
     if not places:
         return {}
     filters = [
         [(name, "==", at) for name, at in zip(_PLACE, place, strict=True)] for place in places
     ]
     rows = read_table(snapshot.manifest, "samples", filters=filters).to_pylist()
-    found = {_place(row): row for row in rows}
+    found = {place_of(row): row for row in rows}
     if absent := [place for place in places if place not in found]:
         raise SnapshotError(f"snapshot {snapshot.name!r} lacks the sample at {absent[0]}")
     return found

@@ -66,8 +66,8 @@ def read_table(
     if absent := [column for column in wanted if column not in schema.names]:
         raise SnapshotError(f"the table {name!r} has no column {absent[0]!r}")
     parts = []
-    for part in _parts(manifest, name):
-        with _opened(store, manifest, part, schema, check=check) as file:
+    for part in parts_of(manifest, name):
+        with opened_part(store, manifest, part, schema, check=check) as file:
             parts.append(file.table(wanted, filters))
     return pa.concat_tables(parts) if parts else schema.empty_table().select(wanted)
 
@@ -98,7 +98,7 @@ def read_pieces(
     wanted = None if columns is None else list(columns)
     return [
         _pieces(store, manifest, part, schema, wanted, size, check=check)
-        for part in _parts(manifest, name)
+        for part in parts_of(manifest, name)
     ]
 
 
@@ -112,18 +112,29 @@ def _pieces(
     *,
     check: bool,
 ) -> Iterator[pa.RecordBatch]:
-    with _opened(store, manifest, part, schema, check=check) as file:
+    with opened_part(store, manifest, part, schema, check=check) as file:
         yield from file.pieces(size, columns)
 
 
-def _parts(manifest: TableManifest, name: str) -> list[PartFile]:
+def parts_of(manifest: TableManifest, name: str) -> list[PartFile]:
+    """Return the files of a table, in the order of its rows."""
     return [part for part in manifest.files if part.table == name]
 
 
 @contextmanager
-def _opened(
-    store: Store, manifest: TableManifest, part: PartFile, schema: pa.Schema, *, check: bool
+def opened_part(
+    store: Store,
+    manifest: TableManifest,
+    part: PartFile,
+    schema: pa.Schema,
+    *,
+    check: bool = False,
+    footer: Any = None,
 ) -> Iterator[BudgetedParquet]:
+    """Yield one file of a table, to be read; check and errors are those of ``read_table``.
+
+    footer: of the file, if it was read before.
+    """
     path = store.path(manifest.run, part.path)
     if check:
         check_part(store, manifest.run, part)
@@ -136,6 +147,7 @@ def _opened(
                 rows=part.rows,
                 limit=decoded_limit(size, _histogram_bytes(manifest, part)),
                 schema=schema,
+                footer=footer,
             )
             with closing(rows):
                 if size != part.bytes:

@@ -16,6 +16,11 @@ function show(token) {
     token.dataset.tip = token.title;
     token.removeAttribute("title");
   }
+  const row = token.closest(".row");
+  if (!token.dataset.tip && row) {
+    const at = [...row.querySelectorAll(".t")].indexOf(token);
+    token.dataset.tip = `silent at position ${at + Number(row.dataset.first)}`;
+  }
   if (!token.dataset.tip) return;
   shownFor = token;
   token.classList.add("on");

@@ -55,18 +55,28 @@ class BudgetedParquet:
     """A Parquet file that is decoded row group by row group, within its budget.
 
     size: of the file. rows: those it must have. limit: the decoded bytes that it may take in all.
-    schema: the columns it must have. Raises PageError (a ValueError), or what Arrow raises, for a
-    file that is broken, has other columns or another number of rows, or takes more.
+    schema: the columns it must have. footer: its own, if it was read before. Raises PageError (a
+    ValueError), or what Arrow raises, for a file that is broken, has other columns or another
+    number of rows, or takes more.
     """
 
     def __init__(
-        self, file: BinaryIO, *, size: int, rows: int, limit: int, schema: pa.Schema
+        self,
+        file: BinaryIO,
+        *,
+        size: int,
+        rows: int,
+        limit: int,
+        schema: pa.Schema,
+        footer: Any = None,
     ) -> None:
-        _check_footer(file, size)
+        if footer is None:
+            _check_footer(file, size)
         # Arrow's readers ahead of time would fetch the whole file, and decode it in threads that
         # wait for each other: slower, too.
         self._rows = pq.ParquetFile(
             file,
+            metadata=footer,
             pre_buffer=False,
             thrift_string_size_limit=_LARGEST_FOOTER,
             thrift_container_size_limit=2**20,
@@ -74,7 +84,7 @@ class BudgetedParquet:
         self._file = file
         self._limit = self._left = limit
         self._size = size
-        self._paid: set[int] = set()
+        self._paid: set[tuple[int, int]] = set()
         if not self._rows.schema_arrow.equals(schema):
             raise OtherColumnsError("it has other columns")
         self._check_rows(rows)
@@ -92,7 +102,7 @@ class BudgetedParquet:
         wanted = columns_of(filters, columns)
         found = []
         for group in filter(self._has_rows, groups):
-            self._pay(group)
+            self._pay(group, wanted)
             part = self._rows.read_row_group(group, columns=wanted, use_threads=False)
             found.append(part if filters is None else part.filter(expression_of(filters)))
         schema = self._rows.schema_arrow
@@ -100,11 +110,23 @@ class BudgetedParquet:
         joined = pa.concat_tables([part.replace_schema_metadata() for part in found] or [empty])
         return joined if columns is None else joined.select(list(columns))
 
+    @property
+    def footer(self) -> Any:
+        """Its footer, which saves reading it when the file is opened again."""
+        return self._rows.metadata
+
+    def row_group(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of one row group, of all columns or of some."""
+        wanted = None if columns is None else list(columns)
+        self._pay(number, wanted)
+        found = self._rows.read_row_group(number, columns=wanted, use_threads=False)
+        return found.replace_schema_metadata()
+
     def pieces(self, size: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield all rows, up to ``size`` at a time; nothing is decoded before it is asked for."""
         wanted = None if columns is None else list(columns)
         for group in filter(self._has_rows, range(self._rows.num_row_groups)):
-            self._pay(group)
+            self._pay(group, wanted)
             yield from self._rows.iter_batches(
                 size, row_groups=[group], columns=wanted, use_threads=False
             )
@@ -118,20 +140,22 @@ class BudgetedParquet:
         if metadata.num_rows != rows or sum(groups) != rows or min(groups, default=0) < 0:
             raise PageError(f"it has {metadata.num_rows} rows where {rows} are promised")
 
-    def _pay(self, group: int) -> None:
-        """Take from the budget what a row group will need; each is paid for once."""
-        if group in self._paid:
-            return
+    def _pay(self, group: int, columns: Sequence[str] | None) -> None:
+        """Take from the budget what columns of a row group need; each is paid for once."""
         metadata = self._rows.metadata.row_group(group)
         for number in range(metadata.num_columns):
+            column = metadata.column(number)
+            name = column.path_in_schema.partition(".")[0]
+            if (group, number) in self._paid or not (columns is None or name in columns):
+                continue
             width = self._rows.metadata.schema.column(number).length or 0
-            self._left -= self._cost(metadata.column(number), metadata.num_rows, width)
+            self._left -= self._cost(column, metadata.num_rows, width)
             if self._left < 0:
                 raise PageError(
                     f"it would take more than {self._limit:,} bytes of memory, which no file of "
                     f"{self._size:,} bytes needs"
                 )
-        self._paid.add(group)
+            self._paid.add((group, number))
 
     def _cost(self, column: Any, rows: int, width: int) -> int:
         """Return the bytes that a column of a row group takes at most while it is decoded.

@@ -17,7 +17,7 @@ from yarl import URL
 from downstream.dashboard.addresses import cluster_address
 from downstream.dashboard.app import make_app, serve
 from downstream.dashboard.watch import PathSource, SnapshotWatch
-from streams.errors import SettingsError, SnapshotError, UserError
+from streams.errors import BrokerError, SettingsError, SnapshotError, UserError
 from streams.snapshots.manifests import RefusedRecord, RunManifest
 from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
 
@@ -168,16 +168,187 @@ async def test_before_the_first_snapshot_the_page_says_so() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_vanished_is_a_page_that_says_so(
-    tmp_path: Path, given: Given, manifest: RunManifest
+async def test_a_file_that_vanished_is_a_page_that_says_so_without_paths(
+    tmp_path: Path, given: Given
 ) -> None:
     written = write_snapshot(str(tmp_path), given)
     async with browser_of(SnapshotWatch(lambda: [written], interval=60)) as browser:
         for part in written.files:
             (tmp_path / "demo" / part.path).unlink()
+        for address in ("/runs/demo/odd/both", "/runs/demo/odd/both?format=json"):
+            status, text = await fetched(browser, address)
+            assert status == 503
+            assert "Snapshot final cannot be read: cannot read …/hits-" in text
+            assert str(tmp_path) not in text
+        status, text = await fetched(browser, "/healthz")
+        assert (status, json.loads(text)["status"]) == (503, "failing")
+        assert str(tmp_path) not in text
+        status, text = await fetched(browser, "/runs/demo/odd/")
+        assert (status, "snapshot final cannot be read" in text) == (200, True)
+
+
+@pytest.mark.asyncio
+async def test_the_last_good_snapshot_takes_the_place_of_a_damaged_one(
+    tmp_path: Path, given: Given
+) -> None:
+    older = write_snapshot(str(tmp_path / "a"), given, snapshot="noon", final=False)
+    newer = write_snapshot(str(tmp_path / "b"), given)
+    async with browser_of(SnapshotWatch(lambda: [older, newer], interval=60)) as browser:
+        assert json.loads((await fetched(browser, "/state"))[1]) == {"demo": "final"}
+        for part in newer.files:
+            path = tmp_path / "b" / "demo" / part.path
+            path.write_bytes(bytes(part.bytes))
         status, html = await fetched(browser, "/runs/demo/odd/both")
-        assert status == 500
-        assert "cannot be read" in html
+        assert status == 200
+        assert "interim" in html
+        assert "snapshot final cannot be read" in html
+        health = json.loads((await fetched(browser, "/healthz"))[1])
+        assert health["status"] == "degraded"
+        assert json.loads((await fetched(browser, "/state"))[1]) == {"demo": "noon"}
+
+
+@pytest.mark.asyncio
+async def test_health_says_whether_pages_can_be_served() -> None:
+    def unreachable() -> list[RunManifest]:
+        raise BrokerError("nobody answers")
+
+    async with browser_of(SnapshotWatch(list, interval=60)) as browser:
+        assert json.loads((await fetched(browser, "/healthz"))[1])["status"] == "waiting"
+    async with browser_of(SnapshotWatch(unreachable, interval=60)) as browser:
+        status, text = await fetched(browser, "/healthz")
+        assert (status, json.loads(text)["problems"]) == (503, {"": "nobody answers"})
+
+
+@pytest.mark.asyncio
+async def test_a_page_that_did_not_change_is_not_sent_again(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = {}
+    for address in ("/runs/demo/odd/", "/runs/demo/odd/both", "/runs/demo/odd/?format=json"):
+        async with browser.get(address) as answer:
+            tags[address] = answer.headers["ETag"]
+    assert tags["/runs/demo/odd/"] != tags["/runs/demo/odd/?format=json"]
+    monkeypatch.setattr("downstream.dashboard.pages.run_path", None)  # nothing is made
+    for address, tag in tags.items():
+        async with browser.get(address, headers={"If-None-Match": tag}) as answer:
+            assert (answer.status, await answer.read()) == (304, b"")
+
+
+@pytest.mark.asyncio
+async def test_other_content_has_another_tag(tmp_path: Path, given: Given) -> None:
+    one = write_snapshot(str(tmp_path / "a"), given)
+    other = write_snapshot(str(tmp_path / "b"), replace_values(given))
+    tags = []
+    for manifest in (one, other):
+        watch = SnapshotWatch(lambda m=manifest: [m], interval=60)
+        async with browser_of(watch) as browser, browser.get("/runs/demo/odd/") as answer:
+            tags.append(answer.headers["ETag"])
+    assert tags[0] != tags[1]
+
+
+def replace_values(given: Given) -> Given:
+    return replace(given, values=given.values * 2)
+
+
+@pytest.mark.asyncio
+async def test_json_is_negotiated_and_pages_are_compressed(browser: Browser) -> None:
+    for accept, kind in [
+        ("application/json", "application/json"),
+        ("text/html,application/json;q=0.9", "text/html"),
+        ("*/*", "text/html"),
+    ]:
+        async with browser.get("/runs/demo/odd/both", headers={"Accept": accept}) as answer:
+            assert answer.content_type == kind
+            assert "Accept" in answer.headers["Vary"]
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert "Access-Control-Allow-Origin" not in answer.headers
+    async with browser.get("/runs/demo/odd/both", headers={"Accept-Encoding": ""}) as answer:
+        assert "Content-Encoding" not in answer.headers
+
+
+@pytest.mark.asyncio
+async def test_a_list_is_read_page_by_page_with_cursors(browser: Browser) -> None:
+    address, seen, found = "/runs/demo/odd/?format=json&sort=max&down=1&limit=4", [], None
+    cursor = ""
+    while cursor is not None:
+        listing = json.loads((await fetched(browser, f"{address}&cursor={cursor}"))[1])["listing"]
+        seen += [row["number"] for row in listing["rows"]]
+        found, cursor = listing["found"], listing["next"]
+    everything = json.loads((await fetched(browser, f"{address}&limit=99&page=1"))[1])
+    assert len(seen) == len(set(seen)) == found == everything["listing"]["found"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("cursor", ["x", "-1", f"{'0' * 12}-4", "../..", "9" * 99])
+async def test_a_cursor_of_another_snapshot_is_refused(browser: Browser, cursor: str) -> None:
+    status, text = await fetched(browser, f"/runs/demo/odd/?format=json&cursor={cursor}")
+    assert status == 400
+    assert "cursor" in json.loads(text)["error"]
+
+
+@pytest.mark.asyncio
+async def test_json_holds_the_strings_of_tokens_beside_what_is_shown(
+    browser: Browser, given: Given
+) -> None:
+    page = json.loads((await fetched(browser, "/runs/demo/odd/~..?format=json"))[1])["cluster"]
+    tokens = [token for context in page["contexts"] for token in context["tokens"]]
+    assert {
+        "id": given.vocabulary.index(b"\n"),
+        "text": "\n",
+        "display": [["break", "⏎"]],
+    } in tokens
+    for token in tokens:
+        raw = given.vocabulary[token["id"]]
+        text = token["text"]
+        assert (text.encode() if isinstance(text, str) else bytes.fromhex(text["bytes"])) == raw
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/runs/demo/odd/both/",
+        "/runs/demo/features/sae/2//",
+        "/components/demo/sae/",
+        "/healthz/",
+    ],
+)
+async def test_a_slash_too_many_leads_to_the_page(browser: Browser, address: str) -> None:
+    async with browser.get(address) as answer:
+        assert answer.status == 200
+        assert answer.history[0].status == 308
+    assert (await fetched(browser, "/runs/demo/odd/nothing/"))[0] == 404
+
+
+@pytest.mark.asyncio
+async def test_odd_labels_have_pages(tmp_path: Path, given: Given) -> None:
+    labels = [
+        "a\nb",
+        "a/b",
+        "a//b",
+        "/",
+        "\r\n",
+        "?",
+        "#",
+        "%2F",
+        "%",
+        "~",
+        ".",
+        "é\u202e",
+        " ",
+        "+",
+    ]
+    odd = replace(given, clusters=[("odd\nname/x", label, [0]) for label in labels])
+    written = write_snapshot(str(tmp_path), odd)
+    async with browser_of(SnapshotWatch(lambda: [written], interval=60)) as browser:
+        for label in labels:
+            address = cluster_address("demo", "odd\nname/x", 0, label)
+            status, text = await fetched(browser, f"{address}?format=json")
+            assert (status, json.loads(text)["cluster"]["label"]) == (200, label)
+            status, html = await fetched(browser, address)
+            assert status == 200
+            assert "\u202e" not in html
+            assert "name/x" not in html.replace("odd⏎name/x", "").replace("odd%0Aname/x", "")
 
 
 def test_a_busy_port_is_one_clear_line(manifest: RunManifest) -> None:

@@ -10,9 +10,10 @@ from consumers.plan import Plan
 from consumers.snapshots.snapshots import write_plain
 from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard.json_form import provenance
 from downstream.dashboard.listing import Query, make_listing
 from downstream.dashboard.opening import open_snapshot
-from downstream.dashboard.pages import home, provenance
+from downstream.dashboard.pages import home
 from downstream.dashboard.watch import Shelf
 from streams.records.corpus import TokenForms
 from tests import factories

@@ -1,7 +1,7 @@
 """What pages say, against numbers that follow from the given values."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.contexts import top_contexts
 from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard.json_form import list_form
 from downstream.dashboard.listing import Query, make_listing, query_of
 from downstream.dashboard.opening import open_snapshot
 from streams.errors import SnapshotError
@@ -149,7 +150,8 @@ def test_columns_that_a_snapshot_lacks_are_said_and_the_pages_stay(
         assert [context.score for context in page.contexts] == [c.score for c in full.contexts]
         assert set(page.numbers) <= set(full.numbers)
     for clustering in opened.clusterings:
-        json.dumps(asdict(make_listing(opened, clustering, Query(sort="mean"))), allow_nan=False)
+        listing = make_listing(opened, clustering, Query(sort="mean"))
+        json.dumps(list_form(opened, listing), allow_nan=False)
     names = [source.name for source in source_summaries(opened)]
     assert names == [source.name for source in source_summaries(snapshot)]
 

@@ -1,0 +1,111 @@
+"""From a page to an answer: HTML or JSON, compressed, with an ETag."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from importlib.resources import files
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from downstream.dashboard import addresses, figures, formats, token_html
+from downstream.dashboard.pages import Moved, Page
+from downstream.dashboard.watch import Shelf
+from downstream.reading.token_text import visible
+
+Maker = Callable[[Shelf], Page | Moved]
+
+_WORTH_PACKING = 1400
+_EFFORT = 5
+_JSON = "application/json"
+
+
+class Answers:
+    """Makes answers; the templates are read once."""
+
+    def __init__(self) -> None:
+        self._templates = _templates()
+        self._build = _build()
+
+    def tag(self, request: web.Request, shelf: Shelf, run: str = "") -> str:
+        """Return the ETag of what an address shows of a run, or of all, in the form asked for.
+
+        It follows from the content of the snapshot, what is said of it, and this program.
+        """
+        shown = [shelf.snapshots[run]] if run in shelf.snapshots else shelf.snapshots.values()
+        parts = [self._build, _JSON if wants_json(request) else "", str(shelf.looked)]
+        for snapshot in shown:
+            manifest = snapshot.manifest
+            parts += [manifest.run, manifest.snapshot, manifest.created, manifest.content]
+        parts += [text for problem in shelf.problems.items() for text in problem]
+        return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
+
+    def unchanged(self, tag: str) -> web.Response:
+        """Return the answer to who has the page already."""
+        return web.Response(status=304, headers=_headers(tag))
+
+    def response(
+        self, request: web.Request, shelf: Shelf, page: Page | Moved, tag: str = ""
+    ) -> web.Response:
+        """Return a page as the request wants it. tag: its ETag, if it may be kept."""
+        if isinstance(page, Moved):
+            return web.Response(status=308, headers={"Location": page.address})
+        if wants_json(request):
+            kind, text = _JSON, json.dumps(page.data(), ensure_ascii=False, allow_nan=False)
+        else:
+            template = self._templates.get_template(page.template)
+            named = {"title": page.title, "shelf": shelf, "query": request.query}
+            kind, text = "text/html", template.render(**named, **page.values)
+        headers = _headers(tag if page.status == 200 else "")
+        body = text.encode()
+        if len(body) > _WORTH_PACKING and "gzip" in request.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body, _EFFORT, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(
+            body=body, status=page.status, content_type=kind, charset="utf-8", headers=headers
+        )
+
+
+def wants_json(request: web.Request) -> bool:
+    """Return whether JSON is asked for, by the address or by a program's Accept."""
+    asked = request.query.get("format")
+    accepted = request.headers.get("Accept", "")
+    return asked == "json" or (asked is None and _JSON in accepted and "text/html" not in accepted)
+
+
+def _headers(tag: str) -> dict[str, str]:
+    found = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
+    return {**found, "ETag": tag} if tag else found
+
+
+def _build() -> str:
+    """Return a hash of what makes pages: this package's modules, templates and static files."""
+    digest = hashlib.sha256()
+    waiting = [files("downstream.dashboard")]
+    while waiting:
+        for each in sorted(waiting.pop().iterdir(), key=lambda one: one.name):
+            if each.is_dir() and each.name != "__pycache__":
+                waiting.append(each)
+            elif each.is_file():
+                digest.update(each.read_bytes())
+    return digest.hexdigest()
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("downstream.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_plain,
+    )
+    for module in (formats, figures, addresses, token_html):
+        environment.globals[module.__name__.rpartition(".")[2]] = module
+    return environment
+
+
+def _plain(value: object) -> object:
+    """Give what hides or bends text a sign, whatever a template shows: labels, names, messages."""
+    return visible(value) if type(value) is str and not value.isprintable() else value

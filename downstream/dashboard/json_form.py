@@ -1,0 +1,132 @@
+"""Pages as JSON: made only when they are asked for, with the token strings as they are."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from downstream.dashboard.cluster import ClusterPage
+from downstream.dashboard.components import ComponentPage
+from downstream.dashboard.contexts import Context, Token
+from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard.listing import Listing, Row
+from downstream.dashboard.paging import cursor_at
+
+Json = dict[str, Any]
+
+
+def provenance(snapshot: LoadedSnapshot) -> Json:
+    """Return where a snapshot comes from, and what it counted."""
+    manifest = snapshot.manifest
+    named = ("run", "run_id", "identity", "snapshot", "final", "content", "created", "chains")
+    return {
+        **{name: getattr(manifest, name) for name in named},
+        "absent": list(snapshot.absent),
+        "tokens": snapshot.tokens,
+        "rows": snapshot.rows,
+        "refused": snapshot.refused,
+        "dead_letters": [asdict(letter) for letter in manifest.dead_letters],
+        "about": manifest.about,
+    }
+
+
+def list_form(snapshot: LoadedSnapshot, listing: Listing) -> Json:
+    """Return a page of a clustering's list. next: the cursor of the page after it."""
+    here, content = listing.clustering, snapshot.manifest.content
+    return {
+        "snapshot": provenance(snapshot),
+        "listing": {
+            "clustering": {"name": here.name, "iteration": here.iteration},
+            "query": asdict(listing.query),
+            "total": listing.total,
+            "dead": listing.dead,
+            "found": listing.found,
+            "rows": [_row(row) for row in listing.rows],
+            "next": cursor_at(content, listing.stop) if listing.stop < listing.found else None,
+        },
+    }
+
+
+def _row(row: Row) -> Json:
+    shown = (
+        "number", "label", "members", "size", "status", "density", "firing_tokens", "mean", "high",
+    )  # fmt: skip
+    best = row.best
+    return {
+        **{name: getattr(row, name) for name in shown},
+        "best": best and {**_context(best), "tokens": [_text(token) for token in best.excerpt]},
+    }
+
+
+def cluster_form(snapshot: LoadedSnapshot, page: ClusterPage) -> Json:
+    """Return the page of a cluster with all that it shows."""
+    named = (
+        "number", "label", "status", "members", "dropped", "criterion", "criteria", "k",
+        "sharing_total", "previous", "next",
+    )  # fmt: skip
+    return {
+        "snapshot": provenance(snapshot),
+        "cluster": {
+            **{name: getattr(page, name) for name in named},
+            "clustering": {"name": page.clustering.name, "iteration": page.clustering.iteration},
+            "numbers": [asdict(number) for number in page.numbers],
+            "bins": [asdict(each) for each in page.bins],
+            "contexts": [
+                {**_context(context), "tokens": [_token(token) for token in context.tokens]}
+                for context in page.contexts
+            ],
+            "neighbours": page.neighbours and [asdict(other) for other in page.neighbours],
+            "matrix": page.matrix and asdict(page.matrix),
+            "sharing": [asdict(other) for other in page.sharing],
+        },
+    }
+
+
+def component_form(snapshot: LoadedSnapshot, page: ComponentPage) -> Json:
+    """Return a page of dead or dropped components."""
+    return {"snapshot": provenance(snapshot), "page": asdict(page)}
+
+
+def runs_form(snapshots: Mapping[str, LoadedSnapshot], problems: Mapping[str, str]) -> Json:
+    """Return the list of runs."""
+    return {
+        "runs": [provenance(snapshot) for snapshot in snapshots.values()],
+        "problems": dict(problems),
+    }
+
+
+def _context(context: Context) -> Json:
+    return {
+        "rank": context.rank,
+        "score": context.score,
+        "peak": context.peak,
+        "sample": context.sample,
+        "document": context.document,
+        "domain": context.domain,
+        "place": context.place,
+        "first": context.first,
+        "stop": context.stop,
+        "length": context.length,
+        "activations": {
+            token.position: token.activity for token in context.tokens if token.activity
+        },
+        "members": {
+            row.label: {mark.position: mark.value for mark in row.marks} for row in context.members
+        },
+    }
+
+
+def _token(token: Token) -> Json:
+    """Return a token: its string, or its bytes in hexadecimal where they are no whole characters,
+    and what a page shows of it."""
+    return {
+        "id": token.id,
+        "text": _text(token),
+        "display": [[piece.kind, piece.glyph or piece.text] for piece in token.pieces],
+    }
+
+
+def _text(token: Token) -> str | Json:
+    try:
+        return token.raw.decode()
+    except UnicodeDecodeError:
+        return {"bytes": token.raw.hex()}
