@@ -10,6 +10,9 @@ from producers.fields import Fields
 
 PIECE = 2**20
 LONGEST_WORD = 16
+# Python takes up to 75 bytes for a value, however short its JSON is: this many bytes of a document
+# for each of them keep what its values take below five times what its text may.
+BYTES_PER_VALUE = 16
 # How far the end of a broken item is looked for by its brackets.
 LONGEST_BROKEN = 2**26
 DEEPEST_BROKEN = 2**20
@@ -17,6 +20,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 # Possessive, or each character of a long string would cost memory to come back to.
 _STRING = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
 _MARKS = re.compile(_STRING + r'|[\[\]{},"]')
+_VALUES = re.compile(_STRING + r"|[\[\]{},:]")
 _OPENING = re.compile(r"\{\s*(" + _STRING + r'\s*:)?|\[\s*\{?|\[|"')
 _CLOSES = {"]": "[", "}": "{"}
 _DECODER = json.JSONDecoder()
@@ -27,7 +31,7 @@ class JsonWindow:
 
     Bytes that are no text in the encoding come as halves of surrogate pairs, so that only the
     value that holds them is bad. Of a value that is longer than a document may be, no more
-    than that is ever in memory.
+    than that is ever in memory, and one that holds too many others is not decoded.
     """
 
     def __init__(self, file: BinaryIO, fields: Fields) -> None:
@@ -38,8 +42,10 @@ class JsonWindow:
         decoder = codecs.getincrementaldecoder(fields.encoding or "utf-8-sig")
         self._decode = decoder("surrogateescape").decode
         self._ended = False
+        self._crowded = False
         self._fields = fields
         self._most = fields.max_document_bytes
+        self._most_values = self._most // BYTES_PER_VALUE
 
     def peek(self) -> str:
         """Return the next character that is no white space, "" at the end."""
@@ -65,6 +71,8 @@ class JsonWindow:
             return False
         self.text = self.text[self.at :] + more
         self.at = 0
+        large = len(self.text) > PIECE
+        self._crowded = large and sum(map(self.text.count, ",:[{")) > self._most_values
         return True
 
     def ahead(self, size: int) -> str:
@@ -79,6 +87,8 @@ class JsonWindow:
         Raises ValueError or RecursionError if none begins here, or one that is too long.
         """
         while True:
+            if self._crowded:
+                self._expect_few_values()
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
@@ -95,6 +105,24 @@ class JsonWindow:
                 if end - self.at > self._most:
                     raise ValueError(self._fields.too_long)
                 return value, end - self.at
+
+    def _expect_few_values(self) -> None:
+        """Raise ValueError if the part of the value that is here holds too many others."""
+        depth = count = 0
+        for mark in _VALUES.finditer(self.text, self.at):
+            sign = mark[0]
+            if sign in "]}":
+                depth -= 1
+            elif sign in "[{":
+                depth += 1
+            if depth <= 0:
+                return
+            count += sign in ",:[{"
+            if count > self._most_values:
+                raise ValueError(
+                    f"it holds more than {self._most_values:,} values, one for every "
+                    f"{BYTES_PER_VALUE} bytes of max_document_bytes: split it, or set that higher"
+                )
 
     def _grow_value(self) -> bool:
         """Read more of the value that begins here; at the end of the file return False."""

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import lzma
 import os
 import sys
@@ -14,15 +15,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from producers.fields import Fields
-from producers.readers import opening
+from producers.readers import json_window, opening
 from producers.sources import TextSource
 from streams.errors import CorpusError
 from tests.producers.readers.reading import read, skipping, texts, write
+from tests.streams.strategies import quick
 
 SHORT = Fields(max_document_bytes=1000)
 LONG = "x" * 1001
+json_values = st.recursive(
+    st.none() | st.integers() | st.text(',:[]{}"\\', max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('a":{', max_size=2), inner),
+)
 TOO_LONG = "longer than the 1,000 bytes of max_document_bytes"
 
 
@@ -186,3 +194,49 @@ def test_a_pipe_that_is_named_is_a_stream_that_is_read_once(tmp_path):
     writer.start()
     assert [document.text for document in source] == ["one", "two"]
     writer.join()
+
+
+@pytest.mark.parametrize(("inner", "end"), [("{},", "{}]"), ('"ab",', '"a"]')])
+def test_json_of_many_tiny_values_takes_no_memory_beyond_its_bound(
+    tmp_path, monkeypatch, inner, end
+):
+    monkeypatch.setattr(json_window, "PIECE", 2**16)
+    most = 2**19
+    crowded = '{"text": "x", "more": [' + inner * (most // len(inner) - 100) + end + "}"
+    path = write(tmp_path / "a.jsonl", f'{{"text": "a"}}\n{crowded}\n{{"text": "b"}}\n')
+    tracemalloc.start()
+    try:
+        found, bad = skipping(path, Fields(max_document_bytes=most))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == ["a", "b"]
+    assert [one.cause.partition(":")[0] for one in bad] == [
+        "it holds more than 32,768 values, one for every 16 bytes of max_document_bytes"
+    ]
+    assert peak < 9 * most
+
+
+@quick
+@given(json_values)
+def test_values_are_counted_as_they_are_in_json(value):
+    text = json.dumps(value)
+    window = json_window.JsonWindow(io.BytesIO(text.encode()), Fields())
+    window.peek()
+    for most in {0, max(how_many(value) - 1, 0), how_many(value)}:
+        window._most_values = most
+        refused = False
+        try:
+            window._expect_few_values()
+        except ValueError:
+            refused = True
+        assert refused == (how_many(value) > most)
+
+
+def how_many(value):
+    """Return how many values a container holds, itself, names and all; 0 for what is none."""
+    if isinstance(value, dict):
+        return 2 * len(value) + (not value) + sum(how_many(one) for one in value.values())
+    if isinstance(value, list):
+        return len(value) + (not value) + sum(map(how_many, value))
+    return 0
