@@ -120,6 +120,13 @@ k_option = option(
     "--k", type=int, show_default="100", help="Contexts kept per cluster and criterion."
 )
 
+statistics_option = option(
+    "--statistic",
+    "statistics",
+    multiple=True,
+    metavar="NAME",
+    help="Count an optional statistic, too: peak_position or domains; may be repeated.",
+)
 micro_batch_option = option(
     "--micro-batch",
     type=Size(),

@@ -98,6 +98,7 @@ class RunSettings(Section):
     name: str = "run"
     k: bounds.K = 100
     criteria: tuple[Literal["maximum", "last"], ...] = ("maximum",)
+    statistics: Annotated[tuple[bounds.Label, ...], MaxLen(64)] = ()
     shards: bounds.Shards = 4
     mask_special: bool = True
     mask_ids: Annotated[tuple[bounds.TokenId, ...], MaxLen(bounds.MAX_VOCABULARY)] = ()

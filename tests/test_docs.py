@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from consumers.oracle.oracle_run import oracle_tables
 from consumers.snapshots.snapshots import write_plain
+from consumers.statistics.registry import STATISTICS
 from millrace.cli import cli
 from millrace.settings import Settings, load_settings
 from streams import arrays
@@ -330,11 +331,14 @@ def test_records_have_the_fields_of_the_page(name: str) -> None:
         assert (kind in ARRAYS.values()) == (hints[field] in ARRAYS), field
 
 
-@pytest.mark.parametrize("name", TABLES)
+FORMS = {**TABLES, **{form.name: form for each in STATISTICS for form in each.tables}}
+
+
+@pytest.mark.parametrize("name", FORMS)
 def test_snapshot_tables_are_described_on_the_page_as_in_their_definition(name: str) -> None:
-    expected = [f"### {name}", "", TABLES[name].description, ""]
+    expected = [f"### {name}", "", FORMS[name].description, ""]
     expected += ["| column | type | unit | meaning | is |", "|---|---|---|---|---|"]
-    for column in TABLES[name].columns:
+    for column in FORMS[name].columns:
         meaning = column.meaning + (f": {column.error}" if column.error else "")
         kind = f"`{type_name(column.type)}`"
         cells = (f"`{column.name}`", kind, column.unit, meaning, column.description)

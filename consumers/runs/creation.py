@@ -27,6 +27,7 @@ from consumers.runs.run_checks import (
     masked_positions,
 )
 from consumers.runs.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpec, coactivates
+from consumers.statistics.registry import optional_statistics
 from consumers.tuning.tuning import QUICK
 from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
 from streams.arrays import I64
@@ -66,6 +67,7 @@ def prepare_run(
     """
     check_names(spec)
     check_criteria(spec.criteria)
+    optional = optional_statistics(spec.statistics)
     device = pick_device(spec.model.device)
     dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
     wanted = [_wanted(source) for source in spec.sources]
@@ -95,7 +97,7 @@ def prepare_run(
         clusterings=_clusterings(spec, sources),
         shards=spec.shards,
         store=spec.store,
-        statistics=statistics(spec.sum_bits, bin_edges(spec.edges)),
+        statistics=(*statistics(spec.sum_bits, bin_edges(spec.edges)), *optional),
         rankings=rankings(spec.criteria, spec.k),
         masked_ids=absent[0],
         masked_positions=absent[1],

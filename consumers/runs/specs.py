@@ -93,6 +93,7 @@ class RunSpec:
     """A run to be created; the meanings are those of ``streams.records.runs.RunRecord``.
 
     mask_special: ids that the tokenizer calls special count as absent. edges: None for the usual.
+    statistics: the optional ones, by name.
     """
 
     name: str
@@ -102,6 +103,7 @@ class RunSpec:
     clusterings: tuple[ClusteringSpec, ...] = ()
     k: int = 100
     criteria: tuple[str, ...] = ("maximum",)
+    statistics: tuple[str, ...] = ()
     shards: int = 4
     mask_special: bool = True
     mask_ids: tuple[int, ...] = ()

@@ -31,7 +31,7 @@ from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import F32, I64
 from streams.errors import OverflowingSumError
-from streams.records.measures import ACTIVATION, HISTOGRAM
+from streams.records.measures import ACTIVATION, COACTIVATION, HISTOGRAM, MEMBER_COACTIVATION
 from streams.snapshots.tables import CLUSTERS, FEATURES, TableForm
 
 
@@ -106,12 +106,17 @@ def _clusters(view: StateView) -> pa.Table:
             "min_activation": np.where(any_fired, low, np.float32(0)),
             "max_activation": np.where(any_fired, high, np.float32(0)),
             "activation_histogram": lists(view.sums("bins")),
-            "coactivation_counted": np.array([p.coactivation for p in plan.clusterings], bool)[
-                where
-            ],
-            "member_coactivation_counted": pair_counts(plan)[clusters.start : clusters.stop] > 0,
+            "coactivation_counted": _names(plan, COACTIVATION)
+            & np.array([p.coactivation for p in plan.clusterings], bool)[where],
+            "member_coactivation_counted": _names(plan, MEMBER_COACTIVATION)
+            & (pair_counts(plan)[clusters.start : clusters.stop] > 0),
         }
     )
+
+
+def _names(plan: RunClusters, statistic: str) -> bool:
+    """Return whether the run has a statistic."""
+    return any(each.name == statistic for each in plan.run.statistics)
 
 
 def lists(values: I64) -> pa.Array:
@@ -213,8 +218,9 @@ class _Recount:
             "min_activation": found.low,
             "max_activation": found.high,
             "activation_histogram": found.histogram,
-            "coactivation_counted": where.coactivation,
-            "member_coactivation_counted": has_pairs(len(members)),
+            "coactivation_counted": where.coactivation and _names(plan, COACTIVATION),
+            "member_coactivation_counted": has_pairs(len(members))
+            and _names(plan, MEMBER_COACTIVATION),
         }
 
     def _feature_row(self, feature: int, tokens: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from millrace.options import (
     settings_option,
     sources_options,
     stacked,
+    statistics_option,
     store_option,
 )
 
@@ -31,6 +32,7 @@ _run_options = stacked(
     sources_options,
     clusters_option,
     k_option,
+    statistics_option,
     micro_batch_option,
     option(
         "--workers",
@@ -70,6 +72,7 @@ def run(
     dictionaries: tuple[str, ...],
     clusterings: tuple[str, ...],
     k: int | None,
+    statistics: tuple[str, ...],
     micro_batch: int | str | None,
     workers: int,
     replace: bool,
@@ -92,7 +95,7 @@ def run(
         settings_file,
         broker=broker,
         store=store,
-        run=given({"name": run_name, "k": k}),
+        run=given({"name": run_name, "k": k, "statistics": statistics or None}),
         corpus=given(corpus_values(**values)),
         model=given({"path": model, "device": device, "micro_batch": micro_batch}),
         dictionaries=dictionary_values(dictionaries),

@@ -18,6 +18,7 @@ from millrace.options import (
     run_option,
     settings,
     settings_option,
+    statistics_option,
     store_option,
 )
 from streams.errors import BrokerError, NotFiniteError, RunError, UnreadableRunError
@@ -37,6 +38,7 @@ def runs() -> None:
 @device_option
 @click.option("--corpus", metavar="NAME", show_default="corpus", help="Name of the corpus.")
 @k_option
+@statistics_option
 @micro_batch_option
 @replace_option
 def create(
@@ -47,6 +49,7 @@ def create(
     device: str | None,
     corpus: str | None,
     k: int | None,
+    statistics: tuple[str, ...],
     micro_batch: int | str | None,
     replace: bool,
 ) -> None:
@@ -71,7 +74,7 @@ def create(
     options: dict[str, Any] = {
         "broker": broker,
         "store": store,
-        "run": given({"name": run_name, "k": k}),
+        "run": given({"name": run_name, "k": k, "statistics": statistics or None}),
         "corpus": given({"name": corpus}),
         "model": given({"device": device, "micro_batch": micro_batch}),
     }

@@ -32,7 +32,6 @@ COACTIVATION = "coactivation@1"
 MEMBER_COACTIVATION = "member_coactivation@1"
 """Tokens at which two members of a cluster are active, up to 2**17 pairs."""
 
-STATISTICS = (ACTIVATION, HISTOGRAM, COACTIVATION, MEMBER_COACTIVATION)
 RANKINGS = ("maximum@1", "last@1")
 """Examples by their largest activation, and by that at the last valid token. k: how many."""
 
@@ -72,7 +71,7 @@ def default_edges() -> F32:
 
 
 def statistics(sum_bits: int = 20, edges: F32 | None = None) -> tuple[Measure, ...]:
-    """Return the statistics that a run has."""
+    """Return the statistics that every run has; others are in ``consumers/statistics``."""
     lower = default_edges() if edges is None else np.asarray(edges, np.float32)
     return (
         measure(ACTIVATION, sum_bits=int(sum_bits)),

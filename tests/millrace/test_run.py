@@ -303,9 +303,11 @@ path = "v.safetensors"
 tensor = "V"
 hook = "{hook}"
 """)
-    ended = program("run", "--settings", settings, *SMALL, "--broker", broker)
+    optional = ("--statistic", "peak_position", "--statistic", "domains")
+    ended = program("run", "--settings", settings, *SMALL, "--broker", broker, *optional)
     manifest = snapshot_of(ended)
     assert manifest.store == str(tmp_path / "out")
+    assert len(read_table(manifest, "peak_positions"))
     assert manifest.content == oracle_content(broker, "run")
     bare = [Row(row.ids, "", "") for row in rows(False)]
     neurons = expected(bare, disk / "llama", None, "blocks.0.mlp.hook_post")
