@@ -17,6 +17,7 @@ SUBVERBS = {
     "corpora": ("list", "show", "dump", "load", "delete"),
     "runs": ("create", "list", "show", "delete"),
     "dlq": ("list", "show", "export"),
+    "cluster": ("decoder", "coactivation", "merges"),
 }
 ALL = [[verb] for verb in cli._VERBS] + [[v, sub] for v, subs in SUBVERBS.items() for sub in subs]
 MODEL_LIBRARIES = ("torch", "transformers", "transformer_lens", "sae_lens", "datasets")

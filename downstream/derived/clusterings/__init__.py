@@ -1,0 +1,1 @@
+"""Clusterings made from directions, co-activation or another tool's merges, as cluster files."""

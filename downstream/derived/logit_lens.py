@@ -1,0 +1,174 @@
+"""Logit lens: the tokens that a feature's decoder direction makes more and less likely.
+
+One matrix product over all features, in blocks of rows; logits are those of an activation of 1.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from downstream.derived.derivation import (
+    FEATURE_COLUMNS,
+    Derived,
+    Given,
+    Options,
+    computed,
+    feature_columns,
+    list_column,
+)
+from downstream.derived.dictionaries import Dictionary, provenance
+from downstream.derived.largest import largest, row_blocks
+from downstream.derived.unembedding import CONVENTIONS, Unembedding
+from streams.arrays import F32, I64
+from streams.errors import ModelError
+from streams.snapshots.tables import Column, TableForm
+
+_RESIDUAL = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_embed")
+_ADDED = ("hook_attn_out", "hook_mlp_out")
+
+LOGIT_LENS = TableForm(
+    "logit_lens",
+    "What a feature's decoder direction adds to the logits, per activation of 1.",
+    ("feature", "convention"),
+    (
+        *FEATURE_COLUMNS,
+        Column("convention", pa.string(), "`raw`, or `folded`: with the final norm's gain"),
+        Column(
+            "top_tokens", pa.list_(pa.int32()), "token ids of the largest logits, largest first"
+        ),
+        computed("top_logits", pa.list_(pa.float32()), "their logits", "logit"),
+        Column("bottom_tokens", pa.list_(pa.int32()), "token ids of the smallest, smallest first"),
+        computed("bottom_logits", pa.list_(pa.float32()), "their logits", "logit"),
+        computed("min_logit", pa.float32(), "smallest over the vocabulary", "logit"),
+        computed("max_logit", pa.float32(), "largest over the vocabulary", "logit"),
+        computed("mean_logit", pa.float32(), "mean over the vocabulary", "logit"),
+        computed("std_logit", pa.float32(), "standard deviation over it", "logit"),
+        computed(
+            "histogram",
+            pa.list_(pa.int64()),
+            "tokens per bin; bins are equally wide from `min_logit` to `max_logit`",
+            "tokens",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogitLens:
+    """Top and bottom tokens and a histogram of every feature, by both conventions."""
+
+    kind: str = "logit_lens"
+    summary: str = "top and bottom tokens of each decoder direction, and a histogram"
+    forms: tuple[TableForm, ...] = (LOGIT_LENS,)
+
+    def derive(self, given: Given, options: Options) -> Derived:
+        """Return the lens of all sources that write to the residual stream."""
+        wanted: list[Dictionary] = []
+        left_out: list[str] = []
+        for dictionary in given.dictionaries:
+            why = _unfit(dictionary)
+            if why:
+                left_out.append(f"{dictionary.name}: {why}")
+            else:
+                wanted.append(dictionary)
+        if not wanted:
+            raise ModelError(f"no logit lens: {'; '.join(left_out) or 'the run has no dictionary'}")
+        unembedding = given.unembedding
+        tokens = min(len(unembedding.weights), given.tokens)
+        parts = [_table(given, each, unembedding, tokens, options) for each in wanted]
+        said: dict[str, Any] = {
+            **unembedding.provenance(),
+            "tokens": tokens,
+            "k": options.k,
+            "dictionaries": [provenance(each) for each in wanted],
+        }
+        return Derived({LOGIT_LENS: pa.concat_tables(parts)}, said, left_out)
+
+
+def _unfit(dictionary: Dictionary) -> str:
+    """Return why a dictionary has no logit lens, "" if it has one."""
+    if dictionary.decoder is None:
+        return "it has no decoder directions"
+    hook = dictionary.writes.rpartition(".")[2]
+    if hook not in (*_RESIDUAL, *_ADDED):
+        where = dictionary.writes or "nowhere that its metadata names"
+        return f"it writes to {where}, which is not the residual stream"
+    return ""
+
+
+def _table(
+    given: Given,
+    dictionary: Dictionary,
+    unembedding: Unembedding,
+    tokens: int,
+    options: Options,
+) -> pa.Table:
+    """Return the rows of a dictionary, for each feature both conventions."""
+    decoder = dictionary.decoder
+    assert decoder is not None
+    if decoder.shape[1] != unembedding.width:
+        raise ModelError(
+            f"dictionary {dictionary.name!r} writes {decoder.shape[1]} values, and the unembedding "
+            f"of {unembedding.location} reads {unembedding.width}"
+        )
+    named = feature_columns(given, dictionary.name, len(decoder))
+    both = []
+    for convention in CONVENTIONS:
+        directions = decoder if convention == "raw" else unembedding.folded(decoder)
+        columns = {
+            **named,
+            "convention": pa.array([convention] * len(decoder)),
+            **_columns(directions, unembedding.weights[:tokens], options),
+        }
+        both.append(pa.table(columns, LOGIT_LENS.schema))
+    order = np.arange(2 * len(decoder)).reshape(2, -1)[::-1].T.reshape(-1)  # folded < raw
+    return pa.concat_tables(both).take(pa.array(order))
+
+
+def _columns(directions: F32, weights: F32, options: Options) -> dict[str, pa.Array]:
+    """Return the numbers of each direction [n, width] over the tokens [token, width]."""
+    k = min(options.k, len(weights))
+    found: dict[str, list[Any]] = {}
+    blocks = row_blocks(len(directions), len(weights))
+    # One buffer for all blocks: fresh memory for each would cost as much as half of the product.
+    buffer = np.empty((blocks[0].stop, len(weights)), np.float32)
+    for block in blocks:
+        logits = buffer[: block.stop - block.start]
+        np.matmul(directions[block], weights.T, out=logits)
+        for name, values in _block(logits, k, options.bins):
+            found.setdefault(name, []).append(values)
+    whole = {name: np.concatenate(parts) for name, parts in found.items()}
+    return {n: list_column(v) if v.ndim == 2 else pa.array(v) for n, v in whole.items()}
+
+
+def _block(logits: F32, k: int, bins: int) -> Iterator[tuple[str, Any]]:
+    """Yield the columns of a block of logits [feature, token], which are overwritten."""
+    low, high, mean = logits.min(axis=1), logits.max(axis=1), logits.mean(axis=1)
+    yield "min_logit", low
+    yield "max_logit", high
+    yield "mean_logit", mean
+    rows = zip(logits, low, high, strict=True)
+    yield "histogram", np.stack([_histogram(*row, bins) for row in rows])
+    yield from _side("top", logits, k, np.float32(1))
+    np.negative(logits, out=logits)
+    yield from _side("bottom", logits, k, np.float32(-1))
+    logits += mean[:, None]  # what is left is minus the distance from the mean
+    yield "std_logit", np.sqrt(np.einsum("ij,ij->i", logits, logits) / logits.shape[1])
+
+
+def _side(side: str, values: F32, k: int, sign: np.float32) -> Iterator[tuple[str, Any]]:
+    """Yield the tokens with the k largest of some values, and values times sign."""
+    at = largest(values, k)
+    yield f"{side}_tokens", at.astype(np.int32)
+    yield f"{side}_logits", np.take_along_axis(values, at, axis=1) * sign
+
+
+def _histogram(values: F32, low: np.float32, high: np.float32, bins: int) -> I64:
+    """Return how many values lie in each of equally wide bins; the last one holds its upper end."""
+    width = float(high) - float(low)
+    scaled = (values - low) * np.float32(bins / width) if width > 0 else np.zeros_like(values)
+    at = np.minimum(scaled.astype(np.int64), bins - 1)
+    return np.bincount(at, minlength=bins)

@@ -1,0 +1,18 @@
+"""The kinds of attachments derived from a snapshot and weights; a new one is listed here."""
+
+from downstream.derived.derivation import Derivation
+from downstream.derived.feature_map import FeatureMap
+from downstream.derived.logit_lens import LogitLens
+from downstream.derived.neighbours import Neighbours
+from downstream.derived.norms import Norms
+from streams.errors import UserError
+
+DERIVATIONS: tuple[Derivation, ...] = (LogitLens(), Neighbours(), Norms(), FeatureMap())
+
+
+def find_derivation(kind: str) -> Derivation:
+    """Return a kind by its name; raises UserError, naming those there are."""
+    for each in DERIVATIONS:
+        if each.kind == kind:
+            return each
+    raise UserError(f"unknown kind {kind!r}: take one of {', '.join(d.kind for d in DERIVATIONS)}")
