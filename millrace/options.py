@@ -125,7 +125,7 @@ statistics_option = option(
     "statistics",
     multiple=True,
     metavar="NAME",
-    help="Count an optional statistic, too: peak_position or domains; may be repeated.",
+    help="Count an optional statistic, too, such as domains or distribution; may be repeated.",
 )
 micro_batch_option = option(
     "--micro-batch",

@@ -54,6 +54,15 @@ def counted(
     return count_at[:counters], count[:counters], firing, sums, low, high
 
 
+def bins_of(activity: F32, edges: F32) -> I64:
+    """Return the histogram bin of each activation: how many of the edges are not above it."""
+    looked_up, _ = _first_bins(edges.astype(np.float32).tobytes())
+    found = np.empty(len(activity), np.int64)
+    upper = np.r_[edges, np.float32(np.inf)].astype(np.float32)
+    _bins_of(activity, activity.view(np.int32), upper, looked_up, found)
+    return found
+
+
 @lru_cache(maxsize=8)  # the edges are those of the run
 def _first_bins(edges: bytes) -> tuple[I32, bool]:
     """Return, for the upper 16 bits of a positive activity, the bin of the smallest such one.
@@ -79,6 +88,12 @@ def _bin(shown: np.float32, bits: np.int32, edges: F32, first_bins: I32) -> int:
     while shown >= edges[bin_]:  # the last edge is infinite
         bin_ += 1
     return int(bin_)
+
+
+@compiled
+def _bins_of(activity: F32, bits: I32, edges: F32, first_bins: I32, found: AnyArray) -> None:
+    for at in range(len(activity)):
+        found[at] = _bin(activity[at], bits[at], edges, first_bins)
 
 
 @compiled

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from consumers.statistics.activation import Activation
 from consumers.statistics.coactivation import Coactivation
+from consumers.statistics.distribution import Distribution
 from consumers.statistics.domains import Domains
 from consumers.statistics.member_coactivation import MemberCoactivation
 from consumers.statistics.peak_position import PeakPosition
+from consumers.statistics.position import Position
+from consumers.statistics.row_maximum import RowMaximum
 from consumers.statistics.statistic import Statistic
 from streams.errors import RunError
 from streams.records.measures import Measure, measure, statistics
@@ -18,6 +21,9 @@ STATISTICS: tuple[Statistic, ...] = (
     MemberCoactivation(),
     PeakPosition(),
     Domains(),
+    RowMaximum(),
+    Distribution(),
+    Position(),
 )
 
 

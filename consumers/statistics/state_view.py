@@ -1,7 +1,7 @@
 """State of some buckets as one statistic sees it when a snapshot is written: its own entries."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class StateView:
     def tokens(self) -> int:
         """The valid tokens of the run so far."""
         return self.states[0].tokens
+
+    def of(self, statistic: str) -> "StateView":
+        """Return the view of another statistic that the run has, by its name in the layout."""
+        return replace(self, name=statistic)
 
     def sums(self, accumulator: str) -> I64:
         """Return sums [owner, entry] of owners that have as many entries each."""

@@ -32,7 +32,11 @@ CLUSTERINGS = (
 )
 BASE = factories.run_record(sources=SOURCES, clusterings=CLUSTERINGS, k=1)
 KNOWN = (*STATISTICS, StrongRows())
-TIGHT: dict[str, dict[str, Any]] = {"domains@1": {"budget": 2}, "peak_position@1": {"bins": 4}}
+TIGHT: dict[str, dict[str, Any]] = {
+    "domains@1": {"budget": 2},
+    "peak_position@1": {"bins": 4},
+    "position@1": {"bins": 5},
+}
 """Parameters under which budgets overflow and bins are of unequal width."""
 
 
