@@ -12,7 +12,7 @@ from benchmarks.candidates import MICRO_BATCH, Candidate
 from benchmarks.service import Served, prepared, serve_whole
 from benchmarks.shapes import Built, Shape, publish, token_rows
 from benchmarks.timing import Spread, interleaved, total
-from consumers.activations.compute import TorchEngine
+from consumers.activations.torch_engine import TorchEngine
 from consumers.plan import make_plan
 from producers.corpora import delete_corpus
 from streams.records.corpus import CorpusRecord

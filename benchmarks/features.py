@@ -29,8 +29,8 @@ from benchmarks.references import features as reference
 from benchmarks.report import RESULTS, write_report
 from benchmarks.shapes import FOLDER, GPT2, SMALL, TOKENIZER, Built, Shape, batches, build
 from benchmarks.timing import Spread, interleaved, per, ratio, total
-from consumers.activations.compute import TorchEngine
 from consumers.activations.engine import Activations
+from consumers.activations.torch_engine import TorchEngine
 from consumers.plan import Plan, make_plan
 from consumers.runs.creation import prepare_run
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec

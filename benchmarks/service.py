@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from consumers.activations.compute import TorchEngine
 from consumers.activations.engine import Activations
+from consumers.activations.torch_engine import TorchEngine
 from consumers.health.progress import Progress
 from consumers.plan import make_plan
 from consumers.runs.creation import prepare_run

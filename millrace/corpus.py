@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumers.runs.specs import USUAL_CONTEXT, longest_context, suggested_context
-from consumers.runs.training import Training, agreed_bos, agreed_context, trainings
+from consumers.runs.trainings import agreed_bos, agreed_context, trainings
+from consumers.sources.training import Training
 from producers.documents import BadDocument, RefusedDocuments
 from producers.domain_limits import parse_domain_limit
 from producers.fields import Fields
@@ -203,7 +204,7 @@ def _bos(wanted: bool | None, known: CorpusRecord | None, trained: Trained) -> B
 
 
 def _released(release: str, number: str) -> Mapping[str, Any]:
-    from consumers.activations.released import released_metadata
+    from consumers.sources.released import released_metadata
 
     return released_metadata(release, number)
 

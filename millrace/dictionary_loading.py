@@ -42,7 +42,7 @@ def other_dictionary(name: str, location: str) -> Dictionary:
 
 def _loaded(source: Mapping[str, Any]) -> Dictionary:
     """Return a source as the run loads it, compared with what the run loaded."""
-    from consumers.activations.directions import load_directions
+    from consumers.sources.directions import load_directions
 
     name, location, hook = (str(source.get(key, "")) for key in ("name", "location", "hook"))
     kind, content = str(source.get("kind", "dictionary")), source.get("content")

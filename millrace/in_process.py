@@ -31,7 +31,7 @@ from streams.transport.client import Client
 from streams.transport.connect import connect
 
 if TYPE_CHECKING:
-    from consumers.activations.compute import TorchEngine
+    from consumers.activations.torch_engine import TorchEngine
     from millrace.settings import Settings
 
 

@@ -16,7 +16,7 @@ from streams.records.corpus import CorpusRecord
 from streams.transport.client import Client
 
 if TYPE_CHECKING:
-    from consumers.activations.compute import TorchEngine
+    from consumers.activations.torch_engine import TorchEngine
     from millrace.settings import Settings
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from consumers.activations.compute import TorchEngine
+    from consumers.activations.torch_engine import TorchEngine
 
 
 @dataclass(frozen=True, slots=True)

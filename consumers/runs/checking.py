@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from consumers.activations.compute import TorchEngine
-from consumers.inference.agreement import hook_widths, published_gap, with_forward
-from consumers.inference.hook_names import hook_named
-from consumers.inference.models import LanguageModel
+from consumers.activations.torch_engine import TorchEngine
+from consumers.models.agreement import hook_widths, published_gap, with_forward
+from consumers.models.hook_names import hook_named
+from consumers.models.language_model import LanguageModel
+from consumers.models.model import Model
 from consumers.run_clusters import activity_of
 from consumers.runs.state_size import Density, density_of, state_bytes
 from consumers.selection.selection import valid_tokens
@@ -112,7 +113,7 @@ def check_engine(
     return Checked(
         rows=rows,
         tokens=int(valid.sum()),
-        forward_gap=published_gap(engine.model, hooks, context),
+        forward_gap=published_gap(_published(engine.model), hooks, context),
         micro_batch_gap=_gap(_dense(alone, batch), values),
         rate=int(valid.sum()) / max(seconds, 1e-9),
         memory=memory,
@@ -140,7 +141,7 @@ def _density(engine: TorchEngine, valid: Bool, values: F32) -> Density:
 
 
 def _hooked(
-    engine: TorchEngine, model: LanguageModel, batch: TokenBatch, hooks: Sequence[str]
+    engine: TorchEngine, model: Model, batch: TokenBatch, hooks: Sequence[str]
 ) -> dict[str, Tensor]:
     """Return [row, position, width] of each hook, by micro-batches as the engine computes them."""
     size = engine.plan.run.model.micro_batch
@@ -155,7 +156,7 @@ def _written(engine: TorchEngine, batch: TokenBatch) -> dict[str, Tensor]:
     The run itself does not read there, so that its forward need not give it: one is chosen anew.
     """
     found: dict[str, Tensor] = {}
-    plain = replace(engine.model, twin=None)
+    plain = replace(_published(engine.model), twin=None)
     for source in engine.sources:
         if (name := source.training.writes) is None or source.rebuild is None:
             continue
@@ -169,6 +170,13 @@ def _written(engine: TorchEngine, batch: TokenBatch) -> dict[str, Tensor]:
     return found
 
 
+def _published(model: Model) -> LanguageModel:
+    """Return the model as one whose published code is at hand."""
+    if not isinstance(model, LanguageModel):
+        raise RunError(f"{model.location} has no published code that it could be compared with")
+    return model
+
+
 def _source(
     engine: TorchEngine, number: int, values: F32, hooked: dict[str, Tensor], valid: Tensor
 ) -> SourceChecked:
@@ -176,7 +184,7 @@ def _source(
     read = hooked[source.hook]
     with torch.inference_mode():
         given = read if source.whole_rows else read[valid]
-        encoded = source.values(given, valid if source.whole_rows else None)
+        encoded = source.dense.at(given, valid if source.whole_rows else None)
         target = hooked.get(source.training.writes or source.hook)
         explained = None
         if source.rebuild is not None and target is not None:

@@ -4,17 +4,15 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 
-from consumers.activations.compute import TorchEngine
-from consumers.activations.sources import LoadedSource, load_dictionary, load_weights, neurons
-from consumers.inference.agreement import hook_widths, with_forward
-from consumers.inference.dtypes import pick_dtype
-from consumers.inference.hook_names import hook_named
-from consumers.inference.model_loading import load_model, pick_device, processing_of
-from consumers.inference.models import LanguageModel
+from consumers.activations.torch_engine import TorchEngine
+from consumers.models.agreement import hook_widths, with_forward
+from consumers.models.dtypes import pick_dtype
+from consumers.models.hook_names import hook_named
+from consumers.models.language_model import LanguageModel
+from consumers.models.loading import load_model, pick_device, processing_of
 from consumers.plan import Plan, make_plan
 from consumers.runs.clusters import load_clustering
 from consumers.runs.disagreements import disagreements
@@ -26,7 +24,9 @@ from consumers.runs.run_checks import (
     masked_ids,
     masked_positions,
 )
-from consumers.runs.specs import DictionarySpec, RunSpec, SourceSpec, WeightsSpec, coactivates
+from consumers.runs.specs import RunSpec, SourceSpec, coactivates
+from consumers.sources.registry import open_source
+from consumers.sources.source import LoadedSource, WantedSource
 from consumers.statistics.registry import optional_statistics
 from consumers.tuning.tuning import QUICK
 from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
@@ -34,21 +34,11 @@ from streams.arrays import I64
 from streams.errors import ModelError, RunError, UserError
 from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.records.measures import rankings, statistics
-from streams.records.runs import Clustering, Kind, Model, RunRecord, Source
+from streams.records.runs import Clustering, Model, RunRecord, Source
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What it takes to load a source, from the settings or from a run record."""
-
-    name: str
-    kind: Kind
-    location: str
-    hook: str | None
 
 
 def prepare_run(
@@ -70,7 +60,7 @@ def prepare_run(
     optional = optional_statistics(spec.statistics)
     device = pick_device(spec.model.device)
     dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
-    wanted = [_wanted(source) for source in spec.sources]
+    wanted = [WantedSource(s.name, s.kind, s.location, s.hook) for s in spec.sources]
     model, loaded = _load(wanted, spec.model.path, device, dtype)
     check_corpus(corpus, model)
     hooks = sorted({source.hook for source in loaded})
@@ -159,7 +149,7 @@ def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:
     ModelError if one cannot be loaded here.
     """
     run = plan.run
-    wanted = [_Wanted(s.name, s.kind, s.location, s.hook) for s in run.sources]
+    wanted = [WantedSource(s.name, s.kind, s.location, s.hook) for s in run.sources]
     model, loaded = _load(wanted, run.model.location, pick_device(device), run.model.dtype)
     for source, found in zip(run.sources, loaded, strict=True):
         if (found.content, found.components) != (source.content, source.components):
@@ -182,43 +172,23 @@ def _tuned(engine: TorchEngine, corpus: CorpusRecord, sample: TokenBatch | None)
 
 
 def _load(
-    wanted: Sequence[_Wanted], location: str, device: torch.device, dtype: str
+    wanted: Sequence[WantedSource], location: str, device: torch.device, dtype: str
 ) -> tuple[LanguageModel, list[LoadedSource]]:
     """Return the model, with the processing that the dictionaries ask for, and the sources."""
-    given = {one.name: _given(one, device) for one in wanted if one.kind != "neurons"}
-    wishes = {name: one.wishes for name, one in given.items() if one.kind == "dictionary"}
+    opened = [open_source(one, device) for one in wanted]
+    wishes = {
+        one.name: source.wishes
+        for one, source in zip(wanted, opened, strict=True)
+        if source.wishes is not None
+    }
     model = load_model(location, str(device), dtype, processing_of(wishes))
-    named = [given[one.name].hook if one.name in given else str(one.hook) for one in wanted]
-    hooks = [hook_named(name, model) for name in named]
+    hooks = [hook_named(source.hook, model) for source in opened]
     widths = hook_widths(model, hooks)
-    loaded = []
-    for one, name, hook in zip(wanted, named, hooks, strict=True):
-        source = given.get(one.name) or neurons(one.name, hook, widths[hook])
-        if name != hook:
-            said = f"hook {name!r} of {source.kind} {one.name!r} is read as {hook}"
-            source = replace(source, hook=hook, warnings=(*source.warnings, said))
-        if source.width != widths[hook]:
-            raise ModelError(
-                f"{source.kind} {source.name!r} reads {source.width} values, hook {hook} of "
-                f"{model.location} has {widths[hook]}"
-            )
-        loaded.append(source)
+    loaded = [
+        source.of_width(widths[hook]).read_at(hook, widths[hook], model.location)
+        for source, hook in zip(opened, hooks, strict=True)
+    ]
     return model, loaded
-
-
-def _given(one: _Wanted, device: torch.device) -> LoadedSource:
-    if one.kind == "dictionary":
-        return load_dictionary(one.name, one.location, one.hook, device)
-    return load_weights(one.name, one.location, str(one.hook), device)
-
-
-def _wanted(spec: SourceSpec) -> _Wanted:
-    if isinstance(spec, DictionarySpec):
-        location = spec.path or f"{spec.release}#{spec.id}"
-        return _Wanted(spec.name, "dictionary", location, spec.hook)
-    if isinstance(spec, WeightsSpec):
-        return _Wanted(spec.name, "weights", f"{spec.path}#{spec.tensor}", spec.hook)
-    return _Wanted(spec.name, "neurons", "", spec.hook)
 
 
 def _source(spec: SourceSpec, loaded: LoadedSource) -> Source:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from consumers.runs.training import Training
+from consumers.sources.training import Training
 from streams.records.corpus import CorpusRecord
 
 _SHOWN = 5

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from consumers.inference.models import LanguageModel
+from consumers.models.language_model import LanguageModel
 from consumers.runs.specs import RunSpec
 from streams.arrays import F32, I64
 from streams.bounds import MAX_BATCH_TOKENS

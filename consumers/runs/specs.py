@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from streams.records.runs import Forward, RunRecord, Sign
 
@@ -47,6 +47,12 @@ class DictionarySpec:
     dropped: tuple[int, ...] = ()
     singles: bool = True
     coactivation: Coactivation = "auto"
+    kind: ClassVar[str] = "dictionary"
+
+    @property
+    def location(self) -> str:
+        """Where it lies, as records say it."""
+        return self.path or f"{self.release}#{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class NeuronsSpec:
     dropped: tuple[int, ...] = ()
     singles: bool = True
     coactivation: Coactivation = "auto"
+    kind: ClassVar[str] = "neurons"
+    location: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +83,52 @@ class WeightsSpec:
     dropped: tuple[int, ...] = ()
     singles: bool = True
     coactivation: Coactivation = "auto"
+    kind: ClassVar[str] = "weights"
+
+    @property
+    def location(self) -> str:
+        """Where it lies, as records say it."""
+        return f"{self.path}#{self.tensor}"
 
 
-SourceSpec = DictionarySpec | NeuronsSpec | WeightsSpec
+class SourceSpec(Protocol):
+    """What all of these say of a source; ``kind`` names its file in ``consumers.sources``."""
+
+    @property
+    def name(self) -> str:
+        """Name in the run."""
+
+    @property
+    def kind(self) -> str:
+        """Name of its kind in the registry."""
+
+    @property
+    def location(self) -> str:
+        """Where it lies, as its kind understands it."""
+
+    @property
+    def hook(self) -> str | None:
+        """The hook that it reads; None for the one that the source itself names."""
+
+    @property
+    def sign(self) -> Sign | None:
+        """How a value becomes activity; None for what the source itself says."""
+
+    @property
+    def threshold(self) -> float:
+        """A component fires above it."""
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """Components that are left out."""
+
+    @property
+    def singles(self) -> bool:
+        """Whether each component is watched as a cluster of one, too."""
+
+    @property
+    def coactivation(self) -> Coactivation:
+        """Whether pairs of these are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ one run of them; a cluster's tokens are again one run, in the order of the text.
 
 import numpy as np
 
-from consumers.activations.bitmask import lowest
 from consumers.activations.engine import Activations
+from consumers.bitmask import lowest
 from consumers.compiled import compiled
 from consumers.run_clusters import RunClusters
 from consumers.selection.memory_prefetch import prefetch

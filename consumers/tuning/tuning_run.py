@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from consumers.activations.compute import TorchEngine
-from consumers.activations.nonzeros import out_of_memory
+from consumers.activations.torch_engine import TorchEngine
+from consumers.models.out_of_memory import out_of_memory
 from consumers.plan import Plan
 from consumers.selection.selection import valid_tokens
 from consumers.tuning.precision import Drift, drift, row_maxima

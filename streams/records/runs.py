@@ -27,7 +27,6 @@ from streams.records.measures import (
 )
 
 Sign = Literal["value", "absolute", "positive", "negative"]
-Kind = Literal["dictionary", "neurons", "weights"]
 Forward = Literal["transformers-onednn", "transformers", "transformers-eager", "transformer-lens"]
 CRITERIA = tuple(name.partition("@")[0] for name in RANKINGS)
 
@@ -38,7 +37,7 @@ class Model:
 
     location: a transformer-lens name or a local folder. content: a hash of its weights.
     dtype: of the forward pass. micro_batch: rows per forward. threads: of the CPU. forward: whose
-    code computes it, see ``consumers.inference.agreement``; reason: why that one, if it is none of
+    code computes it, see ``consumers.models.agreement``; reason: why that one, if it is none of
     the usual.
     """
 
@@ -56,6 +55,7 @@ class Model:
 class Source:
     """A supplier of components at a hook.
 
+    kind: what ``consumers.sources`` loads it as; a worker that knows no such kind refuses the run.
     sign: how a value becomes activity. threshold: a component fires where activity exceeds it.
     dropped: components that the settings leave out. singles: build the clustering
     ``features/<name>`` of clusters of one; coactivation: count the tokens at which two of them fire
@@ -63,7 +63,7 @@ class Source:
     """
 
     name: Name
-    kind: Kind
+    kind: Name
     location: bounds.Text
     content: bounds.Text
     hook: bounds.Text

@@ -135,7 +135,7 @@ def test_without_text_the_rows_are_random_and_it_is_said(parts: Path, program: P
 def test_a_wrong_encoder_shows(
     parts: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from consumers.activations.compute import TorchEngine
+    from consumers.activations.torch_engine import TorchEngine
 
     compute = TorchEngine.compute
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumers.activations import released
+from consumers.sources import released
 from streams.catalog.corpora import get_corpus
 from streams.transport.connect import connect
 from tests.millrace.conftest import Program

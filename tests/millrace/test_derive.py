@@ -96,7 +96,7 @@ def test_saelens_folders_need_no_torch(world, tmp_path):
 def test_another_dictionary_than_the_run_computed_with_is_refused(program, tmp_path):
     import torch
 
-    from consumers.activations.sources import load_dictionary
+    from consumers.sources.dictionary import load_dictionary
     from tests.models_on_disk import save_dictionary
 
     place = str(save_dictionary(tmp_path / "real", "standard", width=12, components=5))

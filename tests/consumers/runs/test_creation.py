@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from consumers.inference.dtypes import pick_dtype
+from consumers.models.dtypes import pick_dtype
 from consumers.plan import make_plan
 from consumers.runs.creation import load_engine
 from consumers.runs.specs import (

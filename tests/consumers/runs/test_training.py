@@ -9,7 +9,8 @@ import pytest
 
 from consumers.runs.disagreements import disagreements
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec
-from consumers.runs.training import Training, agreed_bos, agreed_context, training_of, trainings
+from consumers.runs.trainings import agreed_bos, agreed_context, trainings
+from consumers.sources.training import Training, training_of
 from streams.records.corpus import Choice, CorpusRecord
 from streams.records.run_identity import run_id
 from tests.consumers.conftest import with_source

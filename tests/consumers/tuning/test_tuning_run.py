@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from consumers.activations.compute import TorchEngine
-from consumers.inference.dtypes import measured_dtypes, pick_dtype
+from consumers.activations.torch_engine import TorchEngine
+from consumers.models.dtypes import measured_dtypes, pick_dtype
 from consumers.runs.creation import prepare_run
 from consumers.runs.specs import RunSpec
 from consumers.tuning.tuning import Effort

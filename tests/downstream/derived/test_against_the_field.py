@@ -12,7 +12,7 @@ from tests.models_on_disk import save_dictionary, save_model
 
 @pytest.mark.parametrize("shape", ["gpt2", "llama"])
 def test_folded_is_what_transformer_lens_folds_and_raw_is_what_it_loads(tmp_path, shape):
-    from consumers.inference.model_loading import load_model
+    from consumers.models.loading import load_model
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,0 +1,1 @@
+"""Encoders for processors: products by chunks, read by compiled loops while in the cache."""

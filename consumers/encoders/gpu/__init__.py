@@ -1,0 +1,1 @@
+"""Encoders for GPUs, in plain torch operations, which run on any device of torch."""

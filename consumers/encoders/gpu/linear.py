@@ -1,0 +1,113 @@
+"""Linear forms on a GPU: products by large chunks, compared and compacted there."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from consumers.encoders.encoder import EncoderKind
+from consumers.encoders.float_order import NEVER, order
+from consumers.encoders.forms import LinearForm
+from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros
+from consumers.encoders.gpu.transfer import to_host
+from consumers.encoders.nonzeros import NonZeros
+from consumers.encoders.rules import Rule
+from consumers.encoders.timings import Timings
+from consumers.models.out_of_memory import out_of_memory
+from streams.arrays import Bool
+from streams.errors import NotFiniteError
+
+# Products held at once: 64 MiB of float32 or half of it in bfloat16: near what a data centre GPU's
+# second-level cache holds, and enough work for one launch.
+PRODUCTS = 2**24
+
+
+class GpuLinear:
+    """Computes the components of one source, chunk after chunk, and keeps what is not 0.
+
+    The same numbers as ``CpuLinear`` up to the rounding of the device's product, which is written
+    once and compared once; the rest is done to what fires.
+    """
+
+    def __init__(self, name: str, form: LinearForm, kept: Bool, device: torch.device) -> None:
+        self.name = name
+        self.form = form
+        self.components = len(kept)
+        self._kept = torch.from_numpy(kept).to(device)
+        self._least = None if form.rule is None else _least(form.rule)
+
+    def collect(self, hooked: Tensor, timings: Timings, valid: Tensor | None = None) -> NonZeros:
+        """Return the non-zeros of hook values [token, width].
+
+        Raises NotFiniteError if a component is NaN or infinite, and the device's own error if not
+        even one component fits its memory.
+        """
+        start = time.perf_counter()
+        found = [(part.count, part.token, part.value) for part in self.chunks(hooked, timings)]
+        count, token, value = (torch.cat(part) for part in zip(*found, strict=True))
+        timings.encode += time.perf_counter() - start
+        start = time.perf_counter()
+        out = to_host(torch.cat([count, token, value.view(torch.int32)]), timings)
+        counts, tokens, bits = np.split(out, np.cumsum([len(count), len(token)]))
+        result = NonZeros(counts.astype(np.int64), tokens, bits.view(np.float32))
+        if not np.isfinite(result.value).all():
+            raise NotFiniteError(f"source {self.name}")
+        timings.select += time.perf_counter() - start
+        return result
+
+    def chunks(self, hooked: Tensor, timings: Timings) -> Iterator[DeviceNonZeros]:
+        """Yield the non-zeros of hook values [token, width] on the device, some components a time.
+
+        Values may be NaN or infinite. If memory runs out the chunk is halved; raises the device's
+        own error if not even one component fits.
+        """
+        prepared = self.form.prepare(hooked)
+        products = self.form.products(prepared)
+        size = min(max(PRODUCTS // max(len(prepared), 1), 1), self.components)
+        first = 0
+        while first < self.components:
+            stop = min(first + size, self.components)
+            try:
+                room = prepared.new_empty((stop - first, len(prepared)), dtype=self.form.dtype)
+                found = self._chunk(products(first, stop, room), first, stop)
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not out_of_memory(error):
+                    raise
+                size //= 2
+                timings.splits += 1
+            else:
+                yield found
+                first = stop
+
+    def _chunk(self, product: Tensor, first: int, stop: int) -> DeviceNonZeros:
+        """Return what is not 0 of some components."""
+        # NaN is not below anything, so that it is found among what fires.
+        silent = product == 0 if self._least is None else product < self._least[first:stop, None]
+        component, token = silent.logical_not_().nonzero(as_tuple=True)
+        kept = self._kept[first:stop][component]
+        component, token = component[kept], token[kept]
+        value = product[component, token].float()
+        if self.form.rule is not None:
+            rule = self.form.rule.part(first, stop)
+            value = value * rule.scale[component] + rule.shift[component]
+        ends = torch.arange(stop - first + 1, device=component.device)
+        count = torch.searchsorted(component, ends).diff()
+        return DeviceNonZeros(first, stop, count.int(), token.int(), value)
+
+
+def _least(rule: Rule) -> Tensor:
+    """Return the least product that fires, float32 [component]; infinity where none does.
+
+    NaN where every value would be NaN, so that these are found, too.
+    """
+    ordered = rule.least()
+    least = order(ordered.view(torch.float32)).view(torch.float32)
+    least = least.masked_fill(ordered == NEVER, torch.inf)
+    return least.masked_fill((rule.scale + rule.shift).isnan(), torch.nan)
+
+
+KIND = EncoderKind(
+    LinearForm, "gpu", lambda job, form: GpuLinear(job.source, form, job.kept, job.device)
+)

@@ -1,0 +1,1 @@
+"""Where components come from: dictionaries, neurons, weight components; loaded and described."""
