@@ -38,6 +38,7 @@ class Answers:
         for snapshot in shown:
             manifest = snapshot.manifest
             parts += [manifest.run, manifest.snapshot, manifest.created, manifest.content]
+            parts.append(str(snapshot.text_index.ready))
         parts += [text for problem in shelf.problems.items() for text in problem]
         return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
 
@@ -50,7 +51,9 @@ class Answers:
     ) -> web.Response:
         """Return a page as the request wants it. tag: its ETag, if it may be kept."""
         if isinstance(page, Moved):
-            return web.Response(status=308, headers={"Location": page.address})
+            kept = {} if page.for_good else {"Cache-Control": "no-store"}
+            status = 308 if page.for_good else 303
+            return web.Response(status=status, headers={"Location": page.address, **kept})
         if wants_json(request):
             kind, text = _JSON, json.dumps(page.data(), ensure_ascii=False, allow_nan=False)
         else:

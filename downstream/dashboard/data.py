@@ -13,6 +13,7 @@ from downstream.dashboard.cluster_pairs import ClusterPairs, read_cluster_pairs
 from downstream.dashboard.example_index import ExampleIndex
 from downstream.dashboard.row_groups import RowGroups
 from downstream.dashboard.stored_text import StoredText
+from downstream.dashboard.text_index import TextIndex
 from downstream.reading.examples import ends_of
 from streams.arrays import F32, F64, I64, Bool
 from streams.snapshots.manifests import RunManifest
@@ -92,6 +93,15 @@ class LoadedSnapshot:
     def criteria(self) -> list[str]:
         """What the top tables are ranked by."""
         return [str(name) for name in self.about["criteria"]]
+
+    @cached_property
+    def text_index(self) -> TextIndex:
+        """Full text over its contexts, which begins to be made when it is first asked for."""
+        text, row_bytes = self.text, self.row_bytes
+        rows = range(len(text))
+        return TextIndex(
+            lambda: (b"".join(row_bytes(text.row(row))).decode(errors="replace") for row in rows)
+        )
 
     @cached_property
     def pairs(self) -> ClusterPairs:

@@ -6,7 +6,6 @@ which at most ``MOST`` examples per cluster.
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,20 +45,6 @@ class ExampleIndex:
         """Return the tokens at which most of a cluster's examples peak, and how many do."""
         found = self.token[self.first[cluster] : self.first[cluster + 1]]
         return Counter(found.tolist()).most_common(most)
-
-    def examples_of(self, cluster: int) -> int:
-        """Return how many examples of a cluster are indexed."""
-        return int(self.first[cluster + 1] - self.first[cluster])
-
-    @cached_property
-    def by_token(self) -> I64:
-        """Examples in the order of the tokens at which they peak."""
-        return np.argsort(self.token, kind="stable")
-
-    @cached_property
-    def by_sample(self) -> I64:
-        """Examples in the order of their samples."""
-        return np.argsort(self.sample, kind="stable")
 
 
 def read_example_index(manifest: RunManifest, text: StoredText, clusters: int) -> ExampleIndex:

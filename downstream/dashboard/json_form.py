@@ -36,7 +36,8 @@ def list_form(snapshot: LoadedSnapshot, listing: Listing) -> Json:
         "snapshot": provenance(snapshot),
         "listing": {
             "clustering": {"name": here.name, "iteration": here.iteration},
-            "query": asdict(listing.query),
+            "query": {k: v for k, v in listing.query.address().items() if v != ""},
+            "searchable": listing.searchable,
             "total": listing.total,
             "dead": listing.dead,
             "found": listing.found,
@@ -53,6 +54,9 @@ def _row(row: Row) -> Json:
     best = row.best
     return {
         **{name: getattr(row, name) for name in shown},
+        "peaks": [asdict(peak) for peak in row.peaks],
+        "examples": row.examples,
+        "matches": {"peaks": row.why[0], "texts": row.why[1]},
         "best": best and {**_context(best), "tokens": [_text(token) for token in best.excerpt]},
     }
 

@@ -1,69 +1,35 @@
-"""The list of a clustering's clusters: searched, filtered, sorted and cut into pages."""
+"""The list of a clustering's clusters: filtered, sorted and cut into pages."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
 
 import numpy as np
-import pyarrow.compute as pc
 
 from downstream.dashboard.contexts import Context, best_contexts
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
-from downstream.dashboard.paging import MOST, PAGE, number_of
+from downstream.dashboard.finding import Found, find
+from downstream.dashboard.list_query import Query
+from downstream.reading.token_text import readable
 from streams.arrays import I64, AnyArray, Bool
-
-Sort = Literal["order", "label", "density", "max", "mean", "members"]
-Show = Literal["all", "live", "dead"]
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What a list shows."""
+class Peak:
+    """A token, as shown, and how many examples peak there."""
 
-    search: str = ""
-    sort: Sort = "order"
-    descending: bool = False
-    show: Show = "all"
-    page: int = 1
-    limit: int = PAGE
-
-    def address(self, **changes: object) -> dict[str, object]:
-        """Return the parameters of an address that asks this with changes; defaults left out."""
-        asked = replace(self, **changes)  # type: ignore[arg-type]
-        return {
-            "q": asked.search,
-            "sort": "" if asked.sort == "order" else asked.sort,
-            "down": "1" if asked.descending else "",
-            "show": "" if asked.show == "all" else asked.show,
-            "page": "" if asked.page == 1 else asked.page,
-            "limit": "" if asked.limit == PAGE else asked.limit,
-        }
-
-    def sorted_by(self, sort: Sort) -> dict[str, object]:
-        """Return the parameters that sort by a column; the same one again turns round."""
-        again = not self.descending if sort == self.sort else sort not in ("order", "label")
-        return self.address(sort=sort, descending=again, page=1)
-
-
-def query_of(asked: Mapping[str, str]) -> Query:
-    """Return the query that an address asks; what makes no sense counts as not said."""
-    sorts: dict[str, Sort] = {name: name for name in get_args(Sort)}
-    shows: dict[str, Show] = {name: name for name in get_args(Show)}
-    return Query(
-        search=asked.get("q", "").strip()[:200],
-        sort=sorts.get(asked.get("sort", ""), "order"),
-        descending=asked.get("down") == "1",
-        show=shows.get(asked.get("show", ""), "all"),
-        page=number_of(asked.get("page", ""), 1),
-        limit=min(number_of(asked.get("limit", ""), PAGE), MOST),
-    )
+    text: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A cluster in the list. spark: its histogram, between the clustering's outermost bins."""
+    """A cluster in the list. spark: its histogram, between the clustering's outermost bins.
+
+    peaks: the tokens at which most of its ``examples`` best examples peak. why: how many of them
+    peak at the token, and have the words, that were looked for.
+    """
 
     number: int
     label: str
@@ -76,13 +42,17 @@ class Row:
     high: float
     spark: tuple[int, ...]
     best: Context | None
+    peaks: tuple[Peak, ...]
+    examples: int
+    why: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Listing:
     """One page of a clustering's list. dead: clusters of the clustering that never fired.
 
-    start, stop: which of the ``found`` clusters are shown.
+    start, stop: which of the ``found`` clusters are shown. searchable: whether words of examples
+    could be looked for.
     """
 
     clustering: LoadedClustering
@@ -94,6 +64,7 @@ class Listing:
     total: int
     dead: int
     pages: int
+    searchable: bool
 
     @cached_property
     def several(self) -> bool:
@@ -108,7 +79,8 @@ def make_listing(
 
     start: the first row, in place of the query's page.
     """
-    found = _found(snapshot, clustering, query)
+    match = find(snapshot, clustering, query.search) if query.search else None
+    found = _in_order(snapshot, clustering, query, match)
     pages = max(1, -(-len(found) // query.limit))
     if start is None:
         query = replace(query, page=min(query.page, pages))
@@ -118,32 +90,44 @@ def make_listing(
     return Listing(
         clustering=clustering,
         query=query,
-        rows=tuple(_rows(snapshot, clustering, found[start:stop].tolist())),
+        rows=tuple(_rows(snapshot, clustering, found[start:stop].tolist(), match)),
         start=start,
         stop=stop,
         found=len(found),
         total=len(firing),
         dead=int((firing == 0).sum()),
         pages=pages,
+        searchable=snapshot.text_index.ready,
     )
 
 
-def _found(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query) -> I64:
-    """Return the clusters that match, in the order asked for.
+def matching(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query) -> I64:
+    """Return the clusters that a query asks for, all pages of them, in its order."""
+    match = find(snapshot, clustering, query.search) if query.search else None
+    return _in_order(snapshot, clustering, query, match)
 
-    A search finds by part of the label or by a member's whole name.
-    """
+
+def _in_order(
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query, match: Found | None
+) -> I64:
+    """Return the clusters that match, in the order asked for; of a search the best match first."""
     span = slice(clustering.first, clustering.stop)
     keep: Bool = np.ones(clustering.stop - clustering.first, dtype=bool)
-    if query.search:
-        lowered = snapshot.once("lowered labels", lambda: pc.utf8_lower(snapshot.labels))
-        match = pc.match_substring(lowered[span], query.search.lower())
-        keep = np.array(match.to_numpy(zero_copy_only=False))
-        holders = np.asarray(snapshot.holders(query.search), np.int64) - clustering.first
-        keep[holders[(holders >= 0) & (holders < len(keep))]] = True
+    if match is not None:
+        keep &= match.keep
     if query.show != "all":
         keep &= (snapshot.firing_tokens[span] > 0) == (query.show == "live")
-    order = _order(snapshot, clustering, query)
+    columns: dict[str, AnyArray] = {
+        "density": snapshot.densities,
+        "max": snapshot.high,
+        "mean": snapshot.means,
+    }
+    for each in query.ranges:
+        keep &= (columns[each.name][span] >= each.low) & (columns[each.name][span] <= each.high)
+    if match is not None and query.sort == "order":
+        order = match.order()[:: -1 if query.descending else 1]
+    else:
+        order = _order(snapshot, clustering, query)
     return clustering.first + order[keep[order]]
 
 
@@ -172,7 +156,7 @@ def _sorted(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query
 
 
 def _rows(
-    snapshot: LoadedSnapshot, clustering: LoadedClustering, shown: list[int]
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, shown: list[int], match: Found | None
 ) -> Iterator[Row]:
     best = best_contexts(snapshot, [c for c in shown if snapshot.firing_tokens[c]])
     bins = snapshot.once(("bins", clustering.first), lambda: _bins(snapshot, clustering))
@@ -191,7 +175,18 @@ def _rows(
             high=float(snapshot.high[cluster]),
             spark=tuple(snapshot.histogram[cluster, bins].tolist()),
             best=best.get(cluster),
+            peaks=peaks_of(snapshot, cluster),
+            examples=int(np.diff(snapshot.examples.first[cluster : cluster + 2])[0]),
+            why=match.why(cluster - clustering.first) if match else (0, 0),
         )
+
+
+def peaks_of(snapshot: LoadedSnapshot, cluster: int) -> tuple[Peak, ...]:
+    """Return the tokens at which most of a cluster's best examples peak."""
+    found = snapshot.examples.peak_tokens(cluster)
+    shown = (snapshot.row_bytes([token, token, token])[1] for token, _ in found)
+    texts = ("".join(piece.text for piece in readable([raw])[0]) for raw in shown)
+    return tuple(Peak(text, count) for text, (_, count) in zip(texts, found, strict=True))
 
 
 def _bins(snapshot: LoadedSnapshot, clustering: LoadedClustering) -> slice:

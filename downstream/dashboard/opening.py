@@ -98,9 +98,10 @@ def open_snapshot(manifest: RunManifest) -> LoadedSnapshot:
     try:
         found = _build(manifest, tables, absent)
         pa.default_memory_pool().release_unused()
-        return found
     except (ValueError, TypeError, IndexError, pa.ArrowException) as error:
         raise SnapshotError(f"snapshot {manifest.snapshot!r} is inconsistent: {error}") from error
+    _ = found.text_index  # made in the background from now on
+    return found
 
 
 def _columns_of(manifest: RunManifest, name: str) -> list[str]:

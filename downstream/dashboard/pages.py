@@ -1,10 +1,13 @@
 """From a request's address to a page: the model, and the template that shows it."""
 
+import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
+
+import numpy as np
 
 from downstream.dashboard import addresses
 from downstream.dashboard.cluster import FEW, cluster_page
@@ -12,8 +15,9 @@ from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.figures import density_histogram
 from downstream.dashboard.json_form import cluster_form, component_form, list_form, runs_form
-from downstream.dashboard.listing import make_listing, query_of
-from downstream.dashboard.paging import CursorError, number_of, start_of
+from downstream.dashboard.list_query import Query, query_of
+from downstream.dashboard.listing import make_listing, matching
+from downstream.dashboard.paging import PAGE, CursorError, number_of, start_of
 from downstream.dashboard.watch import Shelf
 
 ALL = 100_000
@@ -33,12 +37,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The page is at another address."""
+    """The page is at another address, always or this once."""
 
     address: str
+    for_good: bool = True
 
 
-def home(shelf: Shelf, asked: Mapping[str, str]) -> Page:
+def home(shelf: Shelf, asked: Mapping[str, str]) -> Page | Moved:
     """Return the list of runs, or the page of the only one."""
     if len(shelf.snapshots) == 1:
         (snapshot,) = shelf.snapshots.values()
@@ -124,12 +129,15 @@ def _no_slash(snapshot: LoadedSnapshot, name: str | None) -> Page | Moved:
 
 def _list_page(
     snapshot: LoadedSnapshot, clustering: LoadedClustering, asked: Mapping[str, str]
-) -> Page:
+) -> Page | Moved:
     try:
         start = start_of(asked, snapshot.manifest.content)
     except CursorError as error:
         return refusal(f"{error}".capitalize() + ".", 400)
-    listing = make_listing(snapshot, clustering, query_of(asked), start)
+    query = query_of(asked)
+    if there := _gone_to(snapshot, clustering, query, asked.get("go", "")):
+        return there
+    listing = make_listing(snapshot, clustering, query, start)
     sources = snapshot.once("sources", lambda: source_summaries(snapshot))
     densities = snapshot.once(
         ("densities", clustering.first),
@@ -147,13 +155,51 @@ def _list_page(
     return Page("list.html", title, values, partial(list_form, snapshot, listing))
 
 
+def _gone_to(
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query, go: str
+) -> Moved | None:
+    """Send a search for a number to its feature, and "random" to any that fires in the list."""
+    number = None
+    if go == "find" and query.search.isdecimal():
+        number = snapshot.find(clustering, query.search)
+    if go == "random":
+        found = matching(snapshot, clustering, query)
+        alive = found[snapshot.firing_tokens[found] > 0]
+        number = int(random.choice(alive)) if len(alive) else None
+    if number is None:
+        return None
+    more = query.order_address() if go == "random" else {}
+    label = snapshot.label(number)
+    run, name, iteration = snapshot.manifest.run, clustering.name, clustering.iteration
+    return Moved(addresses.cluster_address(run, name, iteration, label, **more), for_good=False)
+
+
 def _cluster_page(snapshot: LoadedSnapshot, number: int, asked: Mapping[str, str]) -> Page:
     limit = min(number_of(asked.get("limit", ""), FEW), ALL)
     most = ALL if asked.get("contexts") == "all" else limit
+    query = replace(query_of(asked), page=1, limit=PAGE)
     page = cluster_page(snapshot, number, criterion=asked.get("criterion"), most=most)
+    if query != Query():
+        before, after = _beside(snapshot, page.clustering, query, number)
+        page = replace(page, previous=before, next=after)
     title = f"{page.label} · {page.clustering.name} · {snapshot.manifest.run}"
-    values = {"snapshot": snapshot, "page": page}
+    values = {"snapshot": snapshot, "page": page, "order": query.order_address()}
     return Page("cluster.html", title, values, partial(cluster_form, snapshot, page))
+
+
+def _beside(
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query, number: int
+) -> tuple[str | None, str | None]:
+    """Return the labels before and after a cluster in the order of a list."""
+    found = matching(snapshot, clustering, query)
+    at = np.flatnonzero(found == number)
+    if not len(at):
+        return None, None
+    before, after = int(at[0]) - 1, int(at[0]) + 1
+    return (
+        snapshot.label(int(found[before])) if before >= 0 else None,
+        snapshot.label(int(found[after])) if after < len(found) else None,
+    )
 
 
 def _small(text: str) -> bool:

@@ -88,11 +88,56 @@ if (hits) {
   document.querySelector(".contexts .toolbar").append(all);
 }
 
+// Keys: / searches, j and k (or the arrows) go on and back, ? says which there are.
+const KEYS = [
+  ["/", "search"], ["j, →", "next feature, or next row of the list"],
+  ["k, ←", "previous feature, or previous row"], ["Enter", "open the row"], ["r", "random feature"],
+  ["?", "these keys"],
+];
+
+function help() {
+  const box = document.createElement("dialog");
+  const list = document.createElement("dl");
+  for (const [key, what] of KEYS) {
+    const [term, meaning] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = key;
+    meaning.textContent = what;
+    list.append(term, meaning);
+  }
+  const title = document.createElement("h2");
+  title.textContent = "Keys";
+  const form = document.createElement("form");
+  form.method = "dialog";
+  form.append(Object.assign(document.createElement("button"), { textContent: "Close" }));
+  box.append(title, list, form);
+  box.addEventListener("close", () => box.remove());
+  document.body.append(box);
+  box.showModal();
+}
+
+function step(by) {
+  const rows = [...document.querySelectorAll(".clusters tbody tr")];
+  if (rows.length) {
+    const now = rows.indexOf(document.activeElement.closest("tr"));
+    const row = rows[Math.max(0, Math.min(now + by, rows.length - 1))];
+    row.querySelector("a").focus();
+    return;
+  }
+  document.querySelector(`.title a[rel="${by > 0 ? "next" : "prev"}"]`)?.click();
+}
+
 document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (event.target.closest("input, textarea, select, dialog, .whole")) return;
   const search = document.querySelector("#q");
-  if (event.key !== "/" || !search || event.target.closest("input")) return;
-  event.preventDefault();
-  search.focus();
+  if (event.key === "/" && search) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  } else if (event.key === "?") help();
+  else if (event.key === "j" || event.key === "ArrowRight") step(1);
+  else if (event.key === "k" || event.key === "ArrowLeft") step(-1);
+  else if (event.key === "r") document.querySelector("a[href*='go=random']")?.click();
 });
 
 // Say so when a newer snapshot of this run has been opened.

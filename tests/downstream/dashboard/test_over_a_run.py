@@ -11,7 +11,8 @@ from consumers.snapshots.snapshots import write_plain
 from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.json_form import provenance
-from downstream.dashboard.listing import Query, make_listing
+from downstream.dashboard.list_query import Query
+from downstream.dashboard.listing import make_listing
 from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import home
 from downstream.dashboard.watch import Shelf

@@ -12,7 +12,8 @@ from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.contexts import top_contexts
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.json_form import list_form
-from downstream.dashboard.listing import Query, make_listing, query_of
+from downstream.dashboard.list_query import Query, query_of
+from downstream.dashboard.listing import make_listing
 from downstream.dashboard.opening import open_snapshot
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
@@ -105,7 +106,7 @@ def test_the_list_sorts_filters_and_searches(snapshot: LoadedSnapshot) -> None:
     assert labels(features, Query()) == ["0", "1", "2", "3", "4"]
     assert labels(features, Query(show="dead")) == ["3", "4"]
     assert labels(features, Query(sort="max", descending=True))[0] == "2"
-    assert labels(odd, Query(search="ALERT")) == ["<script>alert(3)</script>"]
+    assert labels(odd, Query(search="label:ALERT")) == ["<script>alert(3)</script>"]
     assert labels(odd, Query(search="sae:3")) == ["a/b%2F?c#d é"]
     assert make_listing(snapshot, odd, Query(page=99)).query.page == 1
 

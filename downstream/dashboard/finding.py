@@ -1,0 +1,141 @@
+"""Finding clusters by what they do: by label, member, the tokens they peak at, words in examples.
+
+A search is words, each of which may say where to look: ``token:import``, ``text:"for loop"``,
+``label:12``. Words without a place are looked for in all of them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from streams.arrays import I32, I64, Bool
+
+_PLACED = re.compile(r'(token|text|label):("[^"]*"|\S*)')
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Which clusters of a clustering match, and why. Arrays have one entry per cluster.
+
+    peaks: how many of its examples peak at a token looked for. texts: how many of their texts hold
+    the words looked for. examples: how many were looked at.
+    """
+
+    keep: Bool
+    peaks: I64
+    texts: I64
+    examples: I64
+    labelled: Bool
+
+    def why(self, at: int) -> tuple[int, int]:
+        """Return how many examples of a cluster of the clustering peak there, and have the text."""
+        return int(self.peaks[at]), int(self.texts[at])
+
+    def order(self) -> I64:
+        """Return the clusters, best match first: labels, then peaks, then texts."""
+        return np.lexsort((-self.texts, -self.peaks, ~self.labelled))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a search asks for."""
+
+    anywhere: str = ""
+    token: str = ""
+    text: str = ""
+    label: str = ""
+
+
+def wanted_of(search: str) -> Wanted:
+    """Return what a search asks for; of a place named twice the last holds."""
+    placed = {place: value.strip('"') for place, value in _PLACED.findall(search)}
+    rest = " ".join(_PLACED.sub(" ", search).split())
+    return Wanted(anywhere=rest, **placed)
+
+
+def find(snapshot: LoadedSnapshot, clustering: LoadedClustering, search: str) -> Found:
+    """Return the clusters of a clustering that match all that a search asks for."""
+    span = slice(clustering.first, clustering.stop)
+    count, wanted = clustering.stop - clustering.first, wanted_of(search)
+    none = np.zeros(count, np.int64)
+    labelled = _labels(snapshot, span, wanted.label or wanted.anywhere)
+    peaks, texts = none, none
+    if token := wanted.token or wanted.anywhere:
+        peaks = _peaks(snapshot, span, token)
+    if text := wanted.text or wanted.anywhere:
+        texts = _texts(snapshot, span, text)
+    keep: Bool = np.ones(count, bool)
+    if wanted.anywhere:
+        somewhere = labelled & (not wanted.label)
+        somewhere |= (peaks > 0) & (not wanted.token)
+        somewhere |= (texts > 0) & (not wanted.text)
+        keep &= somewhere
+    if wanted.label:
+        keep &= labelled
+    if wanted.token:
+        keep &= peaks > 0
+    if wanted.text:
+        keep &= texts > 0
+    examples = np.diff(snapshot.examples.first)[span]
+    return Found(keep, peaks, texts, examples, labelled)
+
+
+def _labels(snapshot: LoadedSnapshot, span: slice, asked: str) -> Bool:
+    """Return which labels hold a text, or which clusters hold the member it names."""
+    if not asked:
+        return np.zeros(span.stop - span.start, bool)
+    lowered = snapshot.once("lowered labels", lambda: pc.utf8_lower(snapshot.labels))
+    if asked.isdecimal() and (exact := pc.index(lowered[span], pa.scalar(asked)).as_py()) >= 0:
+        keep: Bool = np.zeros(span.stop - span.start, bool)  # a number is that feature's alone
+        keep[exact] = True
+    else:
+        match = pc.match_substring(lowered[span], asked.lower())
+        keep = np.array(match.to_numpy(zero_copy_only=False))
+    holders = np.asarray(snapshot.holders(asked), np.int64) - span.start
+    keep[holders[(holders >= 0) & (holders < len(keep))]] = True
+    return keep
+
+
+def _peaks(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
+    """Return how many examples of each cluster peak at a token that reads as asked for."""
+    words = snapshot.once("words", lambda: _words(snapshot))
+    ids = words.get(asked.strip().casefold(), ())
+    return _counted(snapshot, span, snapshot.examples.token, ids)
+
+
+def _texts(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
+    """Return how many examples of each cluster have a text that holds all words asked for."""
+    samples = snapshot.text_index.find(asked)
+    return _counted(snapshot, span, snapshot.examples.sample, samples)
+
+
+def _counted(
+    snapshot: LoadedSnapshot, span: slice, of_example: I32, wanted: Sequence[int] | I64
+) -> I64:
+    index = snapshot.examples
+    first, stop = int(index.first[span.start]), int(index.first[span.stop])
+    ours = of_example[first:stop]
+    if not len(wanted) or not len(ours):
+        return np.zeros(span.stop - span.start, np.int64)
+    chosen = np.zeros(max(int(ours.max()), int(max(wanted))) + 1, bool)
+    chosen[np.asarray(wanted)] = True
+    clusters = index.cluster[first:stop][chosen[ours]] - span.start
+    return np.bincount(clusters, minlength=span.stop - span.start)
+
+
+def _words(snapshot: LoadedSnapshot) -> dict[str, list[int]]:
+    """Return the token ids that read alike, by what they read without blanks around and case."""
+    found: dict[str, list[int]] = {}
+    for token_id, raw in snapshot.vocabulary.items():
+        try:
+            word = raw.decode().strip().casefold()
+        except UnicodeDecodeError:
+            continue
+        if word:
+            found.setdefault(word, []).append(token_id)
+    return found

@@ -1,0 +1,82 @@
+"""A real browser before a served snapshot: Chromium, driven by Playwright."""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from downstream.dashboard.app import make_app
+from downstream.dashboard.watch import Shelf, SnapshotWatch
+from tests.downstream.dashboard.snapshot_files import small, write_snapshot
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Served:
+    """A dashboard in a thread of its own. manifests: what it shows, changed by tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifests = [write_snapshot(str(folder), small())]
+        self.watch = SnapshotWatch(lambda: list(self.manifests), interval=60)
+        self.watch.look()
+        self.address = ""
+
+    @property
+    def shelf(self) -> Shelf:
+        return self.watch.shelf
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """The small snapshot, served; its texts can be searched."""
+    found = Served(tmp_path)
+    for snapshot in found.shelf.snapshots.values():
+        assert snapshot.text_index.wait(30)
+    loop = asyncio.new_event_loop()
+    runner = web.AppRunner(make_app(found.watch), access_log=None)
+
+    async def start() -> None:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(start(), loop).result(30)
+    found.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield found
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Chromium; says so where it or Playwright is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: nothing was tried in a browser")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any, served: Served) -> Iterator[Any]:
+    """An empty page; what its scripts complain of fails the test."""
+    context = chromium.new_context(base_url=served.address)
+    opened = context.new_page()
+    opened.set_default_timeout(20_000)
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("dialog", lambda dialog: problems.append(f"a dialog: {dialog.message}"))
+    yield opened
+    context.close()
+    assert problems == []

@@ -1,0 +1,76 @@
+"""Pages in a real browser: the way to a feature, keys, hostile text, small screens."""
+
+import pytest
+
+LIST = "/runs/demo/features/sae/"
+
+
+def test_the_way_from_the_overview_to_a_feature_by_a_token(page):
+    page.goto("/")
+    page.keyboard.press("/")
+    page.keyboard.type("token:the")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=token**")
+    assert page.locator(".clusters tbody tr").count() == 1
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/features/sae/0*")
+    assert page.locator(".whole mark.t").first.inner_text() == "the"
+
+
+def test_a_number_in_the_search_box_leads_to_the_feature(page):
+    page.goto(f"{LIST}1")
+    page.fill("#q", "2")
+    page.press("#q", "Enter")
+    page.wait_for_url("**/features/sae/2")
+
+
+def test_keys_follow_the_order_of_the_list(page):
+    page.goto(f"{LIST}?sort=max&down=1&show=live")
+    order = page.locator(".clusters tbody th").all_inner_texts()
+    page.locator(".clusters tbody th a").first.click()
+    page.wait_for_selector(".title a[rel=next]")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**/features/sae/{order[1]}?*")
+    page.keyboard.press("k")
+    page.wait_for_url(f"**/features/sae/{order[0]}?*")
+    page.keyboard.press("?")
+    assert page.locator("dialog dt").count() > 4
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").count() == 0
+
+
+def test_every_token_is_named_on_hover(page):
+    page.goto(f"{LIST}0")
+    tokens = page.locator(".whole").first.locator(".t")
+    silent = next(n for n in range(tokens.count()) if not tokens.nth(n).get_attribute("title"))
+    tokens.nth(silent).hover()
+    assert page.locator(".tip").inner_text() == f"silent at position {silent}"
+    page.locator(".whole mark.t").first.hover()
+    assert " at position " in page.locator(".tip").inner_text()
+
+
+def test_hostile_text_does_nothing(page):
+    for address in ("/runs/demo/odd/", "/runs/demo/odd/%3Cscript%3Ealert%283%29%3C%2Fscript%3E"):
+        page.goto(address)
+        assert "<script>alert" in page.locator("main").inner_text()
+        assert page.locator("main script").count() == 0
+
+
+def test_a_part_that_is_lost_gives_a_clear_page(page, served):
+    page.goto("/")
+    for part in served.manifests[0].files:
+        (served.folder / "demo" / part.path).unlink()
+    page.goto("/runs/demo/odd/both")
+    assert "cannot be read" in page.locator("main").inner_text()
+    assert str(served.folder) not in page.content()
+
+
+@pytest.mark.parametrize(
+    "address", ["/", f"{LIST}2", "/runs/demo/odd/both", "/components/demo/sae"]
+)
+def test_a_page_fits_a_screen_of_320_pixels(page, address):
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.goto(address)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 320
