@@ -21,7 +21,7 @@ class Extraction:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.topk_filter = TopKFilter(plan.clusters * plan.criteria, plan.run.k)
+        self.topk_filter = TopKFilter(plan.clusters * plan.tables, plan.table_k)
         self.tallies: list[BatchTally] = []
         self.hits: list[Hits] = []
 
@@ -41,7 +41,7 @@ class Extraction:
 
     def tables(self) -> Hits:
         """Return the best hits of all batches so far."""
-        return best(join(self.hits), self.plan.run.k)
+        return best(join(self.hits), self.plan.table_k)
 
 
 def five_best(hits: Hits) -> tuple[I64, I64]:

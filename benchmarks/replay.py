@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.shapes import Shape, batches
 from consumers.activations.engine import Activations
 from consumers.plan import Plan, make_plan
+from consumers.rankings.registry import rankings
 from streams.arrays import Bool
 from streams.records.corpus import TokenBatch
-from streams.records.measures import rankings
 from streams.records.runs import Model, RunRecord, Source
 
 _SIGMA = 1.0

@@ -12,6 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from consumers.plan_checks import check_run
+from consumers.rankings.ranking import Ranking
+from consumers.rankings.registry import RANKINGS
+from consumers.rankings.tables import RankingTables, ranking_tables
 from consumers.run_clusters import ClusteringPlan, RunClusters, run_clusters
 from consumers.statistics.accumulators import Accumulator
 from consumers.statistics.layout import Layout, cluster_bytes, make_layout, run_bytes
@@ -26,28 +29,32 @@ from streams.snapshots.tables import TABLES, TableForm
 HIT_BYTES = 64
 ENTRY_BYTES = 8
 COUNTER_BYTES = 8
+MOST_TABLES = 2**32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan(RunClusters):
     """See the module, and ``RunClusters``. All arrays are int64.
 
-    statistics: those of the run. bucket_first [bucket + 1]: clusters of each bucket. shard_first
-    [shard + 1]: buckets of each shard. owned_first [bucket + 1]: components whose firings the
-    bucket counts. layout: where the entries of each accumulator lie.
+    statistics, rankings: those of the run. table_k: hits in each table of a cluster; table t of
+    cluster c has number c * len(table_k) + t. bucket_first [bucket + 1]: clusters of each bucket.
+    shard_first [shard + 1]: buckets of each shard. owned_first [bucket + 1]: components whose
+    firings the bucket counts. layout: where the entries of each accumulator lie.
     """
 
     id: str
     statistics: tuple[Statistic, ...]
+    rankings: tuple[RankingTables, ...]
+    table_k: I64
     bucket_first: I64
     shard_first: I64
     owned_first: I64
     layout: Layout
 
     @property
-    def criteria(self) -> int:
-        """Tables per cluster."""
-        return len(self.run.criteria)
+    def tables(self) -> int:
+        """Tables of hits per cluster, those of all rankings."""
+        return len(self.table_k)
 
     @property
     def forms(self) -> dict[str, TableForm]:
@@ -79,15 +86,20 @@ def name_of(statistic: Statistic) -> str:
     return statistic.names[0].partition("@")[0]
 
 
-def make_plan(run: RunRecord, known: Sequence[Statistic] = STATISTICS) -> Plan:
-    """Return the plan of a run. known: the statistics that its record may name.
+def make_plan(
+    run: RunRecord,
+    known: Sequence[Statistic] = STATISTICS,
+    rankings: Sequence[Ranking] = RANKINGS,
+) -> Plan:
+    """Return the plan of a run. known, rankings: those that its record may name.
 
     Raises RunError if a cluster's state cannot fit one record, or its record holds what none may or
     names a statistic or ranking that is not known here.
     """
-    check_run(run, known)
+    check_run(run, known, rankings)
     clusters = run_clusters(run)
     chosen = statistics_of(run, known)
+    ranked = ranking_tables(run, rankings)
     named = [
         (f"{name_of(each)}.{accumulator.name}", accumulator)
         for each in chosen
@@ -96,8 +108,8 @@ def make_plan(run: RunRecord, known: Sequence[Statistic] = STATISTICS) -> Plan:
     accumulators = [accumulator for _, accumulator in named]
     live_sizes = np.diff(clusters.member_first)
     counted = cluster_bytes(accumulators, clusters.clusters)
-    needed = counted + _table_bytes(run, live_sizes)
-    _refuse_oversized(run, clusters.clusterings, needed)
+    needed = counted + _table_bytes(run, ranked, live_sizes)
+    _refuse_oversized(run, clusters.clusterings, ranked, needed)
     sizes = needed.astype(np.int64)
     bucket_first, shard_first = _pack(sizes, run)
     owned_first = np.linspace(0, clusters.components, len(bucket_first)).astype(np.int64)
@@ -106,6 +118,8 @@ def make_plan(run: RunRecord, known: Sequence[Statistic] = STATISTICS) -> Plan:
         **{field.name: getattr(clusters, field.name) for field in fields(RunClusters)},
         id=run_id(run),
         statistics=chosen,
+        rankings=ranked,
+        table_k=np.repeat([r.k for r in ranked], [r.stop - r.first for r in ranked]),
         bucket_first=bucket_first,
         shard_first=shard_first,
         owned_first=owned_first,
@@ -113,27 +127,36 @@ def make_plan(run: RunRecord, known: Sequence[Statistic] = STATISTICS) -> Plan:
     )
 
 
-def _table_bytes(run: RunRecord, sizes: AnyArray) -> F64:
-    """Return the most that each cluster's tables can take: k dense rows per criterion.
+def _table_bytes(run: RunRecord, rankings: tuple[RankingTables, ...], sizes: AnyArray) -> F64:
+    """Return the most that each cluster's tables can take: k dense rows per table.
 
     In float64, since no integer holds what records may ask for; all that is accepted is exact.
     """
     hit = HIT_BYTES + float(ENTRY_BYTES * run.context) * sizes
-    return np.asarray(len(run.criteria) * run.k * hit, np.float64)
+    return np.asarray(sum(each.most_hits for each in rankings) * hit, np.float64)
 
 
 def _refuse_oversized(
-    run: RunRecord, clusterings: tuple[ClusteringPlan, ...], cluster_bytes: AnyArray
+    run: RunRecord,
+    clusterings: tuple[ClusteringPlan, ...],
+    rankings: tuple[RankingTables, ...],
+    cluster_bytes: AnyArray,
 ) -> None:
     if not len(cluster_bytes):
         raise RunError("the run has no cluster: name a dictionary or a cluster file")
+    if rankings[-1].stop * len(cluster_bytes) > MOST_TABLES:
+        raise RunError(
+            f"{rankings[-1].stop:,} tables for each of {len(cluster_bytes):,} clusters: all have a "
+            f"number, up to {MOST_TABLES:,}; take fewer rankings or fewer histogram edges"
+        )
     worst = int(cluster_bytes.argmax())
     if int(cluster_bytes[worst]) > run.record_bytes:
+        hits = sum(each.most_hits for each in rankings)
         where = next(c for c in clusterings if c.first <= worst < c.stop)
         raise RunError(
             f"cluster {where.labels[worst - where.first]!r} of {where.name} can take "
-            f"{int(cluster_bytes[worst]):,} bytes of state ({len(run.criteria)} criteria x "
-            f"k={run.k} x {run.context} positions x its members, and counters), one record holds "
+            f"{int(cluster_bytes[worst]):,} bytes of state ({hits:,} "
+            f"examples x {run.context} positions x its members, and counters), one record holds "
             f"{run.record_bytes:,}: lower k, split the cluster or raise record_bytes"
         )
 

@@ -4,32 +4,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from consumers.rankings.ranking import Ranking
 from consumers.statistics.statistic import Statistic
 from streams.bounds import MAX_CLUSTERS, check_fields, shown
 from streams.errors import RunError, ShapeError
-from streams.records.measures import RANKINGS, check_known, parameters_of
+from streams.records.measures import check_known
 from streams.records.runs import Clustering, RunRecord
 
 
-def check_run(run: RunRecord, statistics: Sequence[Statistic]) -> None:
+def check_run(run: RunRecord, statistics: Sequence[Statistic], rankings: Sequence[Ranking]) -> None:
     """Raise RunError, in one line that names the run, for numbers outside their bounds.
 
     Also for parts that do not fit each other: members that are none, or more sizes than labels.
-    statistics: those that a record may name.
+    statistics, rankings: those that a record may name.
     """
     try:
         check_fields(run)
-        _check(run, [name for each in statistics for name in each.names])
+        statistic_names = [name for each in statistics for name in each.names]
+        _check(run, statistic_names, [each.name for each in rankings])
     except ShapeError as error:
         raise RunError(f"run {shown(run.name)} cannot be computed: {error}") from error
 
 
-def _check(run: RunRecord, statistics: Sequence[str]) -> None:
+def _check(run: RunRecord, statistics: Sequence[str], rankings: Sequence[str]) -> None:
     check_known(run.name, run.statistics, statistics, "statistic")
-    check_known(run.name, run.rankings, RANKINGS, "ranking")
+    check_known(run.name, run.rankings, rankings, "ranking")
     _ = run.edges, run.sum_bits  # RunError where no statistic has them
-    same = all(parameters_of(each).get("k") == run.k for each in run.rankings)
-    _expect(same, "rankings that do not take the same k")
+    _expect(len(set(run.ranking_names)) == len(run.ranking_names), "a ranking more than once")
     for name, values, stop in (
         ("masked_ids", run.masked_ids, run.model.vocabulary),
         ("masked_positions", run.masked_positions, run.context),

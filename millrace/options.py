@@ -116,8 +116,16 @@ run_option = option(
 device_option = option(
     "--device", metavar="DEVICE", show_default="auto", help="cpu, cuda, cuda:N, mps or auto."
 )
-k_option = option(
-    "--k", type=int, show_default="100", help="Contexts kept per cluster and criterion."
+rankings_option = stacked(
+    option("--k", type=int, show_default="100", help="Examples kept per cluster and ranking."),
+    option(
+        "--ranking",
+        "rankings",
+        metavar="NAME[=K]",
+        multiple=True,
+        show_default="maximum",
+        help="What examples are ranked by, K of each cluster; may be repeated.",
+    ),
 )
 
 statistics_option = option(

@@ -48,6 +48,7 @@ def _known_date(text: str) -> str:
     return text
 
 
+RankingName = Annotated[str, Field(pattern=r"^[a-z_]+(=[1-9][0-9]{0,5})?$")]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
@@ -93,11 +94,14 @@ class CorpusSection(Section):
 
 
 class RunSettings(Section):
-    """What is computed; the meanings are those of the run record."""
+    """What is computed; the meanings are those of the run record.
+
+    rankings: NAME, or NAME=K for K examples of each cluster instead of ``k``.
+    """
 
     name: str = "run"
     k: bounds.K = 100
-    criteria: tuple[Literal["maximum", "last"], ...] = ("maximum",)
+    rankings: Annotated[tuple[RankingName, ...], MaxLen(16)] = ("maximum",)
     statistics: Annotated[tuple[bounds.Label, ...], MaxLen(64)] = ()
     shards: bounds.Shards = 4
     mask_special: bool = True

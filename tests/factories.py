@@ -1,5 +1,6 @@
 """Small runs, batches and activations for tests; change what matters, keep the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +9,9 @@ import numpy as np
 from consumers.activations.engine import Activations
 from consumers.aggregation.shards import new_bucket
 from consumers.plan import Plan, make_plan
+from consumers.rankings.registry import rankings
 from streams.records.corpus import TokenBatch, sample_keys
-from streams.records.measures import rankings, statistics
+from streams.records.measures import Measure, statistics
 from streams.records.partials import BucketState
 from streams.records.runs import Clustering, Model, RunRecord, Source
 from streams.snapshots.content import Hashed
@@ -58,13 +60,19 @@ def run_record(**changes: Any) -> RunRecord:
         "masked_ids": np.array([0]),
         "bucket_bytes": 6000,
     }
-    named = {"criteria": ("maximum", "last"), "k": 3, "edges": None, "sum_bits": 20}
+    named = {"rankings": ("maximum", "last"), "k": 3, "edges": None, "sum_bits": 20}
     named = {name: changes.pop(name, default) for name, default in named.items()}
     measures = {
         "statistics": statistics(named["sum_bits"], named["edges"]),
-        "rankings": rankings(named["criteria"], named["k"]),
+        "rankings": _rankings(named["rankings"], named["k"]),
     }
     return RunRecord(**{**given, **measures, **changes})
+
+
+def _rankings(given: Sequence[str | Measure], k: int) -> tuple[Measure, ...]:
+    """Return rankings by name, or as they are given."""
+    names = [each for each in given if isinstance(each, str)]
+    return rankings(names, k) if names else tuple(e for e in given if isinstance(e, Measure))
 
 
 def plan(**changes: Any) -> Plan:

@@ -11,6 +11,8 @@ from consumers.health.limits import Limits
 from consumers.health.progress import Progress
 from consumers.oracle.oracle_run import oracle_tables
 from consumers.plan import Plan, make_plan
+from consumers.rankings.ranking import Ranking
+from consumers.rankings.registry import RANKINGS
 from consumers.selection.worker import ActivationWorker
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
@@ -103,9 +105,10 @@ def make_service(
     prefix: str = "test",
     *,
     batches: Sequence[TokenBatch] | None = None,
+    known: Sequence[Ranking] = RANKINGS,
     **run: Any,
 ) -> Service:
-    """Publish a corpus and a run over it; names begin with ``prefix``."""
+    """Publish a corpus and a run over it; names begin with ``prefix``. known: rankings."""
     record = factories.run_record(
         **{"name": prefix, "corpus": f"{prefix}-text", "store": str(store), "partitions": 4, **run}
     )
@@ -113,5 +116,5 @@ def make_service(
     renamed = tuple(replace(batch, corpus=record.corpus) for batch in given)
     client = connect(broker)
     published.publish(client, record, renamed)
-    plan = make_plan(record)
+    plan = make_plan(record, rankings=known)
     return Service(broker, client, plan, renamed, factories.DenseEngine(plan), Progress())

@@ -9,10 +9,10 @@ import numpy as np
 
 from consumers.compiled import compiled
 from streams.arrays import F32, I64, U64, AnyArray, Bool
-from streams.records.hits import Hits, coarse_rank, join, take
+from streams.records.hits import Hits, coarse_rank, join, most_of, take
 
 
-def merged(tables: Hits, news: Hits, k: int) -> Hits:
+def merged(tables: Hits, news: Hits, k: int | I64) -> Hits:
     """Return ``best(join([tables, news]), k)``.
 
     ``tables`` is such a result for the same k; ``news`` are sorted by ``rank``.
@@ -20,7 +20,7 @@ def merged(tables: Hits, news: Hits, k: int) -> Hits:
     if not len(news):
         return tables
     which = np.empty(len(tables) + len(news), np.int64)
-    kept = _merge(_order(tables), _order(news), k, which)
+    kept = _merge(_order(tables), _order(news), np.atleast_1d(np.asarray(k, np.int64)), which)
     return take(join([tables, news]), which[:kept])
 
 
@@ -65,16 +65,17 @@ def _holds(hits: tuple[AnyArray, ...], at: I64, high: int, low: int) -> bool:
 
 
 @compiled
-def _merge(old: tuple[AnyArray, ...], new: tuple[AnyArray, ...], k: int, which: I64) -> int:
+def _merge(old: tuple[AnyArray, ...], new: tuple[AnyArray, ...], ks: I64, which: I64) -> int:
     """Write which hits stay into ``which``, numbered through old and new; return how many.
 
     Old hits of a table are of different samples, so they are compared with new ones only.
     """
     olds, news = len(old[0]), len(new[0])
-    fresh = np.empty(k, np.int64)  # the new ones that stay in the table at hand
+    fresh = np.empty(ks.max(), np.int64)  # the new ones that stay in the table at hand
     i = j = kept = 0
     while j < news:
         table = new[0][j] >> 32
+        k = ks[table % len(ks)]
         while i < olds and old[0][i] >> 32 < table:
             which[kept] = i
             kept += 1
@@ -126,11 +127,11 @@ def no_last(tables: int) -> Last:
     return Last(np.full(tables, -np.inf, np.float32), zeros, zeros)
 
 
-def last_of(tables: Hits, count: int, k: int) -> Last:
+def last_of(tables: Hits, count: int, k: int | I64) -> Last:
     """Return the k-th best of ``count`` sorted tables, the result of ``merged``."""
     last = no_last(count)
     stops = np.cumsum(np.bincount(tables.table, minlength=count))
-    full = np.flatnonzero(np.diff(stops, prepend=0) >= k)
+    full = np.flatnonzero(np.diff(stops, prepend=0) >= most_of(k, np.arange(count)))
     at = stops[full] - 1
     score, high, low = last.score, last.high.copy(), last.low.copy()
     score[full] = tables.score[at]

@@ -113,7 +113,7 @@ class Overlay:
                 check_state(self._plan, stored_state)
                 # Merging needs them sorted, which states of older programs are not.
                 found = stored_state.hits
-                hits = best(found, self._plan.run.k) if len(found) else no_hits()
+                hits = best(found, self._plan.table_k) if len(found) else no_hits()
                 states[bucket] = replace(stored_state, hits=hits)
         self._states[shard] = states
         self._pending[shard] = no_pending_hits(

@@ -44,8 +44,8 @@ def no_pending_hits(plan: Plan, states: Sequence[BucketState], least: int = LEAS
 
     least: how many hits may wait, however few were merged.
     """
-    k = plan.run.k
-    tables = (len(plan.clusters_of(s.bucket)) * plan.criteria for s in states)
+    tables = (len(plan.clusters_of(s.bucket)) * plan.tables for s in states)
+    k = plan.table_k
     lasts = [last_of(s.hits, count, k) for s, count in zip(states, tables, strict=True)]
     columns = (
         np.concatenate([getattr(last, name) for last in lasts])
@@ -76,11 +76,11 @@ def settled(
         base, end = table_bounds(plan, state)
         first, stop = np.searchsorted(news.table, (base, end))
         share = renumbered(stretch(news, first, stop), int(base))
-        yield replace(state, hits=merged(state.hits, share, plan.run.k))
+        yield replace(state, hits=merged(state.hits, share, plan.table_k))
 
 
 def table_bounds(plan: Plan, state: BucketState) -> I64:
     """Return the first table of a bucket and of the next, numbered within the shard."""
     shard_first = plan.bucket_first[plan.shard_first[state.shard]]
     bounds: I64 = plan.bucket_first[state.bucket : state.bucket + 2] - shard_first
-    return bounds * plan.criteria
+    return bounds * plan.tables

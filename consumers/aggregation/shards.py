@@ -68,7 +68,7 @@ def check_state(plan: Plan, state: BucketState) -> None:
         raise ShapeError(f"state of bucket {state.bucket} knows other source partitions")
     _check_keyed(plan, state.bucket, state.keyed)
     _check_names(plan, state.names)
-    state.hits.check(clusters * plan.criteria)
+    state.hits.check(clusters * plan.tables)
 
 
 def check_hits(plan: Plan, part: HitsPart) -> None:
@@ -76,13 +76,13 @@ def check_hits(plan: Plan, part: HitsPart) -> None:
     _check_origin(plan, part)
     buckets = plan.buckets_of(part.shard)
     clusters = plan.bucket_first[buckets.stop] - plan.bucket_first[buckets.start]
-    part.hits.check(int(clusters) * plan.criteria)
+    part.hits.check(int(clusters) * plan.tables)
     if len(part.hits) and not _entries_fit(plan, part.hits, buckets):
         raise ShapeError("hits: a member, position or place lies outside the run")
 
 
 def _entries_fit(plan: Plan, hits: Hits, buckets: range) -> bool:
-    cluster = hits.table.astype(np.int64) // plan.criteria + plan.bucket_first[buckets.start]
+    cluster = hits.table.astype(np.int64) // plan.tables + plan.bucket_first[buckets.start]
     sizes = np.diff(plan.member_first)[cluster]
     members = np.repeat(sizes, hits.rows)
     return bool(

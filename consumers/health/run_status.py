@@ -59,6 +59,14 @@ class SnapshotStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RankingStatus:
+    """What examples are ranked by, and how many are kept in each table of a cluster."""
+
+    name: str
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceStatus:
     """A source of components of a run."""
 
@@ -89,6 +97,7 @@ class RunStatus:
     sources: tuple[SourceStatus, ...]
     clusters: int
     k: int
+    rankings: tuple[RankingStatus, ...]
     shards: int
     store: str
     sides: tuple[SideStatus, ...]
@@ -131,6 +140,7 @@ def run_status(
         sources=tuple(SourceStatus(s.name, s.kind, s.hook, s.components) for s in run.sources),
         clusters=plan.clusters,
         k=run.k,
+        rankings=tuple(RankingStatus(given.name, given.k) for given in plan.rankings),
         shards=run.shards,
         store=run.store,
         sides=sides,
@@ -227,6 +237,8 @@ def status_lines(status: RunStatus) -> Iterator[str]:
     yield (
         f"{status.clusters:,} clusters, k={status.k}, {status.shards} shards, store {status.store}"
     )
+    ranked = ", ".join(f"{one.name} ({one.k:,})" for one in status.rankings)
+    yield f"examples by {ranked}"
     if status.failed is not None:
         yield printable(f"cannot be finished: {status.failed}")
     for side in status.sides:

@@ -2,9 +2,11 @@
 
 One process, no broker, no shards, one cluster at a time. It shares the models, the record types and
 the table columns with the service and nothing of its selection, aggregation or layout of state;
-statistics are counted by their own ``recount``, which shares no code with what the service runs.
+statistics are counted by their own ``recount`` and rows scored by their ranking's ``recompute``,
+which share no code with what the service runs.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +16,15 @@ import pyarrow as pa
 
 from consumers.activations.engine import Activations, Engine
 from consumers.plan import Plan
+from consumers.rankings.ranking import PlainRow
 from consumers.snapshots.samples import Place, sample_of, samples_table
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount
-from streams.arrays import AnyArray
+from streams.arrays import F32, AnyArray
 from streams.errors import RecordError
 from streams.records.corpus import TokenBatch, TokenForms
 
-_Hits = dict[str, list[tuple[float, bytes, int, Place]]]
+_Hit = tuple[float, bytes, int, Place, float]
+"""Minus the score, which orders; sample, peak, place; the score as it is shown."""
 
 
 @dataclass(slots=True)
@@ -30,7 +34,7 @@ class Oracle:
     plan: Plan
     engine: Engine
     recounts: list[Recount] = field(default_factory=list)
-    hits: list[_Hits] = field(default_factory=list)
+    hits: list[dict[tuple[str, int], list[_Hit]]] = field(default_factory=list)
     kept: dict[tuple[int, int], tuple[TokenBatch, Activations]] = field(default_factory=dict)
     signs: AnyArray = field(default_factory=lambda: np.zeros(0))
     tokens: int = 0
@@ -44,8 +48,7 @@ class Oracle:
             [s.sign for s in self.plan.run.sources for _ in range(s.components)]
         )
         self.recounts = [each.recount(self.plan) for each in self.plan.statistics]
-        criteria = self.plan.run.criteria
-        self.hits = [{c: [] for c in criteria} for _ in range(self.plan.clusters)]
+        self.hits = [defaultdict(list) for _ in range(self.plan.clusters)]
 
     def refuse(self) -> None:
         """Count a batch that cannot be read."""
@@ -75,7 +78,7 @@ class Oracle:
             if cluster is not None:
                 for recount in self.recounts:
                     recount.cluster(plain, cluster)
-                self._rank(plain, cluster)
+                self._rank(plain, cluster, self._values(number, activations, valid.shape))
         for recount in self.recounts:
             recount.batch(plain)
 
@@ -115,18 +118,41 @@ class Oracle:
             return None
         return PlainCluster(cluster, np.max(dense, axis=0), dense)
 
-    def _rank(self, plain: PlainBatch, cluster: PlainCluster) -> None:
-        batch, activity = plain.batch, cluster.activity
+    def _values(self, cluster: int, activations: Activations, shape: tuple[int, ...]) -> F32:
+        """Return the signed values [member, row, position] of a cluster, 0 where not active."""
+        members = self._members(cluster)
+        values = np.zeros((len(members), *shape), np.float32)
+        for number, component in enumerate(members):
+            part = slice(*np.searchsorted(activations.component, (component, component + 1)))
+            value = activations.value[part]
+            fires = (
+                self._signed(activations.component[part], value) > self.plan.threshold[component]
+            )
+            values[number, activations.row[part], activations.position[part]] = value * fires
+        return values
+
+    def _rank(self, plain: PlainBatch, cluster: PlainCluster, values: F32) -> None:
+        batch, activity, number = plain.batch, cluster.activity, cluster.number
+        where = next(c for c in self.plan.clusterings if c.first <= number < c.stop)
+        name = where.name, where.iteration, where.labels[number - where.first]
+        signs = self.signs[self._members(number)]
         for row in np.flatnonzero((activity > -np.inf).any(axis=1)):
             place = (batch.partition, batch.sequence, int(row))
-            peaks = {
-                "maximum": int(np.argmax(activity[row])),
-                "last": int(np.flatnonzero(plain.valid[row])[-1]),
-            }
-            for criterion, hits in self.hits[cluster.number].items():
-                score = float(activity[row, peaks[criterion]])
-                if score > -np.inf:
-                    hits.append((-score, batch.keys[row].tobytes(), peaks[criterion], place))
+            plain_row = PlainRow(
+                activity=activity[row],
+                values=values[:, row],
+                both_signs=tuple((signs == "absolute").tolist()),
+                valid=plain.valid[row],
+                sample=batch.keys[row].tobytes(),
+                cluster=name,
+                edges=tuple(self.plan.run.edges.tolist()),
+            )
+            for given in self.plan.rankings:
+                hit = given.ranking.recompute(plain_row)
+                if hit is not None:
+                    self.hits[number][(given.name, hit.table)].append(
+                        (-hit.score, plain_row.sample, hit.peak, place, hit.shown)
+                    )
 
     def tables(
         self, vocabulary: Sequence[bytes], forms: Sequence[TokenForms] = ()
@@ -168,23 +194,23 @@ class Oracle:
         return {**tables, "samples": samples_table(samples)}
 
     def _ranked(self) -> Iterator[dict[str, Any]]:
-        for cluster, of_cluster in enumerate(self.hits):
-            for criterion, hits in of_cluster.items():
-                taken: set[bytes] = set()
-                for score, key, peak, place in sorted(hits):
-                    if key in taken or len(taken) == self.plan.run.k:
-                        continue
+        for cluster, hits in enumerate(self.hits):
+            for given in self.plan.rankings:
+                best: dict[bytes, _Hit] = {}
+                for table in range(given.stop - given.first):
+                    for hit in _best(hits[(given.name, table)], given.k):
+                        best.setdefault(hit[1], hit)
+                for rank, (_, key, peak, place, shown) in enumerate(best.values()):
                     yield {
                         "cluster": cluster,
-                        "ranking": criterion,
-                        "rank": len(taken),
-                        "score": -score,
+                        "ranking": given.name,
+                        "rank": rank,
+                        "score": shown,
                         "sample": key,
                         "peak": peak,
                         **dict(zip(("partition", "sequence", "row"), place, strict=True)),
                         **self._rows(cluster, place),
                     }
-                    taken.add(key)
 
     def _rows(self, cluster: int, place: Place) -> dict[str, list[Any]]:
         """Return the row of the cluster and of each member at a place."""
@@ -206,3 +232,11 @@ class Oracle:
             "member_positions": [p for _, p, _ in member_rows],
             "member_activations": [v for _, _, v in member_rows],
         }
+
+
+def _best(hits: list[_Hit], k: int) -> list[_Hit]:
+    """Return the best hit of each of the k best samples."""
+    found: dict[bytes, _Hit] = {}
+    for hit in sorted(hits):
+        found.setdefault(hit[1], hit)
+    return list(found.values())[:k]

@@ -14,12 +14,12 @@ from consumers.models.hook_names import hook_named
 from consumers.models.language_model import LanguageModel
 from consumers.models.loading import load_model, pick_device, processing_of
 from consumers.plan import Plan, make_plan
+from consumers.rankings.registry import rankings
 from consumers.runs.clusters import load_clustering
 from consumers.runs.disagreements import disagreements
 from consumers.runs.run_checks import (
     bin_edges,
     check_corpus,
-    check_criteria,
     check_names,
     masked_ids,
     masked_positions,
@@ -33,7 +33,7 @@ from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_
 from streams.arrays import I64
 from streams.errors import ModelError, RunError, UserError
 from streams.records.corpus import CorpusRecord, TokenBatch
-from streams.records.measures import rankings, statistics
+from streams.records.measures import statistics
 from streams.records.runs import Clustering, Model, RunRecord, Source
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.tokenizer import Tokenizer
@@ -56,7 +56,7 @@ def prepare_run(
     whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
     """
     check_names(spec)
-    check_criteria(spec.criteria)
+    ranked_by = rankings(spec.rankings, spec.k)
     optional = optional_statistics(spec.statistics)
     device = pick_device(spec.model.device)
     dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
@@ -88,7 +88,7 @@ def prepare_run(
         shards=spec.shards,
         store=spec.store,
         statistics=(*statistics(spec.sum_bits, bin_edges(spec.edges)), *optional),
-        rankings=rankings(spec.criteria, spec.k),
+        rankings=ranked_by,
         masked_ids=absent[0],
         masked_positions=absent[1],
         bucket_bytes=spec.bucket_bytes,

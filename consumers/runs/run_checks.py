@@ -1,4 +1,4 @@
-"""Checks before a run is created: names, rankings, histogram bin edges, masked tokens, corpus."""
+"""Checks before a run is created: names, histogram bin edges, masked tokens, corpus."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,6 @@ from streams.errors import ModelError, RunError, SettingsError
 from streams.names import check_name
 from streams.records.corpus import CorpusRecord
 from streams.records.measures import default_edges
-from streams.records.runs import CRITERIA
 
 
 def check_names(spec: RunSpec) -> None:
@@ -22,16 +21,6 @@ def check_names(spec: RunSpec) -> None:
     for number, name in enumerate(names):
         if name in names[:number]:
             raise SettingsError(f"two sources are named {name!r}")
-
-
-def check_criteria(criteria: Sequence[str]) -> None:
-    """Raise RunError unless each criterion is known and named once."""
-    unknown = [name for name in criteria if name not in CRITERIA]
-    if unknown or not criteria or len(set(criteria)) < len(criteria):
-        raise RunError(
-            f"criteria {', '.join(criteria) or 'are empty'}: take each of {', '.join(CRITERIA)} "
-            "at most once"
-        )
 
 
 def check_corpus(corpus: CorpusRecord, model: LanguageModel) -> None:

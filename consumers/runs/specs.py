@@ -143,6 +143,7 @@ class ClusteringSpec:
 class RunSpec:
     """A run to be created; the meanings are those of ``streams.records.runs.RunRecord``.
 
+    rankings: NAME or NAME=K, see ``consumers.rankings.registry``; k: where they name none.
     mask_special: ids that the tokenizer calls special count as absent. edges: None for the usual.
     statistics: the optional ones, by name.
     """
@@ -153,7 +154,7 @@ class RunSpec:
     sources: tuple[SourceSpec, ...]
     clusterings: tuple[ClusteringSpec, ...] = ()
     k: int = 100
-    criteria: tuple[str, ...] = ("maximum",)
+    rankings: tuple[str, ...] = ("maximum",)
     statistics: tuple[str, ...] = ()
     shards: int = 4
     mask_special: bool = True

@@ -37,7 +37,9 @@ def state_bytes(plan: Plan, density: Density, rows: int | None) -> int:
     """
     sizes = np.diff(plan.member_first).astype(np.float64)
     entries = np.maximum(density.in_rows, density.overall * sizes)
-    hits = plan.criteria * min(plan.run.k, plan.run.k if rows is None else rows)
+    hits = sum(
+        given.most_hits if rows is None else min(given.most_hits, rows) for given in plan.rankings
+    )
     tables = hits * (_HIT + _ENTRY * np.minimum(entries, plan.run.context * sizes))
     counters = _COUNTER * int(plan.layout.sum_first[-1])
     buckets = _BUCKET * (len(plan.layout.sum_first) - 1)

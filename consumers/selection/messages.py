@@ -63,7 +63,7 @@ def end_records(plan: Plan, end: PartitionEnd) -> Iterator[Outgoing]:
 def _hits_of(plan: Plan, shard: int, hits: Hits) -> Iterator[Hits]:
     """Yield a shard's hits with tables numbered within it, in parts that fit a record each."""
     buckets = plan.buckets_of(shard)
-    bounds = plan.bucket_first[[buckets.start, buckets.stop]] * plan.criteria
+    bounds = plan.bucket_first[[buckets.start, buckets.stop]] * plan.tables
     first, stop = np.searchsorted(hits.table, bounds)
     if first == stop:
         return

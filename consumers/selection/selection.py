@@ -23,7 +23,7 @@ from streams.records.hits import Hits
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """One per criterion, cluster and row that fires under it strongly enough: its rank.
+    """One per ranking, cluster and row that scores high enough under it: its rank.
 
     sample_high and sample_low: the row's sample key.
     """
@@ -70,7 +70,7 @@ def select(
     activity is beyond fixed point.
     """
     if least is None:
-        least = np.full(plan.clusters * plan.criteria, SILENT, np.float32)
+        least = np.full(plan.clusters * plan.tables, SILENT, np.float32)
     activity = cluster_activity(plan, batch, valid, activations)
     tally = batch_tally(plan, activity)
     candidates = _candidates(plan, activity, least)
@@ -90,7 +90,7 @@ def with_rows(selection: Selection, which: AnyArray) -> Hits:
     """Return the candidates ``which`` as hits, with the rows of every member."""
     plan, runs, candidates = selection.plan, selection.runs, selection.candidates
     row, table = candidates.row[which], candidates.table[which]
-    cluster = (table // np.uint32(plan.criteria)).astype(np.int64)
+    cluster = (table // np.uint32(plan.tables)).astype(np.int64)
     sizes = np.diff(plan.member_first)[cluster]
     begin, length = np.empty(sizes.sum(), np.int64), np.empty(sizes.sum(), np.int32)
     rows = np.empty(len(which), np.int32)
@@ -128,47 +128,26 @@ def with_rows(selection: Selection, which: AnyArray) -> Hits:
 
 
 def _candidates(plan: Plan, activity: ClusterActivity, least: F32) -> Candidates:
-    tokens, valid, batch = activity.tokens, activity.valid, activity.batch
-    parts = {}
-    for number, criterion in enumerate(plan.run.criteria):
-        find = _maxima if criterion == "maximum" else _lasts
-        parts[criterion] = find(activity, least[number :: plan.criteria])
-    at = np.concatenate([parts[criterion][0] for criterion in plan.run.criteria])
-    table = [
-        parts[criterion][1] * np.uint32(plan.criteria) + np.uint32(number)
-        for number, criterion in enumerate(plan.run.criteria)
-    ]
-    token = tokens.token[at]
-    row = token // np.int32(valid.shape[1])
-    keys = np.ascontiguousarray(batch.keys).view(">u8").astype(np.uint64)
+    lowest, parts = least.reshape(plan.clusters, plan.tables), []
+    for given in plan.rankings:
+        found = given.ranking.candidates(activity, lowest[:, given.first : given.stop])
+        table = found.cluster * np.uint32(plan.tables) + np.uint32(given.first)
+        parts.append((table if found.table is None else table + found.table, *found[1:3]))
+    table, score, token = (
+        columns[0] if len(columns) == 1 else np.concatenate(columns)
+        for columns in zip(*parts, strict=True)
+    )
+    positions = np.int32(activity.valid.shape[1])
+    row = token // positions
+    keys = np.ascontiguousarray(activity.batch.keys).view(">u8").astype(np.uint64)
     return Candidates(
-        table=np.concatenate(table),
-        score=tokens.activity[at],
+        table=table,
+        score=score,
         sample_high=keys[row, 0],
         sample_low=keys[row, 1],
         row=row,
-        peak=token - row * np.int32(valid.shape[1]),
+        peak=token - row * positions,
     )
-
-
-def _maxima(activity: ClusterActivity, least: F32) -> tuple[I64, U32]:
-    """Return the peaks of rows that reach ``least`` [cluster], and whose they are."""
-    rows = activity.rows
-    strong = rows.maximum >= least[rows.cluster]
-    return rows.peak[strong], rows.cluster[strong]
-
-
-def _lasts(activity: ClusterActivity, least: F32) -> tuple[I64, U32]:
-    """Return the tokens that are the last valid one of their row, and whose they are."""
-    tokens, valid = activity.tokens, activity.valid
-    rows, positions = valid.shape
-    last = positions - 1 - np.argmax(valid[:, ::-1], axis=1)
-    is_last = np.zeros(valid.size, dtype=bool)
-    is_last[np.arange(rows) * positions + last] = True
-    at = np.flatnonzero(is_last[tokens.token])
-    cluster = np.searchsorted(tokens.first, at, side="right") - 1
-    selected = np.flatnonzero(tokens.activity[at] >= least[cluster])
-    return at[selected], cluster[selected].astype(np.uint32)
 
 
 @compiled

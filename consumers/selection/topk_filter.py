@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from consumers.compiled import compiled
-from streams.arrays import F32, I32, U16, U32, U64, AnyArray, Bool
+from streams.arrays import F32, I32, I64, U16, U32, U64, AnyArray, Bool
+from streams.records.hits import most_of
 
 _ALL_BUT_SIGN = np.int32(0x7FFFFFFF)
 _TAG = np.uint64(0xFFFF)
@@ -25,7 +26,7 @@ class Ranked(Protocol):
 
     @property
     def score(self) -> F32:
-        """Activity under the table's criterion."""
+        """What the table's ranking orders by."""
 
     @property
     def sample_high(self) -> U64:
@@ -41,21 +42,23 @@ class TopKFilter:
 
     held [table]: slots in use. last [table]: the slot of the worst sample of a full table, -1 while
     there is room. least [table]: the score there, minus infinity while there is room; what scores
-    less is beaten. inserts: how often a slot was taken so far.
+    less is beaten. inserts: how often a slot was taken so far. Slots are numbered within a table.
     """
 
-    def __init__(self, tables: int, k: int) -> None:
-        self.k = k
+    def __init__(self, tables: int, k: int | I64) -> None:
+        """Begin with free slots. k: as in ``streams.records.hits.best``."""
         self.inserts = 0
+        self._first = np.r_[0, np.cumsum(most_of(k, np.arange(tables)))]
         self.held = np.zeros(tables, np.int32)
         self.last = np.full(tables, -1, np.int32)
         self.least = np.full(tables, -np.inf, np.float32)
         # Memory is taken as slots are, not here.
-        self._order = np.empty((tables, k), np.int32)
-        self._high = np.empty((tables, k), np.uint64)
-        self._low = np.empty((tables, k), np.uint64)
+        slots = int(self._first[-1])
+        self._order = np.empty(slots, np.int32)
+        self._high = np.empty(slots, np.uint64)
+        self._low = np.empty(slots, np.uint64)
         # The last 16 bits of the keys: looking for a sample reads a quarter of the memory.
-        self._tag = np.empty((tables, k), np.uint16)
+        self._tag = np.empty(slots, np.uint16)
 
     def see(self, hits: Ranked) -> I32:
         """Take the hits of a validated batch into account and return the slot that each took.
@@ -66,6 +69,7 @@ class TopKFilter:
         slots = np.empty(len(hits.table), np.int32)
         self.inserts += _insert(
             *_columns(hits),
+            self._first,
             self.held,
             self.last,
             self._order,
@@ -76,20 +80,22 @@ class TopKFilter:
         )
         table = hits.table[slots >= 0]
         table = table[self.last[table] >= 0]
-        self.least[table] = _scores(self._order[table, self.last[table]])
+        self.least[table] = _scores(self._order[self._first[table] + self.last[table]])
         return slots
 
     def unbeaten(self, hits: Ranked) -> Bool:
         """Return which hits fewer than k known samples beat."""
         passes = np.empty(len(hits.table), np.bool_)
-        _compare(*_columns(hits), self.last, self._order, self._high, self._low, passes)
+        _compare(
+            *_columns(hits), self._first, self.last, self._order, self._high, self._low, passes
+        )
         return passes
 
     def slots(self, table: int) -> tuple[F32, U64, U64]:
         """Return score and sample key, high and low, of the slots in use of a table."""
-        used = slice(0, int(self.held[table]))
-        order = self._order[table, used]
-        return _scores(order), self._high[table, used], self._low[table, used]
+        first = int(self._first[table])
+        used = slice(first, first + int(self.held[table]))
+        return _scores(self._order[used]), self._high[used], self._low[used]
 
 
 def _columns(hits: Ranked) -> tuple[U32, I32, U64, U64]:
@@ -124,6 +130,7 @@ def _insert(
     order: I32,
     high: U64,
     low: U64,
+    first: I64,
     held: I32,
     last: I32,
     orders: I32,
@@ -132,33 +139,40 @@ def _insert(
     tags: U16,
     slots: I32,
 ) -> int:
-    k = orders.shape[1]
     inserts = 0
     for i in range(len(table)):
         at, worst = table[i], last[table[i]]
+        begin = first[at]
         slots[i] = -1
         if worst >= 0 and _beats(
-            orders[at, worst], highs[at, worst], lows[at, worst], order[i], high[i], low[i]
+            orders[begin + worst],
+            highs[begin + worst],
+            lows[begin + worst],
+            order[i],
+            high[i],
+            low[i],
         ):
             continue
         slot = worst if worst >= 0 else held[at]
-        known = -1
-        if _is_among(np.uint16(low[i] & _TAG), tags[at, : held[at]]):
-            known = _slot_of(highs[at, : held[at]], lows[at, : held[at]], high[i], low[i])
+        known, used = -1, begin + held[at]
+        if _is_among(np.uint16(low[i] & _TAG), tags[begin:used]):
+            known = _slot_of(highs[begin:used], lows[begin:used], high[i], low[i])
         if known >= 0:
-            if orders[at, known] >= order[i]:
-                if orders[at, known] == order[i]:
+            if orders[begin + known] >= order[i]:
+                if orders[begin + known] == order[i]:
                     slots[i] = -2 - known
                 continue
             slot = known
         elif slot == held[at]:
             held[at] += 1
-        orders[at, slot], highs[at, slot], lows[at, slot] = order[i], high[i], low[i]
-        tags[at, slot] = low[i] & _TAG
+        taken = begin + slot
+        orders[taken], highs[taken], lows[taken] = order[i], high[i], low[i]
+        tags[taken] = low[i] & _TAG
         slots[i] = slot
         inserts += 1
-        if held[at] == k:
-            last[at] = _worst(orders[at], highs[at], lows[at])
+        end = first[at + 1]
+        if held[at] == end - begin:
+            last[at] = _worst(orders[begin:end], highs[begin:end], lows[begin:end])
     return inserts
 
 
@@ -206,6 +220,7 @@ def _compare(
     order: I32,
     high: U64,
     low: U64,
+    first: I64,
     last: I32,
     orders: I32,
     highs: U64,
@@ -213,7 +228,8 @@ def _compare(
     passes: AnyArray,
 ) -> None:
     for i in range(len(table)):
-        at, worst = table[i], last[table[i]]
+        worst = last[table[i]]
+        slot = first[table[i]] + worst
         passes[i] = worst < 0 or not _beats(
-            orders[at, worst], highs[at, worst], lows[at, worst], order[i], high[i], low[i]
+            orders[slot], highs[slot], lows[slot], order[i], high[i], low[i]
         )

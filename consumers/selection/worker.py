@@ -57,7 +57,7 @@ class ActivationWorker:
         self._plan = plan
         self._engine = engine
         self._clock = clock
-        self._topk_filter = TopKFilter(plan.clusters * plan.criteria, plan.run.k)
+        self._topk_filter = TopKFilter(plan.clusters * plan.tables, plan.table_k)
 
     def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Outcome:
         """Return what the record at ``partition`` of the corpus leads to."""

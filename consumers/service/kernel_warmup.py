@@ -26,7 +26,7 @@ def warm_up(plan: Plan, *, aggregates: bool = True) -> None:
     without. The loops of the engine are not among them. aggregates: what becomes of the partials,
     too.
     """
-    small = make_plan(_small(plan.run), plan.statistics)
+    small = make_plan(_small(plan.run), plan.statistics, [given.ranking for given in plan.rankings])
     worker = ActivationWorker(small, StandInEngine(small, density=0.5))
     overlay = Overlay(small, least_pending=1)
     if aggregates:

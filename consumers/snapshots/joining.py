@@ -50,7 +50,7 @@ def joined(
             table_entry(form, Hashed(0, ""), content=True) for form in plan.forms.values()
         ),
         files=tuple(file for shard in shards for file in shard.files),
-        about=about(plan.run),
+        about=about(plan),
         dead_letters=refused,
         excess_refusals=excess,
         warnings=plan.run.warnings,

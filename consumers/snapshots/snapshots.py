@@ -186,15 +186,16 @@ def write_plain(
         chains=(),
         tables=tuple(table_entry(forms[n], each, content=True) for n, each in hashed.items()),
         files=files,
-        about=about(plan.run),
+        about=about(plan),
         warnings=plan.run.warnings,
     )
     write_manifest(store, manifest)
     return manifest
 
 
-def about(run: RunRecord) -> dict[str, Any]:
+def about(plan: Plan) -> dict[str, Any]:
     """Return what people want to know of a run beside its numbers."""
+    run = plan.run
     return {
         "model": run.model.location,
         "model_content": run.model.content,
@@ -205,8 +206,11 @@ def about(run: RunRecord) -> dict[str, Any]:
         "corpus": run.corpus,
         "context": run.context,
         "statistics": {m.name: dict(parameters_of(m)) for m in run.statistics},
-        "rankings": {m.name: dict(parameters_of(m)) for m in run.rankings},
-        "criteria": list(run.criteria),
+        "rankings": {
+            m.name: {**parameters_of(m), "meaning": given.ranking.meaning}
+            for m, given in zip(run.rankings, plan.rankings, strict=True)
+        },
+        "criteria": list(run.ranking_names),
         "k": run.k,
         "edges": run.edges.tolist(),
         "sum_bits": run.sum_bits,

@@ -1,17 +1,17 @@
 """Tables of a snapshot from the states of a shard's buckets: statistics, examples, totals."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from consumers.plan import Plan, name_of
 from consumers.run_clusters import activity_of
+from consumers.snapshots.ranked_hits import ranking_of, ranks, shard_hits, shown_scores
 from consumers.statistics.state_view import StateView
 from streams.arrays import F32, I32, I64, AnyArray
 from streams.records.corpus import TokenForms
-from streams.records.hits import Hits, join, rank, take
+from streams.records.hits import Hits
 from streams.records.partials import BucketState
 from streams.snapshots.tables import HITS, TOTALS, VOCABULARY
 
@@ -39,36 +39,17 @@ def hits_tables(plan: Plan, states: Sequence[BucketState]) -> Iterator[pa.Table]
         yield hits_table(plan, shard_hits(plan, group))
 
 
-def shard_hits(plan: Plan, states: Sequence[BucketState]) -> Hits:
-    """Return all hits of the states, tables numbered through the run, in rank order."""
-    return join([_global(plan, state) for state in states])
-
-
-def _global(plan: Plan, state: BucketState) -> Hits:
-    columns: dict[str, Any] = {
-        name: getattr(state.hits, name) for name in Hits.__dataclass_fields__
-    }
-    base = plan.bucket_first[state.bucket] * plan.criteria
-    columns["table"] = (state.hits.table + base).astype(np.uint32)
-    moved = Hits(**columns)
-    order = rank(moved)
-    in_order = bool((order[1:] > order[:-1]).all())
-    return moved if in_order else take(moved, order)
-
-
 def hits_table(plan: Plan, hits: Hits) -> pa.Table:
     """Return ranked hits as a table; the cluster's own row is worked out from its members'."""
-    begins = np.flatnonzero(np.r_[True, hits.table[1:] != hits.table[:-1]][: len(hits)])
-    starts = np.repeat(begins, np.diff(np.r_[begins, len(hits)]))
     of_hit, positions, activity = cluster_rows(plan, hits)
     bounds = np.r_[0, np.cumsum(np.bincount(of_hit, minlength=len(hits)))]
     entries = np.r_[0, np.cumsum(hits.rows, dtype=np.int64)]
-    cluster, criterion = np.divmod(hits.table.astype(np.int64), plan.criteria)
+    names = pa.array(plan.run.ranking_names, pa.string())
     columns = {
-        "cluster": cluster,
-        "ranking": pa.array(plan.run.criteria, pa.string()).take(pa.array(criterion)),
-        "rank": np.arange(len(hits)) - starts,
-        "score": hits.score,
+        "cluster": hits.table // plan.tables,
+        "ranking": names.take(pa.array(ranking_of(plan, hits)[1])),
+        "rank": ranks(plan, hits),
+        "score": shown_scores(plan, hits, of_hit, positions, activity),
         "sample": sample_keys(np.stack([hits.sample_high, hits.sample_low], axis=1).astype(">u8")),
         "peak": hits.peak,
         "partition": hits.partition,
@@ -96,7 +77,7 @@ def _lists(bounds: AnyArray, values: AnyArray, kind: pa.DataType) -> pa.Array:
 def cluster_rows(plan: Plan, hits: Hits) -> tuple[I64, I32, F32]:
     """Return, hit by hit, the positions at which the cluster fires and its activity there."""
     hit = np.repeat(np.arange(len(hits)), hits.rows)
-    first = plan.member_first[hits.table.astype(np.int64) // plan.criteria]
+    first = plan.member_first[hits.table.astype(np.int64) // plan.tables]
     component = plan.members[np.repeat(first, hits.rows) + hits.member]
     activity, fires = activity_of(plan, component, hits.value)
     position = hits.position

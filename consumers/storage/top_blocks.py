@@ -52,7 +52,7 @@ class TopBlocks:
 
     def __init__(self, members: Members, k: int, positions: int) -> None:
         clusters = len(members.first) - 1
-        self._members = members
+        self._members, self._k = members, k
         self._topk_filter = TopKFilter(clusters, k)
         # Memory is taken as slots are, not here.
         self._place = np.empty((clusters, k, 4), np.int64)
@@ -104,7 +104,7 @@ class TopBlocks:
             partition.astype(np.int32),
             sequence,
             row.astype(np.int32),
-            rows.reshape(self._topk_filter.k, -1, rows.shape[1])[order],
+            rows.reshape(self._k, -1, rows.shape[1])[order],
         )
 
 

@@ -15,7 +15,7 @@ from downstream.dashboard.coactivation import (
     sharing_clusters,
     single_clusters,
 )
-from downstream.dashboard.contexts import Context, top_contexts
+from downstream.dashboard.contexts import INTERVALS, Context, interval_texts, top_contexts
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.figures import Bin, display_bins, quantile
 
@@ -38,7 +38,11 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPage:
-    """Everything about one cluster. neighbours and matrix are None where nothing was counted."""
+    """Everything about one cluster. neighbours and matrix are None where nothing was counted.
+
+    meaning: of the scores. intervals: the interval of activation of each context, where the
+    criterion has intervals; k examples then are of each.
+    """
 
     number: int
     clustering: LoadedClustering
@@ -50,7 +54,9 @@ class ClusterPage:
     bins: tuple[Bin, ...]
     criterion: str
     criteria: tuple[str, ...]
+    meaning: str
     contexts: tuple[Context, ...]
+    intervals: tuple[str, ...]
     k: int
     neighbours: tuple[Neighbour, ...] | None
     matrix: Matrix | None
@@ -68,6 +74,7 @@ def cluster_page(
     clustering = snapshot.clustering_of(cluster)
     chosen = criterion if criterion in snapshot.criteria else snapshot.criteria[0]
     members = snapshot.members(cluster)
+    contexts = top_contexts(snapshot, cluster, chosen, most)
     bins = display_bins(
         snapshot.histogram[cluster],
         snapshot.edges,
@@ -86,8 +93,10 @@ def cluster_page(
         bins=bins,
         criterion=chosen,
         criteria=tuple(snapshot.criteria),
-        contexts=top_contexts(snapshot, cluster, chosen, most),
-        k=int(snapshot.about["k"]),
+        meaning=str(snapshot.ranking(chosen).get("meaning", "")),
+        contexts=contexts,
+        intervals=interval_texts(snapshot.edges, contexts) if chosen == INTERVALS else (),
+        k=int(snapshot.ranking(chosen).get("k", snapshot.about["k"])),
         neighbours=neighbours(snapshot, clustering, cluster),
         matrix=member_matrix(snapshot, cluster, members),
         sharing=tuple(neighbour(snapshot, other) for other in sharing[:NEIGHBOURS]),

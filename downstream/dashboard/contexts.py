@@ -1,13 +1,16 @@
 """Max-activating examples as pages show them: shades in steps, an excerpt around the peak."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
 
+from downstream.dashboard import formats
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.reading.examples import Example, Place, join_examples, place_of
 from downstream.reading.token_text import Piece, readable, visible
@@ -15,6 +18,7 @@ from streams.errors import SnapshotError
 from streams.snapshots.tables import HITS
 
 LEVELS = 16
+INTERVALS = "intervals"
 BEFORE, AFTER = 18, 10
 _CHARACTER = 3
 """Tokens that may hold the rest of a character."""
@@ -89,6 +93,13 @@ def top_contexts(
     hits = rows.filter(ours).sort_by("rank").to_pylist()
     found = join_examples(snapshot, hits, _samples(snapshot, hits))
     return tuple(_context(example, names) for example in found)
+
+
+def interval_texts(edges: Sequence[float], contexts: Sequence[Context]) -> tuple[str, ...]:
+    """Return the bin of the histogram that the score of each context lies in, as text."""
+    ends = [*map(formats.number, (0.0, *edges))]
+    texts = [f"{low} to {high}" for low, high in pairwise(ends)] + [f"from {ends[-1]} on"]
+    return tuple(texts[bisect_right(edges, context.score)] for context in contexts)
 
 
 def best_contexts(snapshot: LoadedSnapshot, clusters: Sequence[int]) -> dict[int, Context]:

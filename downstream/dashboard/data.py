@@ -1,6 +1,6 @@
 """A snapshot in memory: what every page needs. Most of its hits stay on disk (see contexts.py)."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -93,6 +93,11 @@ class LoadedSnapshot:
     def criteria(self) -> list[str]:
         """What the top tables are ranked by."""
         return [str(name) for name in self.about["criteria"]]
+
+    def ranking(self, name: str) -> Mapping[str, Any]:
+        """Return what the run says of a ranking: its ``k`` and ``meaning``, as far as it does."""
+        listed = self.about.get("rankings", {}).items()
+        return next((each for key, each in listed if key.partition("@")[0] == name), {})
 
     @cached_property
     def text_index(self) -> TextIndex:

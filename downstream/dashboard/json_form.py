@@ -65,7 +65,7 @@ def cluster_form(snapshot: LoadedSnapshot, page: ClusterPage) -> Json:
     """Return the page of a cluster with all that it shows."""
     named = (
         "number", "label", "status", "members", "dropped", "criterion", "criteria", "k",
-        "sharing_total", "previous", "next",
+        "meaning", "intervals", "sharing_total", "previous", "next",
     )  # fmt: skip
     return {
         "snapshot": provenance(snapshot),

@@ -41,8 +41,9 @@ class Example:
     """A context in which a cluster is active, token by token.
 
     tokens: the bytes of each. activations: the cluster's at each token, 0 where it is not active.
-    members: per member that is active here, its signed values by position. peak: position of the
-    score. place: (partition, sequence, row) in the corpus. scale: the cluster's largest activation.
+    members: per member that is active here, its signed values by position. score: what the ranking
+    shows, see ``about["rankings"]``: an activation at ``peak``, or a mean or sum over the row.
+    place: (partition, sequence, row) in the corpus. scale: the cluster's largest activation.
     """
 
     cluster: int

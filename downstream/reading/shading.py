@@ -19,7 +19,7 @@ def shaded_html(example: "Example") -> str:
         for at, pieces in enumerate(readable(example.tokens))
     )
     where = " · ".join(filter(None, (example.domain, example.document)))
-    head = f"<small>{example.ranking} #{example.rank}, activation {example.score:.4g}"
+    head = f"<small>{example.ranking} #{example.rank}, score {example.score:.4g}"
     return (
         f'<div style="margin: 0.4em 0">{head}{f", {escape(where)}" if where else ""}</small>'
         f'<div style="white-space: pre-wrap; font-family: monospace">{tokens}</div></div>'

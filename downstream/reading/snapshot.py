@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.reading.cluster import Cluster
-from downstream.reading.examples import ends_of
+from downstream.reading.examples import Examples, ends_of
 from downstream.reading.locating import locate
 from downstream.reading.table import Table
 from streams.errors import SnapshotError
@@ -197,6 +197,13 @@ class Snapshot:
         if not found:
             raise SnapshotError(f"there is no {label!r} in {clustering}, iteration {iteration}")
         return Cluster(self, found[0])
+
+    def examples(self, feature: "int | str", ranking: str | None = None, k: int = 20) -> Examples:
+        """Return the ``k`` best max-activating examples of a feature by a ranking.
+
+        See ``feature`` and ``Cluster.examples``.
+        """
+        return self.feature(feature).examples(ranking, k)
 
     def members(self, cluster: int) -> Sequence[str]:
         """Return the features of a cluster, ``source:index``, by its number."""

@@ -13,8 +13,8 @@ from millrace.options import (
     device_option,
     dictionary_values,
     given,
-    k_option,
     micro_batch_option,
+    rankings_option,
     run_option,
     settings,
     settings_option,
@@ -30,7 +30,7 @@ from millrace.options import (
 @device_option
 @sources_options
 @clusters_option
-@k_option
+@rankings_option
 @micro_batch_option
 @click.option(
     "--dump",
@@ -52,6 +52,7 @@ def oracle(
     dictionaries: tuple[str, ...],
     clusterings: tuple[str, ...],
     k: int | None,
+    rankings: tuple[str, ...],
     micro_batch: int | str | None,
     dump: Path | None,
     out: str | None,
@@ -73,7 +74,7 @@ def oracle(
     chosen = settings(
         settings_file,
         broker=broker,
-        run=given({"name": run_name, "k": k}),
+        run=given({"name": run_name, "k": k, "rankings": rankings or None}),
         corpus=given(corpus_values(**values)),
         model=given({"path": model, "device": device, "micro_batch": micro_batch}),
         dictionaries=dictionary_values(dictionaries),

@@ -14,10 +14,10 @@ from millrace.options import (
     device_option,
     dictionary_values,
     given,
-    k_option,
     micro_batch_option,
     option,
     port_option,
+    rankings_option,
     replace_option,
     run_option,
     settings,
@@ -31,7 +31,7 @@ from millrace.options import (
 _run_options = stacked(
     sources_options,
     clusters_option,
-    k_option,
+    rankings_option,
     statistics_option,
     micro_batch_option,
     option(
@@ -72,6 +72,7 @@ def run(
     dictionaries: tuple[str, ...],
     clusterings: tuple[str, ...],
     k: int | None,
+    rankings: tuple[str, ...],
     statistics: tuple[str, ...],
     micro_batch: int | str | None,
     workers: int,
@@ -95,7 +96,14 @@ def run(
         settings_file,
         broker=broker,
         store=store,
-        run=given({"name": run_name, "k": k, "statistics": statistics or None}),
+        run=given(
+            {
+                "name": run_name,
+                "k": k,
+                "rankings": rankings or None,
+                "statistics": statistics or None,
+            }
+        ),
         corpus=given(corpus_values(**values)),
         model=given({"path": model, "device": device, "micro_batch": micro_batch}),
         dictionaries=dictionary_values(dictionaries),

@@ -12,8 +12,8 @@ from millrace.options import (
     broker_option,
     device_option,
     json_option,
-    k_option,
     micro_batch_option,
+    rankings_option,
     replace_option,
     run_option,
     settings,
@@ -37,7 +37,7 @@ def runs() -> None:
 @run_option
 @device_option
 @click.option("--corpus", metavar="NAME", show_default="corpus", help="Name of the corpus.")
-@k_option
+@rankings_option
 @statistics_option
 @micro_batch_option
 @replace_option
@@ -49,6 +49,7 @@ def create(
     device: str | None,
     corpus: str | None,
     k: int | None,
+    rankings: tuple[str, ...],
     statistics: tuple[str, ...],
     micro_batch: int | str | None,
     replace: bool,
@@ -74,7 +75,14 @@ def create(
     options: dict[str, Any] = {
         "broker": broker,
         "store": store,
-        "run": given({"name": run_name, "k": k, "statistics": statistics or None}),
+        "run": given(
+            {
+                "name": run_name,
+                "k": k,
+                "rankings": rankings or None,
+                "statistics": statistics or None,
+            }
+        ),
         "corpus": given({"name": corpus}),
         "model": given({"device": device, "micro_batch": micro_batch}),
     }

@@ -19,7 +19,7 @@ from streams.errors import ShapeError
 class Hits:
     """n hits and the m entries of their rows.
 
-    table: which table each is meant for. score: activity under the table's criterion. sample_high
+    table: which table each is meant for. score: what the table's ranking orders by. sample_high
     and sample_low: the 128-bit sample key, big end first. peak: position of the score. partition,
     sequence, row: the place. rows: how many entries each hit has in the three entry arrays, which
     hold, hit by hit and sorted by member then position, the signed non-zero values.
@@ -138,10 +138,11 @@ def _full_order(hits: Hits, which: AnyArray, coarse: U64) -> AnyArray:
     return np.lexsort((*(column[which] for column in rising), coarse[which]))
 
 
-def best(hits: Hits, k: int) -> Hits:
+def best(hits: Hits, k: int | I64) -> Hits:
     """Return, per table, the best hit of each of the k best samples, sorted by ``rank``.
 
-    A join: the order of hits, doubles and earlier cuts at the same k change nothing.
+    k: of all tables, or [table of a cluster], which are numbered cluster by cluster. A join: the
+    order of hits, doubles and earlier cuts at the same k change nothing.
     """
     if not len(hits):
         return hits
@@ -151,7 +152,14 @@ def best(hits: Hits, k: int) -> Hits:
     begins = np.flatnonzero(np.r_[True, table[1:] != table[:-1]])
     lengths = np.diff(np.r_[begins, len(table)])
     place_in_table = np.arange(len(table)) - np.repeat(begins, lengths)
-    return take(hits, order[place_in_table < k])
+    return take(hits, order[place_in_table < most_of(k, table)])
+
+
+def most_of(k: int | I64, table: AnyArray) -> AnyArray:
+    """Return how many hits each of these tables holds."""
+    each = np.atleast_1d(np.asarray(k, np.int64))
+    most: AnyArray = each[table % len(each)]
+    return most
 
 
 def _first_of_its_sample(hits: Hits, order: AnyArray) -> AnyArray:

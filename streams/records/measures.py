@@ -32,8 +32,8 @@ COACTIVATION = "coactivation@1"
 MEMBER_COACTIVATION = "member_coactivation@1"
 """Tokens at which two members of a cluster are active, up to 2**17 pairs."""
 
-RANKINGS = ("maximum@1", "last@1")
-"""Examples by their largest activation, and by that at the last valid token. k: how many."""
+MAXIMUM = "maximum@1"
+"""Examples by their largest activation, k of them; further rankings: ``consumers/rankings``."""
 
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -79,12 +79,6 @@ def statistics(sum_bits: int = 20, edges: F32 | None = None) -> tuple[Measure, .
         measure(COACTIVATION),
         measure(MEMBER_COACTIVATION),
     )
-
-
-def rankings(names: Sequence[str] = ("maximum",), k: int = 100) -> tuple[Measure, ...]:
-    """Return the rankings of these names in their present versions, k examples each."""
-    known = {each.partition("@")[0]: each for each in RANKINGS}
-    return tuple(measure(known.get(name, name), k=int(k)) for name in names)
 
 
 def bare_name(measure: Measure) -> str:

@@ -38,7 +38,8 @@ class PackedHitsPart:
 class HitsPart:
     """Hits of one batch for one shard; a join, so it may come twice and in any order.
 
-    Tables are numbered within the shard: cluster of the shard times criteria plus criterion.
+    Tables are numbered within the shard: cluster of the shard times tables of a
+    cluster plus table.
     """
 
     PACKED: ClassVar[type] = PackedHitsPart

@@ -1,7 +1,6 @@
 """The run record: the immutable description of one corpus through one model."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -14,21 +13,20 @@ from streams.bounds import FieldRule
 from streams.names import Name
 from streams.records.measures import (
     ACTIVATION,
-    RANKINGS,
+    MAXIMUM,
     Measure,
     are_sound,
     are_sound_rankings,
     bare_name,
     edges_of,
+    measure,
     parameter,
     parameters_of,
-    rankings,
     statistics,
 )
 
 Sign = Literal["value", "absolute", "positive", "negative"]
 Forward = Literal["transformers-onednn", "transformers", "transformers-eager", "transformer-lens"]
-CRITERIA = tuple(name.partition("@")[0] for name in RANKINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ class RunRecord:
     shards: bounds.Shards
     store: bounds.Text
     statistics: _Statistics = field(default_factory=lambda: statistics())
-    rankings: _Rankings = field(default_factory=lambda: rankings())
+    rankings: _Rankings = (measure(MAXIMUM, k=100),)
     masked_ids: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     masked_positions: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     bucket_bytes: bounds.BucketBytes = 8 * 2**20
@@ -135,13 +133,13 @@ class RunRecord:
     warnings: Annotated[tuple[bounds.Text, ...], MaxLen(1024)] = ()
 
     @property
-    def criteria(self) -> tuple[str, ...]:
-        """What examples are ranked by: the names of the rankings, without versions."""
+    def ranking_names(self) -> tuple[str, ...]:
+        """What examples are ranked by, without versions."""
         return tuple(map(bare_name, self.rankings))
 
     @property
     def k(self) -> int:
-        """Examples per cluster and ranking."""
+        """Examples per cluster and table, of the ranking that has most."""
         return max(int(parameters_of(each)["k"]) for each in self.rankings)
 
     @property
@@ -158,18 +156,20 @@ class RunRecord:
 def with_parameters(
     run: RunRecord,
     *,
-    criteria: Sequence[str] | None = None,
     k: int | None = None,
     edges: F32 | None = None,
     sum_bits: int | None = None,
 ) -> RunRecord:
-    """Return a run with other parameters of its statistics and rankings."""
-    names = run.criteria if criteria is None else criteria
+    """Return a run with other parameters of its statistics and rankings. k: of each ranking."""
     bits = run.sum_bits if sum_bits is None else sum_bits
     present = statistics(bits, run.edges if edges is None else edges)
     of = {each.name: each for each in present}
     return replace(
         run,
         statistics=tuple(of.get(each.name, each) for each in run.statistics),
-        rankings=rankings(names, run.k if k is None else k),
+        rankings=run.rankings if k is None else tuple(_with_k(each, k) for each in run.rankings),
     )
+
+
+def _with_k(ranking: Measure, k: int) -> Measure:
+    return measure(ranking.name, **{**parameters_of(ranking), "k": k})

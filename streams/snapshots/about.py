@@ -27,6 +27,7 @@ def is_about(about: Mapping[str, Any]) -> bool:
         all(_number(about[name], *span) for name, span in _NUMBERS.items() if name in about)
         and _edges(about.get("edges", [0.0]))
         and _texts(about.get("criteria", ["maximum"]))
+        and _rankings(about.get("rankings", {}))
         and _named(about.get("sources", []))
         and _named(about.get("clusterings", []))
         and _texts([about.get("model", ""), about.get("corpus", "")])
@@ -50,6 +51,20 @@ def _texts(value: Any) -> bool:
         isinstance(value, list)
         and 0 < len(value) <= _LISTED
         and all(isinstance(text, str) and len(text) <= _LONGEST for text in value)
+    )
+
+
+def _rankings(value: Any) -> bool:
+    """Return whether each ranking has a sound k and meaning, as far as it says so."""
+    return (
+        isinstance(value, dict)
+        and len(value) <= _LISTED
+        and all(
+            isinstance(one, dict)
+            and _number(one.get("k", 1), *_NUMBERS["k"])
+            and _texts([one.get("meaning", "")])
+            for one in value.values()
+        )
     )
 
 

@@ -114,13 +114,18 @@ CLUSTERS = TableForm(
 
 HITS = TableForm(
     "hits",
-    "Max-activating examples: one row per cluster, ranking and rank.",
+    "Examples, max-activating and others: one row per cluster, ranking and rank.",
     ("cluster", "ranking", "rank"),
     (
         Column("cluster", pa.int32(), "cluster"),
-        Column("ranking", pa.string(), "what the score is: `maximum`, or `last` valid token"),
+        Column("ranking", pa.string(), "what orders them: `maximum`, `last`, `random` and others"),
         Column("rank", pa.int32(), "0 is best"),
-        Column("score", pa.float32(), "activation at the peak", "activation"),
+        Column(
+            "score",
+            pa.float32(),
+            "what the ranking shows: an activation, mean or sum",
+            "activation",
+        ),
         Column("sample", pa.binary(16), "sample key: a hash of tokenizer, token ids and mask"),
         Column("peak", pa.int32(), "position of the score", "position"),
         *_PLACE,

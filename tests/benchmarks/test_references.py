@@ -110,7 +110,7 @@ def test_ours_makes_the_tables_of_the_loop_with_ties_everywhere(seed):
     random = np.random.default_rng(seed)
     source = factories.source(components=FEATURES, coactivation=False)
     plan = factories.plan(
-        sources=(source,), clusterings=(), criteria=("maximum",), k=K, context=CONTEXT
+        sources=(source,), clusterings=(), rankings=("maximum",), k=K, context=CONTEXT
     )
     extraction, heaps = Extraction(plan), empty(FEATURES, K)
     for number in range(3):

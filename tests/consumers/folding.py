@@ -33,7 +33,7 @@ def folded_states(
     plan: Plan, engine: Any, given: Sequence[TokenBatch], shuffle: int = 0
 ) -> list[BucketState]:
     """Return all buckets' states: chained records in order, hits wherever ``shuffle`` says."""
-    topk_filter = TopKFilter(plan.clusters * plan.criteria, plan.run.k)
+    topk_filter = TopKFilter(plan.clusters * plan.tables, plan.table_k)
     chained, free = [], []
     for batch in given:
         valid = valid_tokens(plan, batch)
@@ -89,4 +89,4 @@ def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> Bucket
     first, stop = table_bounds(plan, state)
     share = take(hits, np.flatnonzero((hits.table >= first) & (hits.table < stop)))
     both = join([state.hits, renumbered(share, int(first))])
-    return replace(moved_to(state, offset), hits=best(both, plan.run.k))
+    return replace(moved_to(state, offset), hits=best(both, plan.table_k))

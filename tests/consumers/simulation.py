@@ -77,7 +77,7 @@ def make_scene(batches_per_partition: int = 3, seed: int = 0, **run: Any) -> Sce
         "clusterings": (),
         "shards": 2,
         "k": 2,
-        "criteria": ("maximum",),
+        "rankings": ("maximum",),
         "bucket_bytes": 1200,
     }
     plan = factories.plan(**{**settings, **run})
@@ -160,8 +160,8 @@ class _World:
     # Assignments
 
     def _hire_activators(self, number: int) -> None:
-        tables = self.scene.plan.clusters * self.scene.plan.criteria
-        k = self.scene.plan.run.k
+        tables = self.scene.plan.clusters * self.scene.plan.tables
+        k = self.scene.plan.table_k
         new = [_Activator(TopKFilter(tables, k)) for _ in range(number)]
         self.activators += new
         for partition in range(2):
@@ -362,8 +362,8 @@ class _World:
     def _kill_activator(self) -> None:
         self._bury(self.chance.choice(self.activators))
         if len(self.activators) < 2:
-            tables = self.scene.plan.clusters * self.scene.plan.criteria
-            self.activators.append(_Activator(TopKFilter(tables, self.scene.plan.run.k)))
+            tables = self.scene.plan.clusters * self.scene.plan.tables
+            self.activators.append(_Activator(TopKFilter(tables, self.scene.plan.table_k)))
 
     def _kill_aggregator(self) -> None:
         worker = self.chance.choice(self.aggregators)

@@ -46,7 +46,7 @@ def runs(draw):
         clusterings=tuple(clusterings),
         shards=draw(st.integers(1, 12)),
         bucket_bytes=draw(st.sampled_from([1, 3000, 9000, 10**6])),
-        criteria=draw(st.sampled_from([("maximum",), ("maximum", "last")])),
+        rankings=draw(st.sampled_from([("maximum",), ("maximum", "last")])),
         edges=np.arange(draw(st.integers(0, 3)), dtype=np.float32),
     )
 
@@ -142,19 +142,19 @@ def test_a_bucket_is_within_its_bytes_unless_it_is_one_cluster(run):
 
 
 def slow_bytes(plan, cluster):
-    """Return the most that a cluster can take: its counters and k dense rows per criterion."""
+    """Return the most that a cluster can take: its counters and k dense rows per ranking."""
     run = plan.run
     where = next(c for c in plan.clusterings if c.first <= cluster < c.stop)
     size = int(plan.member_first[cluster + 1] - plan.member_first[cluster])
     counters = 2 + len(run.edges) + 1 + 2
     counters += (where.stop - where.first) * where.coactivation
     counters += size * (size + 1) // 2 if size > 1 else 0
-    hits = len(run.criteria) * run.k * (HIT_BYTES + ENTRY_BYTES * run.context * size)
+    hits = len(run.ranking_names) * run.k * (HIT_BYTES + ENTRY_BYTES * run.context * size)
     return COUNTER_BYTES * counters + hits
 
 
 def test_a_cluster_that_cannot_fit_is_refused_with_the_sum():
-    # 2 criteria x 3 hits x (64 + 8 x 6 positions x 3 members) + 8 x (2 + 2 + 66 bins + 2 + 6 pairs)
+    # 2 rankings x 3 hits x (64 + 8 x 6 positions x 3 members) + 8 x (2 + 2 + 66 bins + 2 + 6 pairs)
     need = 2 * 3 * (64 + 8 * 6 * 3) + 8 * (2 + 2 + 66 + 2 + 6)
     factories.plan(record_bytes=need + 8, bucket_bytes=1)  # 8: the component that it counts
     said = rf"cluster 'b' of groups can take {need:,} bytes .* holds {need - 1:,}: lower k"

@@ -11,7 +11,7 @@ from millrace.cli import run_program
 from streams import topics
 from streams.catalog.runs import get_run
 from streams.errors import RunError
-from streams.records.measures import HISTOGRAM, Measure, statistics
+from streams.records.measures import HISTOGRAM, Measure, measure, statistics
 from streams.records.runs import RunRecord
 from streams.transport.connect import connect
 from streams.wire import codec
@@ -69,7 +69,7 @@ WRONG = {
     "many edges": {"edges": np.arange(5000, dtype=np.float32)},
     "masked ids": {"masked_ids": np.array([2**40])},
     "masked positions": {"masked_positions": np.array([-1])},
-    "criteria": {"criteria": ("best",)},
+    "ranking": {"rankings": (measure("best@1", k=3),)},
     "store": {"store": "x" * 5000},
     "name": {"name": "../up"},
     "vocabulary": {"model": replace(factories.run_record().model, vocabulary=2**40)},
@@ -80,7 +80,7 @@ WRONG = {
 
 @pytest.mark.parametrize("changes", WRONG.values(), ids=list(WRONG))
 def test_a_record_outside_its_bounds_is_refused_before_anything_is_allocated(changes):
-    given = {key: changes[key] for key in changes if key == "statistics"}
+    given = {key: changes[key] for key in changes if key in ("statistics", "rankings")}
     others = {key: changes[key] for key in changes if key not in given}
     record = replace(factories.run_record(**others), **given)
     tracemalloc.start()

@@ -139,7 +139,8 @@ def test_create_says_where_settings_come_from(
     monkeypatch.setenv("MILLRACE_RUN__SHARDS", "2")
     monkeypatch.setenv("MILLRACE_SETTINGS", str(file))
     assert program("produce", "--broker", broker, "--limit", "30tokens").status == 0
-    ended = program("runs", "create", "--broker", broker, "--k", 5, "--device", "cpu")
+    options = ("--broker", broker, "--k", 5, "--ranking", "maximum", "--ranking", "random=3")
+    ended = program("runs", "create", *options, "--device", "cpu")
     assert (ended.status, ended.lines) == (0, [])
     *came_from, forward, source, rate, _ = ended.out.splitlines()
     assert forward.startswith("forward: transformers")
@@ -150,6 +151,7 @@ def test_create_says_where_settings_come_from(
         f"corpus.name = 'words' ({file})",
         f"corpus.text = ['{folder}/text.txt'] ({file})",
         "run.k = 5 (the options)",
+        "run.rankings = ['maximum', 'random=3'] (the options)",
         "run.shards = '2' (the environment)",
         f"model.path = '{folder}/gpt2' ({file})",
         "model.device = 'cpu' (the options)",
@@ -159,7 +161,8 @@ def test_create_says_where_settings_come_from(
     ]
     shown = program("runs", "show", "run", "--broker", broker)
     assert "k=5, 2 shards" in shown.out
-    assert program("runs", "create", "--broker", broker, "--k", 5).status == 0, "twice is once"
+    assert "examples by maximum (5), random (3)" in shown.out
+    assert program("runs", "create", *options).status == 0, "twice is once"
 
 
 def test_a_worker_is_told_everything_by_variables(

@@ -290,7 +290,7 @@ store = "out"
 text = ["{jsonl.name}"]
 text_field = "body"
 [run]
-criteria = ["maximum", "last"]
+rankings = ["maximum", "last"]
 shards = 3
 [model]
 path = "{disk / "llama"}"

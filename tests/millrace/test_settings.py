@@ -20,7 +20,7 @@ text = ["texts/*.txt", "hf:wiki", "-"]
 limit_tokens = 1000
 [run]
 k = 5
-criteria = ["maximum", "last"]
+rankings = ["maximum", "last"]
 edges = [0.5, 1]
 [model]
 path = "model"
@@ -59,7 +59,7 @@ def test_defaults_need_no_file() -> None:
     settings = load_settings(None, {})
     assert settings.broker == "memory://local"
     assert settings.store == str(Path(".millrace/snapshots").absolute())
-    assert (settings.run.k, settings.run.criteria) == (100, ("maximum",))
+    assert (settings.run.k, settings.run.rankings) == (100, ("maximum",))
     assert (settings.corpus.batch_rows, settings.corpus.partitions) == (64, 4)
 
 
@@ -110,7 +110,7 @@ def test_lists_in_the_environment_are_json(tmp_path: Path) -> None:
         ("[run]\nkk = 5", r"millrace\.toml: unknown key 'run\.kk', did you mean 'k'\?"),
         ('brokr = "x"', "unknown key 'brokr', did you mean 'broker'"),
         ("[run]\nk = 0", r"run\.k = 0: input should be greater than or equal to 1"),
-        ('[run]\ncriteria = ["best"]', r"criteria\[0\] = 'best': input should be 'maximum' or"),
+        ('[run]\nrankings = ["last="]', r"rankings\[0\] = 'last=': string should match pattern"),
         ('[[dictionaries]]\npath = "x"', r"key 'dictionaries\[0\]\.name' is missing"),
         ('[[dictionaries]]\nname = "x"', "give either path, or release and id"),
         ('[[dictionaries]]\nname = "x"\nrelease = "y"', "give either path, or release and id"),

@@ -73,12 +73,19 @@ def slow_rank(hit: Plain) -> tuple[float, ...]:
     return table, -score, high, low, peak, partition, sequence, row
 
 
-def slow_best(given: list[Plain], k: int) -> list[Plain]:
+def k_of(k: Any, table: int) -> int:
+    """Return how many hits a table holds: k, or one after the other of those of a cluster."""
+    return k if isinstance(k, int) else int(k[table % len(k)])
+
+
+def slow_best(given: list[Plain], k: Any) -> list[Plain]:
     """Return the best hit of each of the k best samples of every table, the plain way."""
     kept: list[Plain] = []
     for hit in sorted(given, key=slow_rank):
         same_table = [other for other in kept if other[0] == hit[0]]
-        if len(same_table) < k and hit[2:4] not in [other[2:4] for other in same_table]:
+        if len(same_table) < k_of(k, hit[0]) and hit[2:4] not in [
+            other[2:4] for other in same_table
+        ]:
             kept.append(hit)
     return kept
 

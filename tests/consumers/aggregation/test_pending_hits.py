@@ -12,7 +12,7 @@ from tests.consumers.folding import with_hits
 from tests.streams.same import bits
 from tests.streams.strategies import columns, plain_hits, quick
 
-PLAN = factories.plan(shards=1, criteria=("maximum",))
+PLAN = factories.plan(shards=1, rankings=("maximum",))
 START = [new_bucket(PLAN, 0, bucket) for bucket in PLAN.buckets_of(0)]
 
 

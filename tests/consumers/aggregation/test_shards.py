@@ -143,12 +143,12 @@ def test_only_the_k_best_of_a_table_are_kept():
 
 def test_a_bucket_takes_its_own_tables_only():
     plan = factories.plan(shards=1)
-    hits = columns([hit(table=t, sample=t + 1) for t in range(plan.clusters * plan.criteria)])
+    hits = columns([hit(table=t, sample=t + 1) for t in range(plan.clusters * plan.tables)])
     for bucket in plan.buckets_of(0):
         own = plan.clusters_of(bucket)
         found = with_hits(plan, new_bucket(plan, 0, bucket), hits, 0).hits
-        assert found.table.tolist() == list(range(len(own) * plan.criteria))
-        assert found.sample_low[0] == own.start * plan.criteria + 1
+        assert found.table.tolist() == list(range(len(own) * plan.tables))
+        assert found.sample_low[0] == own.start * plan.tables + 1
 
 
 def test_a_record_for_others_moves_the_position_only():
@@ -224,7 +224,7 @@ def test_statistics_that_do_not_fit_are_refused(changes, said):
         check_statistics(PLAN, statistics(**changes))
 
 
-TABLES = int(PLAN.bucket_first[BUCKETS.stop]) * PLAN.criteria
+TABLES = int(PLAN.bucket_first[BUCKETS.stop]) * PLAN.tables
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def longer(array):
         ({"chain": longer(START.chain)}, "other source partitions"),
         ({"batches": START.batches[:1]}, "other source partitions"),
         ({"chain": START.chain[:, None]}, "other source partitions"),
-        ({"hits": columns([hit(table=CLUSTERS * PLAN.criteria)])}, "hits: table"),
+        ({"hits": columns([hit(table=CLUSTERS * PLAN.tables)])}, "hits: table"),
         ({"hits": replace(no_hits(), peak=np.zeros(1, np.int32))}, "different lengths"),
     ],
 )

@@ -61,7 +61,14 @@ RUNS = {
     "positions masked": {"masked_positions": np.array([0, 1])},
     "no co-activation": {"statistics": statistics()[:2]},
     "everything masked": {"masked_positions": np.arange(6)},
-    "k of one": {"k": 1, "criteria": ("maximum",)},
+    "every ranking": {
+        "rankings": ("maximum=4", "last", "mean=1", "sum", "minimum", "random=5", "intervals=1"),
+        "sources": (
+            factories.source(),
+            factories.source("neurons", sign="absolute", components=3),
+        ),
+    },
+    "k of one": {"k": 1, "rankings": ("maximum",)},
     "k larger than the corpus": {"k": 1000, "bucket_bytes": 10**7},
 }
 

@@ -69,8 +69,10 @@ def test_sources_that_do_not_fit_are_named(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"criteria": ("best",)}, "criteria best: take each of maximum, last"),
-        ({"criteria": ()}, "criteria are empty"),
+        ({"rankings": ("best",)}, "rankings best: take each of maximum, last"),
+        ({"rankings": ("last", "last=3")}, "rankings last, last=3: take each of .* at most once"),
+        ({"rankings": ("last=0",)}, "ranking last=0: K is a number"),
+        ({"rankings": ()}, "rankings are empty"),
         ({"edges": (1.0, 1.0)}, "edges must be numbers that rise"),
         ({"mask_ids": (62,)}, "62 lies outside the 62 token ids"),
         ({"mask_positions": (16,)}, "16 lies outside rows of 16"),

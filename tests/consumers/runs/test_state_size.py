@@ -29,8 +29,8 @@ def test_full_tables_hold_k_rows_or_those_there_are(spec: RunSpec, corpus: Corpu
     fixed = state_bytes(plan, sparse, 0)
     counters = 4 * plan.layout.sum_first[-1]
     assert fixed == counters + 16 * plan.clusters + 1100 * (len(plan.bucket_first) - 1)
-    alone = 10 * (28 + 6 * np.maximum(2, 0.5 * sizes)).sum() * plan.criteria
+    alone = 10 * (28 + 6 * np.maximum(2, 0.5 * sizes)).sum() * plan.tables
     assert state_bytes(plan, sparse, None) - fixed == pytest.approx(alone, abs=1)
     assert state_bytes(plan, sparse, 5) - fixed == pytest.approx(alone / 2, abs=1)
-    together = 10 * (28 + 6 * np.maximum(2, 4 * sizes)).sum() * plan.criteria
+    together = 10 * (28 + 6 * np.maximum(2, 4 * sizes)).sum() * plan.tables
     assert state_bytes(plan, dense, 1_000) - fixed == pytest.approx(together, abs=1)

@@ -83,7 +83,7 @@ def test_hits_go_to_their_shard_before_its_statistics_and_none_is_lost(seed, rec
             continue
         assert record.shard not in closed
         found = partial(plan, record.shard, record.kind, record.value)
-        base = plan.bucket_first[plan.shard_first[record.shard]] * plan.criteria
+        base = plan.bucket_first[plan.shard_first[record.shard]] * plan.tables
         sent += [(h[0] + base, *h[1:]) for h in plain(found.hits)]
     assert sorted(sent) == sorted(plain(hits))
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from consumers.activations.engine import Activations
 from consumers.selection.selection import select, valid_tokens, with_rows
 from streams.errors import OverflowingSumError
-from streams.records.runs import with_parameters
 from tests import factories
 from tests.streams.same import bits
 from tests.streams.strategies import plain, quick
@@ -127,9 +126,9 @@ def slow_hits(plan, batch, valid, cluster, row, strongest, dense):
         if dense[member, row, position] != 0
     )
     return [
-        (cluster * plan.criteria + number, strongest[peak], *words, peak,
+        (cluster * plan.tables + number, strongest[peak], *words, peak,
          batch.partition, batch.sequence, row, entries)
-        for number, criterion in enumerate(plan.run.criteria)
+        for number, criterion in enumerate(plan.run.ranking_names)
         for peak in [peaks[criterion]]
         if peak in strongest
     ]  # fmt: skip
@@ -163,7 +162,7 @@ def test_counts_sums_extremes_and_hits_are_the_slow_twins(case):
     assert dict(zip(tally.moments.at.tolist(), ends, strict=True)) == extremes
     found = with_rows(selection, np.arange(len(selection.candidates)))
     assert sorted(plain(found)) == hits
-    found.check(plan.clusters * plan.criteria)
+    found.check(plan.clusters * plan.tables)
     assert tally.tokens == int(valid.sum())
     assert tally.rows == int(valid.any(axis=1).sum())
 
@@ -173,7 +172,7 @@ def test_counts_sums_extremes_and_hits_are_the_slow_twins(case):
 def test_what_scores_too_little_is_no_candidate_and_counts_all_the_same(case, data):
     plan, batch, dense = case
     all_of_them, valid, kept = selected(plan, batch, dense.copy())
-    tables = plan.clusters * plan.criteria
+    tables = plan.clusters * plan.tables
     scores = st.sampled_from([-np.inf, 0.25, 0.5, 2.0, 3.0])
     least = np.array(data.draw(st.lists(scores, min_size=tables, max_size=tables)), np.float32)
     some = select(plan, batch, valid, sparse(plan, kept), least)
@@ -227,9 +226,14 @@ def test_a_masked_token_is_absent():
     assert valid_tokens(plan, batch).tolist() == [[False, False, True, False], [False] * 4]
 
 
-SINGLE = factories.plan(
-    sources=(factories.source(components=1),), clusterings=(), edges=EDGES, sum_bits=3, shards=1
-)
+ONE_CLUSTER = {
+    "sources": (factories.source(components=1),),
+    "clusterings": (),
+    "edges": EDGES,
+    "sum_bits": 3,
+    "shards": 1,
+}
+SINGLE = factories.plan(**ONE_CLUSTER)
 
 
 def one_cluster(plan, tokens):
@@ -294,7 +298,7 @@ def test_histogram_bins_begin_at_their_edge():
 def test_the_first_of_equal_peaks_counts():
     batch = factories.batch([[1, 1, 1]], [3])
     dense = np.array([[[1.0, 2.0, 2.0]]], np.float32)
-    plan = replace(SINGLE, run=with_parameters(SINGLE.run, criteria=("maximum",)))
+    plan = factories.plan(**ONE_CLUSTER, rankings=("maximum",))
     valid = valid_tokens(plan, batch)
     found = select(plan, batch, valid, sparse(plan, dense)).candidates
     assert (found.peak.tolist(), found.score.tolist()) == ([1], [2.0])

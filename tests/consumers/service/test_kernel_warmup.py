@@ -54,7 +54,7 @@ def loaded_by_work(changes: str, *, warm: bool) -> list[str]:
     return said.stdout.split()
 
 
-@pytest.mark.parametrize("changes", ["{}", "{'criteria': ('maximum',), 'clusterings': ()}"])
+@pytest.mark.parametrize("changes", ["{}", "{'rankings': ('maximum',), 'clusterings': ()}"])
 def test_the_first_batches_find_every_loop_loaded(changes: str):
     assert loaded_by_work(changes, warm=True) == []
 

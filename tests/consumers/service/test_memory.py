@@ -81,7 +81,7 @@ def test_neither_side_keeps_more_after_four_times_the_text() -> None:
     finally:
         tracemalloc.stop()
     hits = sum(len(s.hits) for shard in range(3) for s in sides.overlay.states(shard))
-    assert hits == plan.clusters * plan.criteria * plan.run.k  # full, so that nothing has to grow
+    assert hits == plan.clusters * plan.tables * plan.run.k  # full, so that nothing has to grow
     assert sent > 4 * BATCHES * MOST_A_BATCH  # so that a batch kept would be seen
     assert kept[4 * BATCHES] < kept[BATCHES] + 3 * BATCHES * MOST_A_BATCH
     assert peaks[4 * BATCHES] < peaks[BATCHES] + 3 * BATCHES * MOST_A_BATCH

@@ -24,9 +24,9 @@ def states(plan: Plan, per_table: int, seed: int = 0) -> list[BucketState]:
         for bucket in plan.buckets_of(shard):
             empty = new_bucket(plan, shard, bucket)
             clusters = np.array(plan.clusters_of(bucket))
-            members = np.repeat(np.diff(plan.member_first)[clusters], plan.criteria)
+            members = np.repeat(np.diff(plan.member_first)[clusters], plan.tables)
             found = [hits_of(random, table, int(m), per_table) for table, m in enumerate(members)]
-            hits = best(join(found), plan.run.k) if found else empty.hits
+            hits = best(join(found), plan.table_k) if found else empty.hits
             made.append(replace(empty, hits=hits))
     return made
 
@@ -60,7 +60,7 @@ def slow_cluster_rows(plan: Plan, hits: Hits) -> list[dict[int, float]]:
     for table, rows in zip(hits.table.tolist(), hits.rows.tolist(), strict=True):
         row: dict[int, float] = {}
         for entry in range(at, at + rows):
-            member = plan.member_first[table // plan.criteria] + hits.member[entry]
+            member = plan.member_first[table // plan.tables] + hits.member[entry]
             component, value = plan.members[member], float(hits.value[entry])
             sign = int(plan.sign[component])
             activity = abs(value) if sign == 0 else value * sign

@@ -58,7 +58,7 @@ def drawn(random: np.random.Generator) -> Plan:
         clusterings=clusterings,
         shards=int(random.integers(1, 6)),
         k=int(random.choice([1, 3, 50])),
-        criteria=(("maximum", "last"), ("maximum",), ("last",))[int(random.integers(3))],
+        rankings=(("maximum", "last"), ("maximum",), ("last",))[int(random.integers(3))],
         masked_ids=random.integers(0, 9, int(random.integers(3))),
         masked_positions=random.integers(0, 6, int(random.integers(2))),
         bucket_bytes=int(random.choice([2000, 9000, 10**6])),

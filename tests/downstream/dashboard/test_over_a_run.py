@@ -1,4 +1,4 @@
-"""Pages over tables that the oracle computed: signed sources, dropped components, two criteria."""
+"""Pages over tables that the oracle computed: signed sources, dropped components, every ranking."""
 
 from pathlib import Path
 
@@ -53,18 +53,40 @@ def test_a_row_shows_as_its_tokenizer_decodes_it(tmp_path: Path) -> None:
         assert text == " ".join(f"w{number}" for number in ids)
 
 
+RANKINGS = ("maximum", "last=2", "mean", "sum", "minimum", "random=4", "intervals=1")
+OF_THE_PEAK = ("maximum", "last", "random", "intervals")
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> LoadedSnapshot:
-    return opened(tmp_path, factories.plan(sources=SOURCES, clusterings=(MIXED,)))
+    changes = {"rankings": RANKINGS, "bucket_bytes": 10**6}
+    return opened(tmp_path, factories.plan(sources=SOURCES, clusterings=(MIXED,), **changes))
 
 
-def test_every_cluster_has_a_page_for_every_criterion(run: LoadedSnapshot) -> None:
+def test_every_cluster_has_a_page_for_every_ranking(run: LoadedSnapshot) -> None:
+    assert run.criteria == [name.partition("=")[0] for name in RANKINGS]
     for cluster in range(len(run.labels)):
-        for criterion in ("maximum", "last"):
+        for criterion in run.criteria:
             page = cluster_page(run, cluster, criterion=criterion)
             assert page.criterion == criterion
+            assert page.meaning
             for context in page.contexts:
-                assert context.tokens[context.peak].activity == context.score
+                at_peak = context.tokens[context.peak].activity
+                assert at_peak == context.score or criterion not in OF_THE_PEAK
+
+
+def test_a_page_says_the_k_of_its_ranking_and_the_interval_of_each_context(
+    run: LoadedSnapshot,
+) -> None:
+    assert [cluster_page(run, 0, criterion=name).k for name in run.criteria] == [
+        3, 2, 3, 3, 3, 4, 1,
+    ]  # fmt: skip
+    page = cluster_page(run, 0, criterion="intervals")
+    assert len(set(page.intervals)) == len(page.intervals) == len(page.contexts) > 1
+    for text, context in zip(page.intervals, page.contexts, strict=True):
+        low, high = map(float, text.split(" to "))
+        assert low - 0.01 <= context.score < high + 0.01
+    assert cluster_page(run, 0).intervals == ()
 
 
 def test_signed_members_stay_below_the_clusters_highest(run: LoadedSnapshot) -> None:

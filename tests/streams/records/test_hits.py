@@ -9,7 +9,7 @@ from streams.errors import ShapeError
 from streams.records.hits import best, join, no_hits, ranges, rank, take
 from tests.streams.strategies import columns, plain, plain_hits, quick, slow_best, slow_rank
 
-ks = st.integers(1, 4)
+ks = st.integers(1, 4) | st.lists(st.integers(1, 4), min_size=2, max_size=2).map(np.array)
 
 
 def hit(table=0, score=1.0, sample=0, peak=0, place=(0, 0, 0), entries=()):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from consumers.plan import make_plan
+from consumers.rankings.registry import rankings
 from streams.errors import RunError, ShapeError
-from streams.records.measures import Measure, measure, rankings
+from streams.records.measures import Measure, measure
 from streams.records.run_identity import differences, identity, run_id
 from streams.records.runs import RunRecord
 from streams.wire import codec
@@ -100,12 +101,12 @@ def test_settings_that_differ_are_named():
         ({"statistics": (*RUN.statistics, Measure("more@3"))}, "the statistic 'more@3', this"),
         ({"statistics": (Measure("activation@2"),)}, "'activation@2', this Millrace has activ"),
         (
-            {"rankings": (measure("random@1", k=3),)},
-            "the ranking 'random@1', this Millrace has",
+            {"rankings": (measure("random@9", k=3),)},
+            "the ranking 'random@9', this Millrace has",
         ),
         (
-            {"rankings": (*rankings(k=3), measure("last@1", k=4))},
-            "rankings that do not take the same k",
+            {"rankings": (*rankings(k=3), measure("maximum@1", k=4))},
+            "a ranking more than once",
         ),
         ({"rankings": (Measure("last@1", "{"),)}, "no rankings with parameters they may have"),
         ({"statistics": ()}, "names no activation_histogram@1 with edges"),

@@ -1,0 +1,1 @@
+"""What max-activating examples are ranked by: one file per ranking, listed in ``registry``."""

@@ -1,0 +1,36 @@
+"""Ranking at random: a uniform sample of the rows in which a cluster is active."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from consumers.rankings.ranking import (
+    Candidates,
+    PlainRow,
+    PlainScore,
+    Ranking,
+    candidates_of_rows,
+)
+from consumers.rankings.row_hash import plain_priority, priorities
+from consumers.statistics.activity import ClusterActivity
+from streams.arrays import F32
+
+
+class Random(Ranking):
+    """Rows by a hash of sample and cluster; shown are their largest activations."""
+
+    name: ClassVar[str] = "random@1"
+    meaning: ClassVar[str] = "largest activation of a row that was chosen by hash"
+
+    def candidates(self, activity: ClusterActivity, least: F32) -> Candidates:
+        """Return the rows whose hash is small enough."""
+        return candidates_of_rows(activity, priorities(activity), least)
+
+    def shown(self, score: F32, at_peak: F32) -> F32:
+        """Return the activation, not the hash."""
+        return at_peak
+
+    def recompute(self, row: PlainRow) -> PlainScore:
+        """Return the hash, and the first of the largest activations."""
+        peak = int(np.argmax(row.activity))
+        return PlainScore(plain_priority(row), peak, float(row.activity[peak]))
