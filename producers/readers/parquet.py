@@ -6,9 +6,10 @@ from typing import Any
 from producers.documents import MAX_BAD_BYTES, Document, RefusedDocuments
 from producers.fields import Fields
 from producers.readers.opening import Opened
+from producers.readers.parquet_pages import rows_at_once
 from producers.readers.tables import check_columns, documents_of
+from streams.snapshots.parquet.page_headers import PageError
 
-ROWS = 256
 MAGIC = b"PAR1"
 
 
@@ -31,8 +32,10 @@ class Parquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        stored = file.seekable()
         try:
-            table = pq.ParquetFile(file.seekable())
+            # Nothing is decoded ahead: what a row group may take is looked at first.
+            table = pq.ParquetFile(stored, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             bad.add(file.address, _reason(error), file.head[:MAX_BAD_BYTES])
             return
@@ -42,10 +45,11 @@ class Parquet:
         for group in range(table.num_row_groups):
             done = first
             try:
-                for rows in table.iter_batches(ROWS, row_groups=[group], columns=columns):
+                at_once = rows_at_once(stored, table.metadata, group, columns)
+                for rows in table.iter_batches(at_once, row_groups=[group], columns=columns):
                     yield from documents_of(rows, file, fields, bad, done)
                     done += rows.num_rows
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, PageError) as error:
                 stop = first + table.metadata.row_group(group).num_rows
                 where = f"{file.address} rows {done + 1} to {stop}"
                 bad.add(where, _reason(error), file.head[:MAX_BAD_BYTES])

@@ -22,6 +22,7 @@ from streams.errors import (
     StallError,
     StreamError,
 )
+from streams.transport.access import BrokerAccess, access_to
 from streams.transport.client import StoredRecord
 from streams.transport.memory.broker import Faults, broker, forget
 from tests.integration.test_repair import PARTITION, activations_done, break_chain
@@ -30,9 +31,14 @@ from tests.service import Service, make_service
 SOON = Limits(stall=20.0, incomplete=0.2)
 
 
+# Each of these notices it at another place, with another name of the topic at hand.
+with_a_prefix_too = pytest.mark.parametrize("service", ["", "team-a."], indirect=True)
+
+
 @pytest.fixture
-def service(prefix: str, tmp_path: Path) -> Iterator[Service]:
-    made = make_service(f"memory://{prefix}", tmp_path, prefix)
+def service(prefix: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
+    access = BrokerAccess(f"memory://{prefix}", getattr(request, "param", ""))
+    made = make_service(access, tmp_path, prefix)
     yield replace(made, limits=SOON)
     forget(prefix)
 
@@ -48,13 +54,15 @@ def partials_of(service: Service) -> str:
 def cut_corpus(service: Service, before: int, partition: int = PARTITION) -> str:
     """Delete the first records of a partition of the corpus; return the advice for that."""
     run = service.plan.run
-    broker(run.name).delete_records(corpus_of(service), partition, before)
+    topic = access_to(service.broker).full(corpus_of(service))
+    broker(run.name).delete_records(topic, partition, before)
     return f"delete corpus {run.corpus}, produce it again, and start a new run over it"
 
 
 def cut_partials(service: Service, shard: int, before: int) -> str:
     run = service.plan.run
-    broker(run.name).delete_records(partials_of(service), shard, before)
+    topic = access_to(service.broker).full(partials_of(service))
+    broker(run.name).delete_records(topic, shard, before)
     return f"delete run {run.name} and create it anew"
 
 
@@ -74,6 +82,7 @@ def assert_all_say(service: Service, advice: str) -> None:
         assert "millrace repair" not in text
 
 
+@with_a_prefix_too
 def test_a_corpus_that_was_cut_before_anybody_read_it_ends_the_activation_side(
     service: Service,
 ) -> None:
@@ -119,9 +128,10 @@ class Withheld(Faults):
     """Delivers no partial."""
 
     def fetch(self, records: list[StoredRecord]) -> list[StoredRecord]:
-        return [] if records[0].topic.startswith("partials") else records
+        return [] if topics.PARTIALS in records[0].topic else records
 
 
+@with_a_prefix_too
 def test_a_running_worker_whose_whole_input_is_deleted_ends_though_it_has_no_lag(
     service: Service, prefix: str
 ) -> None:
@@ -130,7 +140,8 @@ def test_a_running_worker_whose_whole_input_is_deleted_ends_though_it_has_no_lag
     advices: list[str] = []
 
     def cut() -> bool:
-        if not advices and broker(prefix).group(topics.aggregates_app(prefix)).members:
+        group = access_to(service.broker).full(topics.aggregates_app(prefix))
+        if not advices and broker(prefix).group(group).members:
             time.sleep(0.5)  # until it has sought, from where the records still are
             for shard in range(3):
                 end = service.client.ends(partials_of(service))[shard]
@@ -166,6 +177,7 @@ def test_samples_that_were_deleted_before_the_final_snapshot_end_the_run(service
         serve(service, Crew(activations=1))
 
 
+@with_a_prefix_too
 def test_aggregators_end_when_the_activation_side_can_never_send_what_they_lack(
     service: Service,
 ) -> None:
@@ -205,6 +217,7 @@ def serve(service: Service, crew: Crew) -> None:
     )
 
 
+@with_a_prefix_too
 def test_once_one_worker_knows_nobody_waits_for_the_run_any_more(service: Service) -> None:
     advice = cut_corpus(service, 4)
     with pytest.raises(LostInputError, match=advice):
@@ -240,7 +253,8 @@ def test_no_run_is_created_over_a_corpus_that_was_cut(
 ) -> None:
     advice = cut_corpus(service, 4)
     corpus = service.plan.run.corpus
-    create = ["runs", "create", "--broker", service.broker, "--corpus", corpus, "--run", "other"]
+    address = access_to(service.broker).address
+    create = ["runs", "create", "--broker", address, "--corpus", corpus, "--run", "other"]
     assert run_program(create) == 2
     assert advice in capsys.readouterr().err
 

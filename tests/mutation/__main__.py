@@ -5,6 +5,7 @@ judged to change nothing.
 """
 
 import argparse
+import multiprocessing
 import os
 import queue
 import random
@@ -20,12 +21,18 @@ from rich.console import Console
 
 from millrace.local_kafka import NativeKafka, cache_folder
 from streams.errors import BrokerError
-from tests.mutation.fast_tests import PACKAGES, FastTests, fast_tests
+from tests.mutation.fast_tests import CHECKOUT, PACKAGES, Suite, suites
 from tests.mutation.mutants import Mutant, mutants
-from tests.mutation.trying import Tree, Trial, copied
+from tests.mutation.trying import Outcome, Tree, Trial, copied
 
-CHECKOUT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+# Sessions are forked from a process that holds these: importing them takes longer than most tests.
+# None of them has a plugin of pytest, which pytest imports itself.
+LIBRARIES = (
+    "torch", "numba", "scipy.sparse", "kafka", "faust", "aiokafka", "aiohttp", "pydantic", "duckdb",
+    "pyarrow.parquet", "pyarrow.dataset", "pyarrow.compute", "cryptography.x509", "fsspec",
+    "prometheus_client", "tokenizers",
+)  # fmt: skip
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -45,9 +52,10 @@ def main(arguments: Sequence[str]) -> int:
         for mutant in chosen:
             console.print(str(mutant), markup=False)
         return 0
-    with shared_broker(any(fast_tests(one.file).broker for one in chosen)) as environment:
+    multiprocessing.set_forkserver_preload(list(LIBRARIES))
+    with shared_broker(any(needs_broker(one) for one in chosen)) as environment:
         if environment is None:
-            chosen = [one for one in chosen if not fast_tests(one.file).broker]
+            chosen = [one for one in chosen if not needs_broker(one)]
             console.print(f"no Kafka here: {len(chosen)} mutants need none")
         trials = try_all(chosen, max(1, given.parallel), environment or {})
     return report(trials)
@@ -60,6 +68,11 @@ def all_mutants(paths: Sequence[str]) -> Iterator[Mutant]:
         for module in [found] if found.is_file() else sorted(found.rglob("*.py")):
             file = module.relative_to(CHECKOUT).as_posix()
             yield from mutants(file, module.read_text(encoding="utf-8"))
+
+
+def needs_broker(mutant: Mutant) -> bool:
+    """Return whether some of the tests of a mutant need a Kafka."""
+    return any(suite.broker for suite in suites(mutant.file))
 
 
 @contextmanager
@@ -86,22 +99,24 @@ def try_all(chosen: Sequence[Mutant], parallel: int, environment: Mapping[str, s
         for number in range(parallel):
             trees.put(copied(CHECKOUT, Path(folder) / str(number), environment))
 
-        def baseline(tests: FastTests) -> float:
-            with taken(trees) as tree:
-                seconds = tree.baseline(tests)
-            console.print(f"{seconds:6.1f} s  {' '.join(tests.paths)}", markup=False)
-            return seconds
+        usual: dict[Suite, float] = {}
 
         def attempt(mutant: Mutant) -> Trial:
-            tests = fast_tests(mutant.file)
+            seconds = 0.0
+            outcome: Outcome = "survived"
             with taken(trees) as tree:
-                trial = tree.attempt(mutant, tests, usual[tests])
-            console.print(f"{trial.outcome:8}  {trial.seconds:6.1f} s  {mutant}", markup=False)
-            return trial
+                for suite in suites(mutant.file):
+                    if suite not in usual:
+                        usual[suite] = tree.baseline(suite)
+                        console.print(f"{usual[suite]:6.1f} s  {' '.join(suite.paths)}")
+                    trial = tree.attempt(mutant, suite, usual[suite])
+                    seconds, outcome = seconds + trial.seconds, trial.outcome
+                    if outcome != "survived":
+                        break
+            console.print(f"{outcome:8}  {seconds:6.1f} s  {mutant}", markup=False)
+            return Trial(mutant, outcome, seconds)
 
         with ThreadPoolExecutor(parallel) as threads:
-            needed = list(dict.fromkeys(fast_tests(one.file) for one in chosen))
-            usual = dict(zip(needed, threads.map(baseline, needed), strict=True))
             return list(threads.map(attempt, chosen))
 
 
@@ -129,9 +144,10 @@ def report(trials: Sequence[Trial]) -> int:
             if reason := judged.get((one.file, one.before, one.after)):
                 console.print(f"    {reason}", markup=False)
     caught, real = len(trials) - len(survivors), len(trials) - len(survivors) + len(unjudged)
+    slow = sum(trial.outcome == "too slow" for trial in trials)
     console.print(
-        f"{caught} of {len(trials)} mutants caught; without those judged to change nothing "
-        f"{caught} of {real}, {caught / max(1, real):.1%}",
+        f"{caught} of {len(trials)} mutants caught, {slow} of them by a time-out; without those "
+        f"judged to change nothing {caught} of {real}, {caught / max(1, real):.1%}",
         markup=False,
     )
     return 1 if unjudged else 0

@@ -3,8 +3,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.mutation.__main__ import CHECKOUT, all_mutants, equivalents
-from tests.mutation.fast_tests import PACKAGES, arguments, fast_tests
+from tests.mutation.__main__ import all_mutants, equivalents
+from tests.mutation.fast_tests import CHECKOUT, PACKAGES, Suite, arguments, suites
 from tests.mutation.mutants import mutants
 
 
@@ -67,9 +67,16 @@ def every_mutant() -> Iterable:
 
 def test_every_package_has_fast_tests_that_are_there():
     for mutant in every_mutant():
-        tests = fast_tests(mutant.file)
-        assert all((CHECKOUT / path).exists() for path in tests.paths), mutant.file
-        assert ("not kafka" in arguments(tests)) != tests.broker
+        for suite in suites(mutant.file):
+            assert all((CHECKOUT / path).exists() for path in suite.paths), mutant.file
+            assert ("not kafka" in arguments(suite)) != suite.broker
+
+
+def test_the_tests_of_a_modules_own_name_come_first():
+    assert suites("consumers/aggregation/merging.py") == (
+        Suite(("tests/consumers/aggregation/test_merging.py",)),
+        *suites("consumers/aggregation/absent.py"),
+    )
 
 
 def test_mutants_that_were_judged_are_still_there():

@@ -1,20 +1,25 @@
 """Running tests on a mutant, in a copy of the tree, so that the checkout is never touched."""
 
+import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.mutation.fast_tests import SCHEDULES, FastTests, arguments
+import pytest
+
+from tests.mutation.fast_tests import SCHEDULES, Suite, arguments
 from tests.mutation.mutants import Mutant
 
 Outcome = Literal["caught", "too slow", "survived"]
-_PATIENCE, _GRACE_SECONDS = 3.0, 60.0
+_PATIENCE, _GRACE_SECONDS, _TEST_SECONDS = 3.0, 60.0, 45.0
 
 
 class BaselineError(Exception):
@@ -23,11 +28,24 @@ class BaselineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of a mutant."""
+    """What became of a mutant. too slow: no test ended, nor when it was tried once more."""
 
     mutant: Mutant
     outcome: Outcome
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session that came to an end. status: of pytest; negative if it was brought down."""
+
+    status: int
+    said: str
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether a test was stopped since it took too long."""
+        return self.status != 0 and "from pytest-timeout" in self.said
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,53 +55,73 @@ class Tree:
     root: Path
     environment: Mapping[str, str]
 
-    def baseline(self, tests: FastTests) -> float:
+    def baseline(self, suite: Suite) -> float:
         """Return the seconds that tests take without a mutant; raise BaselineError if one fails."""
-        seconds, ended = self._run(tests, None)
-        if ended is None or ended.returncode:
-            raise BaselineError(ended.stdout[-3000:] if ended else "the tests do not end")
-        return seconds
+        begun = time.monotonic()
+        ended = self._run(arguments(suite), None)
+        if ended is None or ended.status:
+            raise BaselineError(ended.said[-3000:] if ended else "the tests do not end")
+        return time.monotonic() - begun
 
-    def attempt(self, mutant: Mutant, tests: FastTests, usual: float) -> Trial:
+    def attempt(self, mutant: Mutant, suite: Suite, usual: float) -> Trial:
         """Return what tests that usually take some seconds make of a mutant."""
         path = self.root / mutant.file
         original = path.read_text(encoding="utf-8")
         path.write_text(mutant.source, encoding="utf-8")
-        try:
-            seconds, ended = self._run(tests, _PATIENCE * usual + _GRACE_SECONDS)
-        finally:
-            path.write_text(original, encoding="utf-8")
-        if ended is None:
-            return Trial(mutant, "too slow", seconds)
-        # Of pytest: an error of its own, wrong usage, no tests. Below 0 the mutant brought it down.
-        if ended.returncode in (3, 4, 5):
-            raise BaselineError(f"pytest ended with {ended.returncode}: {ended.stdout[-3000:]}")
-        return Trial(mutant, "caught" if ended.returncode else "survived", seconds)
-
-    def _run(
-        self, tests: FastTests, limit: float | None
-    ) -> tuple[float, "subprocess.CompletedProcess[str] | None"]:
-        command = [
-            sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider",
-            "--hypothesis-seed=0", "--timeout=120", *arguments(tests),
-        ]  # fmt: skip
-        # Byte code is told from its source by seconds and size, which a mutant may share.
-        more = {**SCHEDULES, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.root)}
         begun = time.monotonic()
         try:
-            ended = subprocess.run(
-                command,
-                cwd=self.root,
-                env={**os.environ, **more, **self.environment},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=limit,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            ended = None
-        return time.monotonic() - begun, ended
+            outcome = self._outcome(arguments(suite), _PATIENCE * usual + _GRACE_SECONDS)
+        finally:
+            path.write_text(original, encoding="utf-8")
+        return Trial(mutant, outcome, time.monotonic() - begun)
+
+    def _outcome(self, called: Sequence[str], limit: float) -> Outcome:
+        """Return what a session says. What took too long is given twice the time once more."""
+        for patience in (1.0, 2.0):
+            ended = self._run((*called, f"--timeout={patience * _TEST_SECONDS}"), patience * limit)
+            if ended is not None and not ended.timed_out:
+                break
+        else:
+            return "too slow"
+        # Of pytest: an error of its own, wrong usage, no tests.
+        if ended.status in (3, 4, 5):
+            raise BaselineError(f"pytest ended with {ended.status}: {ended.said[-3000:]}")
+        return "caught" if ended.status else "survived"
+
+    def _run(self, called: Sequence[str], limit: float | None) -> Ended | None:
+        """Return how a session ended; None if it took longer than its limit in seconds."""
+        output = self.root.with_name(f"{self.root.name}.out")
+        options = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0")
+        more = {**SCHEDULES, **self.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+        more["PYTHONPATH"] = str(self.root)
+        process = multiprocessing.get_context("forkserver").Process(
+            target=_session, args=(str(self.root), more, [*options, *called], str(output))
+        )
+        process.start()
+        process.join(limit)
+        late = process.is_alive()
+        if late and process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+        said = output.read_text(encoding="utf-8", errors="replace")
+        return None if late else Ended(process.exitcode or 0, said)
+
+
+def _session(root: str, more: Mapping[str, str], called: list[str], output: str) -> None:
+    """Be a pytest session in a tree, in a process that has imported nothing of the project."""
+    os.setsid()
+    sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.chdir(root)
+    os.environ.update(more)
+    # Byte code is told from its source by seconds and size, which a mutant may share.
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, root)
+    for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
+        del sys.modules[name]  # this module's own package, of the checkout
+    sys.exit(int(pytest.main(called)))
 
 
 def copied(checkout: Path, into: Path, environment: Mapping[str, str]) -> Tree:

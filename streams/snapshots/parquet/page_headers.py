@@ -57,17 +57,30 @@ def schema_elements(footer: bytes) -> int:
     raise PageError("its footer has no schema")
 
 
-def pages(file: BinaryIO, start: int, length: int) -> Iterator[ParquetPage]:
+def pages(
+    file: BinaryIO, start: int, length: int, longest_header: int = _LONGEST_HEADER
+) -> Iterator[ParquetPage]:
     """Yield the pages of a column chunk in the order in which they lie in the file."""
     at, stop = start, start + length
     while at < stop:
-        file.seek(at)
-        reader = _Reader(file.read(min(_LONGEST_HEADER, stop - at)))
-        page = _page(reader, at)
+        page = _page_at(file, at, stop - at, longest_header)
         if page.at + page.compressed > stop:
             raise PageError("a page reaches beyond its column")
         yield page
         at = page.at + page.compressed
+
+
+def _page_at(file: BinaryIO, at: int, left: int, longest_header: int) -> ParquetPage:
+    """Return the page at a place; what holds a longer header than most is read once more."""
+    for most in (min(_LONGEST_HEADER, longest_header), longest_header):
+        file.seek(at)
+        head = file.read(min(most, left))
+        try:
+            return _page(_Reader(head), at)
+        except PageError:
+            if len(head) < most or most == longest_header:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def _page(reader: "_Reader", at: int) -> ParquetPage:
