@@ -1,6 +1,7 @@
 """Two prefixes on one broker are two worlds."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from streams.transport.access import BrokerAccess
 from streams.transport.client import Client, TopicSpec
 from streams.transport.connect import connect
 from streams.transport.memory.broker import forget
+from streams.transport.prefixed import PrefixedClient
 
 ADDRESS = "memory://prefixed"
 
@@ -45,3 +47,68 @@ def test_each_has_its_own_groups_under_the_same_names() -> None:
     assert dict(connect(ADDRESS).committed("a.g", "a.t")) == {1: 5}
     ours.delete_group("g")
     assert (dict(ours.committed("g", "t")), dict(theirs.committed("g", "t"))) == ({}, {1: 7})
+
+
+class Spy:
+    """Notes every call and its arguments, and answers with itself or what it was given."""
+
+    def __init__(self, answers: dict[str, Any] | None = None) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self._answers = answers or {}
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.calls.append((name, *arguments, *named.values()))
+            return self._answers.get(name, self)
+
+        return call
+
+
+def test_every_call_reaches_the_broker_under_the_prefix() -> None:
+    inner = Spy({"read": iter(())})
+    client = PrefixedClient(inner, "a.")  # type: ignore[arg-type]
+    client.starts("t")
+    client.ends("t")
+    list(client.read("t", 1, 2, 3))
+    client.committed("g", "t")
+    client.rewind("g", {("t", 1): 4})
+    client.delete_group("g")
+    client.session_bounds()
+    client.close()
+    assert inner.calls == [
+        ("starts", "a.t"),
+        ("ends", "a.t"),
+        ("read", "a.t", 1, 2, 3),
+        ("committed", "a.g", "a.t"),
+        ("rewind", "a.g", {("a.t", 1): 4}),
+        ("delete_group", "a.g"),
+        ("session_bounds",),
+        ("close",),
+    ]
+
+
+class SpySender(Spy):
+    def __enter__(self) -> None:
+        self.calls.append(("enter",))
+
+    def __exit__(self, *error: object) -> None:
+        self.calls.append(("exit", error[0]))
+
+
+def test_a_sender_does_what_its_inner_one_does() -> None:
+    made = SpySender()
+    inner = Spy({"sender": made})
+    sender = PrefixedClient(inner, "a.").sender(77)  # type: ignore[arg-type]
+    with sender as entered:
+        assert entered is sender
+        sender.send("t", 3, b"v", key=b"k", headers=(("h", b"x"),))
+        sender.flush()
+    sender.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+    assert inner.calls == [("sender", 77)]
+    assert made.calls == [
+        ("enter",),
+        ("send", "a.t", 3, b"v", b"k", (("h", b"x"),)),
+        ("flush",),
+        ("exit", None),
+        ("exit", ZeroDivisionError),
+    ]
