@@ -14,12 +14,10 @@ from faust.transport.drivers import TRANSPORTS
 from faust.types import EventT, TopicT
 from mode.supervisors import CrashingSupervisor
 
-from streams.errors import AccessError
 from streams.transport.access import BrokerAccess, access_to
 from streams.transport.faust.contiguous_consumer import StartPositions
 from streams.transport.faust.durable_table import DurableTable, DurableTables
 from streams.transport.faust.worker_app import WorkerApp, leave
-from streams.transport.missing_right import missing_right
 from streams.transport.security import Security
 
 _TRANSPORTS = {
@@ -146,9 +144,7 @@ async def serve(
 def _explained(app: WorkerApp) -> BaseException:
     """Return why an app crashed or ended; a right that its consumer lacks as one line."""
     why = app.failure or app.crash_reason or app.ending or RuntimeError("it crashed")
-    if missing := missing_right(why):
-        return AccessError(f"Kafka at {app.access.place}, group {app.conf.id}: {missing}")
-    return why
+    return app.missing_right(why) or why
 
 
 def _ended(apps: Sequence[WorkerApp]) -> bool:

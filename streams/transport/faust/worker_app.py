@@ -17,6 +17,7 @@ from streams.transport.client import Headers
 from streams.transport.faust.contiguous_consumer import ContiguousConsumer, StartPositions
 from streams.transport.faust.ordered_sends import Confirmation, OrderedSends
 from streams.transport.faust.shared_queue import SharedQueue
+from streams.transport.missing_right import missing_right
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,13 @@ class WorkerApp(faust.App):
             self.ending = error
             log.critical("Worker ends, what it took is acknowledged first: %s", error)
             self.delivery.admit_nothing()
+
+    def missing_right(self, error: BaseException) -> AccessError | None:
+        """Return what to say of a right on the broker that is missing as an error says, if any."""
+        missing = missing_right(error)
+        if missing is None:
+            return None
+        return AccessError(f"Kafka at {self.access.place}, group {self.conf.id}: {missing}")
 
     @property
     def reason(self) -> BaseException | None:

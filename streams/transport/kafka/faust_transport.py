@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.transports import ConsumerT, ProducerT
 
 from streams.transport.faust.contiguous_consumer import ContiguousConsumer
+from streams.transport.faust.worker_app import WorkerApp
 
 _FETCH_WAIT_MILLISECONDS = 200
 _BEGINNING_POLL = 0.01
@@ -26,6 +28,17 @@ class _Thread(driver.AIOKafkaConsumerThread):
     def assignment(self) -> set[TP]:
         """Return the assigned partitions, none before the client is there; Faust fails then."""
         return set() if self._consumer is None else super().assignment()
+
+    async def crash(self, reason: BaseException) -> None:
+        """End the worker if a right was taken from it: a stop could not commit and would not end.
+
+        The client's thread goes on, since whoever stops it waits for its answers.
+        """
+        app = cast(WorkerApp, self.transport.app)
+        if error := app.missing_right(reason):
+            self.parent_loop.call_soon_threadsafe(app.fatal, error)
+        else:
+            await super().crash(reason)
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """Return the group's committed offsets."""
@@ -68,6 +81,16 @@ class ContiguousKafkaConsumer(ContiguousConsumer, driver.Consumer):
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
+        """Fetch; a right that was taken from the worker ends it."""
+        try:
+            return await super()._getmany(active_partitions, timeout)
+        except Exception as error:
+            app = cast(WorkerApp, self.app)
+            if (missing := app.missing_right(error)) is not None:
+                app.fatal(missing)
+            raise
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int | None]:
         """Return the group's committed offsets."""

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumers.aggregation.bucket_sums import with_tally
 from streams.errors import OverflowingSumError
@@ -58,3 +60,45 @@ def test_a_number_beyond_64_bits_is_an_error(name):
     once = with_tally(*nothing(), full)
     with pytest.raises(OverflowingSumError, match=r"exceeds 2\*\*63"):
         with_tally(*once, full)
+
+
+LEAST, MOST = -(2**63), 2**63 - 1
+any_number = st.one_of(
+    st.integers(LEAST, MOST), st.sampled_from([LEAST, LEAST + 1, -1, 0, 1, MOST - 1, MOST])
+)
+
+
+@given(st.lists(st.tuples(any_number, any_number), min_size=1, max_size=4))
+def test_a_sum_of_any_sign_is_refused_just_where_64_bits_do_not_hold_it(pairs):
+    before, more = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
+    clusters = len(pairs)
+    tally = BucketTally(
+        0,
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.int64),
+        np.arange(clusters, dtype=np.uint32),
+        more,
+        *np.zeros((2, clusters), np.float32),
+    )
+    counts, _, low, high = nothing(counters=1, clusters=clusters)
+    exact = [first + second for first, second in pairs]
+    if all(LEAST <= number <= MOST for number in exact):
+        assert with_tally(counts, before, low, high, tally)[1].tolist() == exact
+    else:
+        with pytest.raises(OverflowingSumError):
+            with_tally(counts, before, low, high, tally)
+
+
+@given(st.lists(st.tuples(st.integers(0, MOST), st.integers(0, MOST)), min_size=1, max_size=4))
+def test_a_count_is_refused_just_where_64_bits_do_not_hold_it(pairs):
+    before, more = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
+    none = np.zeros(0, np.uint32)
+    at = np.arange(len(pairs), dtype=np.uint32)
+    tally = BucketTally(0, at, more, none, none.astype(np.int64), *np.zeros((2, 0), np.float32))
+    _, sums, low, high = nothing(clusters=1)
+    exact = [first + second for first, second in pairs]
+    if max(exact) <= MOST:
+        assert with_tally(before, sums, low, high, tally)[0].tolist() == exact
+    else:
+        with pytest.raises(OverflowingSumError):
+            with_tally(before, sums, low, high, tally)

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka import errors
+from faust.types import TP
 
 from streams.timeouts import timeouts
 from streams.transport.faust.app import AppOptions, create_app
@@ -36,3 +38,62 @@ def test_a_client_can_be_made_with_every_session_that_settings_allow(session: fl
     assert client._session_timeout_ms == session * 1000
     assert client._request_timeout_ms >= client._session_timeout_ms
     asyncio.run(made(AppOptions(session=session)))
+
+
+class Refusing:
+    """aiokafka's consumer of one partition, whose commits fail as they are told to."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def commit(self, offsets: Any) -> None:
+        raise self._error
+
+
+def commit(error: Exception) -> tuple[list[int], WorkerApp, bool]:
+    """Return the statuses with which a worker left at a commit, and whether its thread crashed."""
+    left: list[int] = []
+
+    async def work() -> tuple[WorkerApp, bool]:
+        starting = app(AppOptions(leave=left.append))
+        thread: Any = starting.delivery._thread  # type: ignore[attr-defined]
+        thread._consumer = Refusing(error)
+        thread.assignment = lambda: {PLACE}
+        assert not await thread._commit({PLACE: 3})
+        await asyncio.sleep(0)  # it is called from another thread
+        return starting, thread.crashed
+
+    return left, *asyncio.run(work())
+
+
+PLACE = TP("t", 0)
+NO_RIGHT = "Kafka at 127.0.0.1:9, group starting: a right to the topic is missing"
+
+
+def test_a_right_that_is_gone_at_a_commit_ends_the_worker_and_leaves_a_thread_that_stops() -> None:
+    left, worker, crashed = commit(errors.TopicAuthorizationFailedError("t"))
+    assert (left, crashed) == ([2], False)
+    assert str(worker.failure).startswith(NO_RIGHT)
+    left, worker, crashed = commit(errors.UnknownError("odd"))
+    assert (left, crashed, worker.failure) == ([], True, None)
+
+
+def test_a_right_that_is_gone_at_a_fetch_ends_the_worker() -> None:
+    left: list[int] = []
+
+    async def work(error: Exception) -> WorkerApp:
+        starting = app(AppOptions(leave=left.append))
+
+        async def refused(*_: Any) -> None:
+            raise error
+
+        starting.delivery._thread.getmany = refused  # type: ignore[attr-defined]
+        with pytest.raises(type(error)):
+            await starting.consumer._getmany({PLACE}, 1.0)  # type: ignore[attr-defined]
+        return starting
+
+    assert asyncio.run(work(errors.UnknownError("odd"))).failure is None
+    assert left == []
+    lost = asyncio.run(work(errors.TopicAuthorizationFailedError("t"))).failure
+    assert str(lost).startswith(NO_RIGHT)
+    assert left == [2]
