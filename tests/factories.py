@@ -60,7 +60,7 @@ def run_record(**changes: Any) -> RunRecord:
         "masked_ids": np.array([0]),
         "bucket_bytes": 6000,
     }
-    named = {"rankings": ("maximum", "last"), "k": 3, "edges": None, "sum_bits": 20}
+    named: dict[str, Any] = {"rankings": ("maximum", "last"), "k": 3, "edges": None, "sum_bits": 20}
     named = {name: changes.pop(name, default) for name, default in named.items()}
     measures = {
         "statistics": statistics(named["sum_bits"], named["edges"]),

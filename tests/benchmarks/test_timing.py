@@ -1,5 +1,6 @@
 """Candidates take turns, and ratios are of one round."""
 
+from functools import partial
 from itertools import count
 
 import pytest
@@ -8,9 +9,10 @@ from benchmarks.timing import Spread, Timed, interleaved, per, ratio, total
 
 
 def test_every_candidate_has_its_turn_in_every_round():
-    turns, ticks = [], count()
+    turns: list[str] = []
+    ticks = count()
     found = interleaved(
-        {name: lambda name=name: turns.append(name) for name in "abc"},
+        {name: partial(turns.append, name) for name in "abc"},
         rounds=3,
         warm_up=1,
         clock=lambda: float(next(ticks)),

@@ -113,8 +113,8 @@ def test_members_are_the_live_ones_in_the_order_given(run):
     plan = make_plan(run)
     listed = [[(s, i)] for s, x in enumerate(run.sources) if x.singles for i in range(x.components)]
     for given_one in run.clusterings:
-        pairs = iter(zip(given_one.source.tolist(), given_one.index.tolist(), strict=True))
-        listed += [[next(pairs) for _ in range(n)] for n in given_one.sizes]
+        named = iter(zip(given_one.source.tolist(), given_one.index.tolist(), strict=True))
+        listed += [[next(named) for _ in range(n)] for n in given_one.sizes]
     first = np.cumsum([0, *(source.components for source in run.sources)])
     for cluster, pairs in enumerate(listed):
         everyone = [int(first[s]) + i for s, i in pairs]

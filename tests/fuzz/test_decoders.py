@@ -5,6 +5,7 @@ import time
 import tracemalloc
 import zlib
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
@@ -47,7 +48,7 @@ def seeds():
     batch = factories.batches()[0]
     valid = valid_tokens(PLAN, batch)
     selection = select(PLAN, batch, valid, ENGINE.compute(batch, valid))
-    hits = with_rows(selection, range(len(selection.candidates)))
+    hits = with_rows(selection, np.arange(len(selection.candidates)))
     sent = {
         r.kind: r.value for r in batch_records(PLAN, 0, 0, selection.tally, hits) if r.shard == 0
     }

@@ -9,8 +9,8 @@ import asyncio
 import struct
 import sys
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from faust import Stream
 from faust.types import TP
 
 from streams.transport.client import Client, TopicSpec
@@ -162,7 +162,7 @@ def counting_app(
     counter = Counter(names, app, durable_table(app, "buckets", shards))
     app.positions = counter
 
-    async def count(stream: Stream[bytes]) -> None:
+    async def count(stream: Any) -> None:
         commits = GroupCommit(app, counter.write, records=records, seconds=seconds)
         async for event in stream.noack().events():
             message = event.message

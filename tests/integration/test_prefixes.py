@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def address(prefix: str) -> Iterator[str]:
     forget(prefix)
 
 
-def served(access: BrokerAccess, store: Path, **run: object) -> Service:
+def served(access: BrokerAccess, store: Path, **run: Any) -> Service:
     service = make_service(access, store, "same", **run)
     service.serve(2, 2)
     manifest = service.manifest()

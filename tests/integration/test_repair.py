@@ -62,7 +62,7 @@ def forget_partial(service: Service, kind: bytes, sequence: int) -> None:
             if record.partition == SHARD and named[topics.KIND] == kind:
                 known = Statistics if kind == topics.STATISTICS else SourceEnd
                 found = codec.decode(known, record.value)
-                at = (found.partition, int(named[topics.SEQUENCE]))
+                at = (found.partition, int(named[topics.SEQUENCE]))  # type: ignore[attr-defined]
                 if at == (PARTITION, sequence):
                     lost += 1
                     continue

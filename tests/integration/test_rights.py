@@ -125,7 +125,7 @@ def as_guest(shared: Shared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         "KAFKA__PREFIX": shared.prefix,
         "KAFKA__CA": str(shared.secured.certificates.authority),
         "KAFKA__USER": GUEST,
-        "KAFKA__PASSWORD": shared.guest.security.sasl.password,  # type: ignore[union-attr]
+        "KAFKA__PASSWORD": shared.guest.security.sasl.password,
         "STORE": str(shared.folder / "store"),
     }
     for name, value in variables.items():

@@ -4,6 +4,7 @@ import random
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_everything_may_stop_in_the_middle_and_start_again(
     service = replace(service, engine=Slow(service.engine))
     for share in (0.2, 0.6):
         enough = share * len(service.batches)
-        service.serve(1, 2, until=lambda enough=enough: service.progress.done.batches >= enough)
+        service.serve(1, 2, until=lambda enough=enough: service.progress.done.batches >= enough)  # type: ignore[misc]
     assert not service.is_done()
     service.serve(2, 1)
     assert_exact(service)
@@ -68,7 +69,7 @@ def test_workers_stop_soon_at_whatever_moment_of_their_start(
     for _ in range(12):
         workers, begun = chance.choice([(1, 1), (1, 2), (2, 1)]), time.monotonic()
         moment = begun + chance.uniform(0, 1.2) ** 2
-        service.serve(*workers, until=lambda moment=moment: time.monotonic() >= moment)
+        service.serve(*workers, until=lambda moment=moment: time.monotonic() >= moment)  # type: ignore[misc]
         # A session that nobody ends lasts a minute more.
         assert time.monotonic() < moment + 45
     service.serve(1, 1)
@@ -87,7 +88,7 @@ def test_a_second_run_takes_another_dictionary_over_the_same_corpus(
     assert other.expected() != service.expected()
 
 
-def make_service_over(service: Service, **changes: object) -> Service:
+def make_service_over(service: Service, **changes: Any) -> Service:
     """Return another run over the corpus that a service has published."""
     from consumers.plan import make_plan
 

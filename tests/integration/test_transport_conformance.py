@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from faust import Stream
 from faust.types import TP, EventT
 
 from streams.errors import BrokerError, LostInputError
@@ -115,7 +114,7 @@ def watching_app(
     """Return an app that notes every record and acknowledges it after what ``cause`` sends."""
     app, seen = create_app(names.group, url, options=options), Seen()
 
-    async def watch(stream: Stream[bytes]) -> None:
+    async def watch(stream: Any) -> None:
         commits = GroupCommit(app, records=8, seconds=0.1)
         async for event in stream.noack().events():
             message = event.message
@@ -162,7 +161,7 @@ def test_headers_key_and_value_come_as_they_were_sent(
     async def work() -> None:
         app = create_app(names.group, url, options=OPTIONS)
 
-        async def look(stream: Stream[bytes]) -> None:
+        async def look(stream: Any) -> None:
             commits = GroupCommit(app)
             async for event in stream.noack().events():
                 message = event.message
@@ -241,7 +240,7 @@ def test_a_slow_agent_gets_records_of_all_its_partitions(
     async def work() -> None:
         app, seen = create_app(names.group, url, options=OPTIONS), list[int]()
 
-        async def slow(stream: Stream[bytes]) -> None:
+        async def slow(stream: Any) -> None:
             async for event in stream.noack().events():
                 if await app.delivery.admit(event.message):
                     await asyncio.sleep(0.004)
@@ -286,7 +285,7 @@ def test_nothing_is_committed_past_an_unacknowledged_record(
         app = create_app(names.group, url, options=OPTIONS)
         kept = []
 
-        async def hold(stream: Stream[bytes]) -> None:
+        async def hold(stream: Any) -> None:
             async for event in stream.noack().events():
                 if await app.delivery.admit(event.message):
                     kept.append(event)
@@ -316,7 +315,7 @@ def test_an_ack_of_an_earlier_assignment_is_ignored(url: str, client: Client, na
         early: list[EventT[bytes]] = []
         late: list[EventT[bytes]] = []
 
-        async def hold(stream: Stream[bytes]) -> None:
+        async def hold(stream: Any) -> None:
             async for event in stream.noack().events():
                 if await app.delivery.admit(event.message):
                     (early if len(early) < 4 else late).append(event)
@@ -591,7 +590,7 @@ def test_a_stop_in_a_rebalance_commits_and_ends(url: str, client: Client, names:
         first = create_app(names.group, url, options=OPTIONS)
         held: list[EventT[bytes]] = []
 
-        async def hold(stream: Stream[bytes]) -> None:
+        async def hold(stream: Any) -> None:
             async for event in stream.noack().events():
                 if await first.delivery.admit(event.message):
                     held.append(event)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,9 @@ def test_every_verb_helps(program: Program, verb: list[str]) -> None:
 
 @pytest.mark.parametrize("verb", [verb for verb in ALL if verb[0] not in ("broker", "demo")])
 def test_every_option_is_explained(verb: list[str]) -> None:
-    command = cli.cli
+    command: Any = cli.cli
     for name in verb:
-        command = command.get_command(None, name)  # type: ignore[attr-defined,arg-type]
+        command = command.get_command(None, name)
     for parameter in command.params:
         said = getattr(parameter, "help", "an argument")
         assert said, (verb, parameter.name)

@@ -114,7 +114,7 @@ def test_on_a_terminal_the_user_is_asked(
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(confirmation.sys, "stdin", Terminal(answer))
+    monkeypatch.setattr(confirmation.sys, "stdin", Terminal(answer))  # type: ignore[attr-defined]
     ended = millrace("runs", "delete", "test")
     assert "Delete run test? [y/N]" in " ".join(ended.lines)
     assert ended.status == (1 if left else 0)

@@ -88,7 +88,7 @@ def test_every_line_is_one_json_object(
     if where == "after":
         before = program
 
-        def program(*arguments: Any) -> Ended:  # type: ignore[no-redef]
+        def program(*arguments: Any) -> Ended:
             return before(*arguments, "--log-format", "json")
 
     lines = as_json(served(service, program, *options))
@@ -272,7 +272,7 @@ def test_a_producer_reports_and_says_how_it_ended(caplog: pytest.LogCaptureFixtu
     assert "Producer ended: corpus words, no text, 4 rows, 100 tokens" in caplog.text
     assert produced.refused == 1
     assert not produced.live().ok
-    assert produced.eta() is None or produced.eta() > 0
+    assert produced.eta() is None or produced.eta() > 0  # type: ignore[operator]
 
 
 def test_the_endpoint_of_a_producer_is_there_while_it_waits_for_text(

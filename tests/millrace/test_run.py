@@ -27,7 +27,7 @@ from tests.models_on_disk import ARCHITECTURES, CONTEXT, SHAPES, WORDS
 HOOK = "blocks.1.hook_resid_post"
 K = 4
 GROUPS = {"pair": ["sae:3", "sae:7"], "three": ["sae:0", "sae:7", "sae:40"], "one": ["sae:11"]}
-NEAR = {"abs": 1e-5, "rel": 1e-5}
+NEAR: dict[str, Any] = {"abs": 1e-5, "rel": 1e-5}
 Clusters = dict[tuple[str, str], list[int]]
 
 
@@ -446,11 +446,11 @@ def test_the_tokenizer_is_loaded_once_and_the_plan_made_once(
     program: Program, disk: Path, jsonl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded, planned = [], []
-    load, check_run = loading._load_plain, plan.check_run
+    load, check_run = loading._load_plain, plan.check_run  # type: ignore[attr-defined]
     monkeypatch.setattr(
         loading, "_load_plain", lambda *given: (loaded.append(given), load(*given))[1]
     )
-    monkeypatch.setattr(plan, "check_run", lambda run: (planned.append(run), check_run(run)))
+    monkeypatch.setattr(plan, "check_run", lambda run: (planned.append(run), check_run(run)))  # type: ignore[call-arg]
     ended = program(
         *("run", jsonl, "--text-field", "body", "--model", disk / "gpt2", "--k", K),
         *("--dictionary", disk / "standard", "--pack", "--run", "once"),

@@ -1,10 +1,12 @@
+from typing import Any
+
 import pytest
 
 from producers.documents import Document, UnusableError
 from producers.fields import Fields, document_of
 
 
-def text(record: object, **fields: str) -> str:
+def text(record: object, **fields: Any) -> str:
     return document_of(record, Fields(**fields), "fallback").text
 
 

@@ -100,7 +100,7 @@ def test_an_id_beyond_the_tokenizer_is_refused():
 
 def test_a_long_stream_of_ids_is_cut_in_parts(monkeypatch):
     monkeypatch.setattr("producers.rows.ROWS", 2)
-    stream = Document("s", "", "", np.arange(30, dtype=np.int64), joined=True)
+    stream = Document("s", "", "", np.arange(30, dtype=np.uint32), joined=True)
     found = batches([stream], long_rows="refuse")
     assert found[0].ids[:7].flatten().tolist() == list(range(28))
     assert found[0].ids[7, :2].tolist() == [28, 29]

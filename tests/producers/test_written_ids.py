@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -26,7 +27,7 @@ def fresh() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"bos": None}, {"separator": None}, {"pad": 9, "bos": 9}])
-def test_ids_of_the_tokenizer_pass(changes: dict[str, int | None]):
+def test_ids_of_the_tokenizer_pass(changes: dict[str, Any]):
     check_written_ids(replace(CUT, **changes), 10, "t")
 
 
@@ -39,7 +40,7 @@ def test_ids_of_the_tokenizer_pass(changes: dict[str, int | None]):
         ({"pad": -1}, r"tokenizer: token id -1"),
     ],
 )
-def test_any_other_is_named_with_what_it_is_for(changes: dict[str, int], line: str):
+def test_any_other_is_named_with_what_it_is_for(changes: dict[str, Any], line: str):
     with pytest.raises(SettingsError, match=line):
         check_written_ids(replace(CUT, **changes), 10, "t")
 

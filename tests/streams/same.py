@@ -1,9 +1,11 @@
 """Equality of records that hold arrays, which compare by type, shape and every bit."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 def bits(value: Any) -> Any:
@@ -22,3 +24,9 @@ def bits(value: Any) -> Any:
     if isinstance(value, float):
         return np.float64(value).tobytes()
     return value
+
+
+def there(found: T | None) -> T:
+    """Return what is there; fails for None."""
+    assert found is not None
+    return found

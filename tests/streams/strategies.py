@@ -149,13 +149,15 @@ def records(kind: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(arguments)
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind, include_extras=True)
-        return st.builds(kind, **{f.name: records(hints[f.name]) for f in fields(kind)})
+        made: Any = kind
+        return st.builds(made, **{f.name: records(hints[f.name]) for f in fields(kind)})
     return _SCALARS[kind]
 
 
 def _ends(rule: Interval) -> st.SearchStrategy[Any]:
     """Return the smallest and largest numbers that an interval allows."""
-    ends = [rule.ge, rule.le, None if rule.lt is None or rule.lt == inf else rule.lt - 1]
+    below: Any = rule.lt
+    ends = [rule.ge, rule.le, None if below is None or below == inf else below - 1]
     return st.sampled_from([end for end in ends if end is not None])
 
 

@@ -317,7 +317,9 @@ def test_the_form_for_devices_gives_the_same(
 def test_encoding_goes_on_in_halves_when_memory_runs_out(
     architecture: str, tmp_path: Path, spec: RunSpec, corpus: CorpusRecord
 ) -> None:
-    extra = {"n_heads": 4, "bottleneck_factor": 1} if architecture == "temporal" else {}
+    extra: dict[str, Any] = {}
+    if architecture == "temporal":
+        extra = {"n_heads": 4, "bottleneck_factor": 1}
     folder = save_dictionary(tmp_path, architecture, **extra)
     engine = run_of(spec, corpus, DictionarySpec("d", path=str(folder)))
     batch, valid = batch_of(10)

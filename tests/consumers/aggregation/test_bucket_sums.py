@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.aggregation.bucket_sums import with_tally
+from streams.arrays import F32, I64
 from streams.errors import OverflowingSumError
 from streams.records.tallies import BucketTally
 
@@ -34,7 +35,7 @@ def drawn(random, counters=50, clusters=9):
     )
 
 
-def nothing(counters=50, clusters=9):
+def nothing(counters=50, clusters=9) -> tuple[I64, I64, F32, F32]:
     infinite = np.full(clusters, np.inf, np.float32)
     return np.zeros(counters, np.int64), np.zeros(clusters, np.int64), infinite, -infinite
 
@@ -48,7 +49,7 @@ def test_tallies_add_up_as_in_the_plain_loop():
         before = [column.copy() for column in numbers]
         after = with_tally(*numbers, tally)
         assert [column.tolist() for column in after] == list(expected)
-        assert all(map(np.array_equal, before, numbers))
+        assert all(map(np.array_equal, before, numbers))  # type: ignore[arg-type]
         numbers = after
 
 

@@ -36,7 +36,7 @@ def sums(entries):
 
 
 def held_after(batches):
-    held = ()
+    held: tuple[KeyedSums, ...] = ()
     for batch in batches:
         held = with_keyed(PLACES, held, (sums(batch),) if batch else ())
     return held
@@ -87,7 +87,7 @@ def test_a_sum_beyond_64_bits_is_an_error():
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True), max_size=5), st.randoms())
 def test_names_of_the_smallest_keys_are_held_in_any_order(batches, random):
     def after(given_ones):
-        held = ()
+        held: tuple[KeyNames, ...] = ()
         for texts in given_ones:
             held = with_names(PLACES, held, (KeyNames(1, tuple(texts)),))
         return {text for part in held for text in part.texts}

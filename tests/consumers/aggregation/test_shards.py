@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from consumers.aggregation.shards import (
 )
 from streams.errors import OverflowingSumError, ShapeError
 from streams.records.hits import no_hits
-from streams.records.partials import HitsPart, SourceEnd, Statistics
+from streams.records.partials import BucketState, HitsPart, SourceEnd, Statistics
 from streams.records.tallies import BucketTally
 from tests import factories
 from tests.consumers.folding import with_hits
@@ -62,9 +63,14 @@ def part(*hits, **changes):
 def applied(*sequences, state=START):
     """Return the state after chained records of these sequences, all to be taken."""
     for offset, sequence in enumerate(sequences):
-        state = with_statistics(PLAN, state, statistics(sequence), tally(), offset)
-        assert not isinstance(state, SequenceGap)
+        state = taken(state, statistics(sequence), tally(), offset)
     return state
+
+
+def taken(state: BucketState, *given: Any) -> BucketState:
+    found = with_statistics(PLAN, state, *given)
+    assert not isinstance(found, SequenceGap)
+    return found
 
 
 def test_statistics_add_up_once_each():
@@ -96,10 +102,10 @@ def test_partitions_have_chains_of_their_own():
 
 def test_a_tombstone_advances_the_chain_and_counts_as_refused():
     refused = statistics(0, tokens=0, rows=0, refused=True)
-    state = with_statistics(PLAN, START, refused, None, 0)
+    state = taken(START, refused, None, 0)
     assert (state.refused, state.tokens, state.chain.tolist()) == (1, 0, [0, -1])
     assert not state.counts.any()
-    again = with_statistics(PLAN, state, refused, None, 1)
+    again = taken(state, refused, None, 1)
     assert again.refused == 1
     assert with_statistics(PLAN, again, statistics(1), tally(), 2).counts[0] == 5
 
@@ -120,7 +126,7 @@ def test_a_state_is_never_changed_in_place():
 
 def test_a_sum_beyond_64_bits_is_an_error():
     full = tally(sum=np.array([2**62], np.int64))
-    state = with_statistics(PLAN, START, statistics(0), full, 0)
+    state = taken(START, statistics(0), full, 0)
     with pytest.raises(OverflowingSumError, match=r"exceeds 2\*\*63: .*lower sum_bits"):
         with_statistics(PLAN, state, statistics(1), full, 1)
 

@@ -239,23 +239,23 @@ def test_transformer_lens_can_be_asked_for(loaded: Any) -> None:
 
 def wrong_place(twin: Twin) -> Twin:
     """The output of the layer before."""
-    tap = replace(twin.taps[POST], module=twin.net.transformer.h[0])
+    tap = replace(twin.taps[POST], module=twin.net.transformer.h[0])  # type: ignore[arg-type,index]
     return replace(twin, taps={POST: tap})
 
 
 def wrong_activation(twin: Twin) -> Twin:
     """The exact GELU in place of its approximation: up to 5e-4 apart."""
-    twin.net.transformer.h[1].mlp.act = torch.nn.GELU()
+    twin.net.transformer.h[1].mlp.act = torch.nn.GELU()  # type: ignore[index]
     return twin
 
 
 def wrong_epsilon(twin: Twin) -> Twin:
-    twin.net.transformer.h[1].ln_1.eps = 1e-4
+    twin.net.transformer.h[1].ln_1.eps = 1e-4  # type: ignore[index]
     return twin
 
 
 def wrong_scale(twin: Twin) -> Twin:
-    twin.net.transformer.h[1].attn.scaling *= 1.01
+    twin.net.transformer.h[1].attn.scaling *= 1.01  # type: ignore[index]
     return twin
 
 
@@ -268,7 +268,7 @@ def not_finite(twin: Twin) -> Twin:
 
 
 def failing(twin: Twin) -> Twin:
-    twin.net.transformer.h[0].mlp = torch.nn.Linear(1, 1)
+    twin.net.transformer.h[0].mlp = torch.nn.Linear(1, 1)  # type: ignore[index]
     return twin
 
 

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from transformers.activations import ACT2FN
 from transformers.pytorch_utils import Conv1D
 
-from consumers.models import packing
 from consumers.models.packing import Packed, can_pack, pack
 
 
@@ -102,7 +101,7 @@ def test_what_somebody_reads_stays_what_it_is(read: str) -> None:
     net.act.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     with torch.inference_mode():
         net(given(4, 16))
-        expected = F.linear(given(4, 16), net.up.weight, net.up.bias)
+        expected = F.linear(given(4, 16), net.up.weight, net.up.bias)  # type: ignore[arg-type]
     assert (expected < 0).any()
     for value in seen:
         torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
@@ -124,7 +123,7 @@ def test_it_is_not_done_without_room_or_for_other_types(monkeypatch: pytest.Monk
     assert not can_pack(nn.ReLU())
     assert not can_pack(Mlp(nn.ReLU()).half())
     assert not can_pack(Mlp(nn.ReLU()).to("meta"))
-    monkeypatch.setattr(packing.psutil, "virtual_memory", lambda: _Memory(available=1000))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: _Memory(available=1000))
     assert not can_pack(net)
 
 

@@ -40,7 +40,7 @@ def dashboard(
     }
 
 
-RUNS = {
+RUNS: dict[str, Any] = {
     "plain": {},
     "one shard": {"shards": 1, "bucket_bytes": 10**6},
     "more shards than clusters": {"shards": 40},

@@ -44,7 +44,7 @@ def test_folders_are_read_without_their_weights(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     old = {"hook_name": "blocks.1.hook_resid_post", "context_size": 64}
     (tmp_path / "old/cfg.json").write_text(json.dumps(old))
-    sources = [
+    sources: list[Any] = [
         DictionarySpec("new", path=str(folder)),
         DictionarySpec("old", path=str(tmp_path / "old")),
         DictionarySpec("missing", path=str(tmp_path / "missing")),

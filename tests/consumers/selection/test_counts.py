@@ -26,7 +26,7 @@ class Everything:
     def compute(self, batch: Any, valid: Any) -> Activations:
         where = np.nonzero(np.broadcast_to(valid, (self.components, *valid.shape)))
         value = np.random.default_rng(batch.sequence).random(len(where[0]), dtype=np.float32) + 0.1
-        return Activations(where[0], *(axis.astype(np.int32) for axis in where[1:]), value)
+        return Activations(where[0], where[1].astype(np.int32), where[2].astype(np.int32), value)
 
 
 def calls_of(work: Any) -> tuple[int, Any]:

@@ -23,7 +23,9 @@ def test_maxima_over_members_are_those_of_dense_arrays(seed, density, rows):
     shape = (COMPONENTS, rows, POSITIONS)
     dense = random.integers(-4, 5, shape).astype(np.float32) * (random.random(shape) < density) / 4
     where = np.nonzero(dense)
-    found = Activations(where[0], *(axis.astype(np.int32) for axis in where[1:]), dense[where])
+    found = Activations(
+        where[0], where[1].astype(np.int32), where[2].astype(np.int32), dense[where]
+    )
     runs = runs_of(plan, found, POSITIONS)
     first = np.cumsum([0, *map(len, MEMBERS)])
     tokens = cluster_tokens(first, np.concatenate(MEMBERS).astype(np.int64), runs, rows * POSITIONS)

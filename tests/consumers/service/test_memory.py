@@ -5,6 +5,7 @@ import gc
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -102,9 +103,10 @@ def peak_of_reading(count: int) -> int:
     """Return the most bytes in use while the samples of so many batches are read and dropped."""
     sequence, row = np.divmod(np.arange(count * ROWS), ROWS)
     rows = 0
+    corpus: Any = Corpus()
     tracemalloc.start()
     try:
-        for piece in sample_tables(Corpus(), "text", np.zeros_like(row), sequence, row):
+        for piece in sample_tables(corpus, "text", np.zeros_like(row), sequence, row):
             rows += len(piece)
             gc.collect()
         return tracemalloc.get_traced_memory()[1]

@@ -108,7 +108,7 @@ def test_parts_of_different_shards_are_written_side_by_side(
     """Each of two parts waits for the other to begin."""
     monkeypatch.setattr("consumers.service.shard_writer.os.cpu_count", lambda: 2)
     both = threading.Barrier(2, timeout=PATIENCE)
-    real = shard_writer.write_shard
+    real = shard_writer.write_shard  # type: ignore[attr-defined]
 
     def meeting(*arguments: Any) -> ShardManifest:
         both.wait()
@@ -147,7 +147,7 @@ def test_a_stop_waits_for_parts_that_are_being_written(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = threading.Event()
-    real = shard_writer.write_shard
+    real = shard_writer.write_shard  # type: ignore[attr-defined]
 
     def slow(*arguments: Any) -> ShardManifest:
         begun.set()
@@ -212,7 +212,7 @@ def test_a_final_part_is_written_once(plan: Plan) -> None:
 def test_a_mid_run_part_that_cannot_be_written_is_the_end_of_that_snapshot_only(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    real = shard_writer.write_shard
+    real = shard_writer.write_shard  # type: ignore[attr-defined]
 
     def full(plan: Plan, snapshot: str, *rest: Any) -> ShardManifest:
         if snapshot == "noon":
@@ -309,7 +309,7 @@ def test_a_broker_that_is_away_for_a_while_is_asked_again(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By an owner of shards that others put together; it has nothing to lose meanwhile."""
-    real, looks = shard_writer.published, list[int]()
+    real, looks = shard_writer.published, list[int]()  # type: ignore[attr-defined]
 
     def away(*given: Any) -> Any:
         looks.append(1)
@@ -364,7 +364,7 @@ def test_whose_draft_the_next_owner_removes_writes_again(
     """As when a shard goes to another worker while a part of it is being written."""
     parts = Path(plan.run.store) / plan.run.name / "parts"
     removed = list[str]()
-    real = shard_writer.write_shard
+    real = shard_writer.write_shard  # type: ignore[attr-defined]
 
     def robbed(*arguments: Any) -> ShardManifest:
         def watched_draft(files: Any, path: str) -> Any:
@@ -373,7 +373,7 @@ def test_whose_draft_the_next_owner_removes_writes_again(
                 made = opened(made)
             return made
 
-        original = store.draft
+        original = store.draft  # type: ignore[attr-defined]
         monkeypatch.setattr(store, "draft", watched_draft)
         try:
             return real(*arguments)

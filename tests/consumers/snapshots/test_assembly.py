@@ -336,7 +336,7 @@ def test_samples_that_vanish_once_written_are_no_shards_damage(
 ) -> None:
     """They are written where the snapshot is put together, so that is done again."""
     write(plan, client, FINAL)
-    real, left = joining.write_part, [2]
+    real, left = joining.write_part, [2]  # type: ignore[attr-defined]
 
     def vanishing(*given: Any) -> PartFile:
         part = real(*given)

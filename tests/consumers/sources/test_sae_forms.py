@@ -81,7 +81,9 @@ def test_values_are_those_of_saelens(
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("architecture", ["abstopk", "temporal", "matching_pursuit"])
 def test_others_are_left_to_saelens(architecture: str, tmp_path: Path) -> None:
-    extra = {"n_heads": 4, "bottleneck_factor": 1} if architecture == "temporal" else {}
+    extra: dict[str, Any] = {}
+    if architecture == "temporal":
+        extra = {"n_heads": 4, "bottleneck_factor": 1}
     assert form_of("d", load(save_dictionary(tmp_path, architecture, **extra))) is None
 
 

@@ -115,7 +115,7 @@ def main(runs: int = 60) -> None:
                         overlay.load(shard, table.items())
                         offset = overlay.start(shard)
             assert overlay.is_complete(shard)
-            for name, pieces in shard_tables(plan, shard, overlay.states(shard), Any):
+            for name, pieces in shard_tables(plan, shard, overlay.states(shard), Any):  # type: ignore[arg-type]
                 pieces = list(pieces) if not hasattr(pieces, "schema") else [pieces]
                 hashed = table_hash(pieces[0].schema, pieces)
                 sys.stdout.write(f"{seed}/{shard:02d}/{name} {hashed.rows} {hashed.hash}\n")

@@ -19,6 +19,7 @@ from benchmarks.references.storing import (
 from benchmarks.references.top_samples import best_samples
 from consumers.storage.blocks import Blocks, DenseBatch, Members
 from consumers.storage.top_blocks import TopBlocks
+from tests.streams.same import there
 from tests.streams.strategies import quick
 
 COMPONENTS, POSITIONS = 4, 3
@@ -77,7 +78,7 @@ def test_blocks_hold_what_the_loops_over_lists_hold(store, workload, chunk):
         other = token_major(batch, members)
         lists = lists or empty(other.column)
         store(lists, other)
-    assert_same_stored(stored_in(blocks, members), usable(lists))
+    assert_same_stored(stored_in(blocks, members), usable(there(lists)))
 
 
 @quick

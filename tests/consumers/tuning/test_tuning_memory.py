@@ -78,7 +78,11 @@ def test_the_device_decides_whose_memory_it_is() -> None:
 def test_tensors_on_a_cuda_device_are_counted() -> None:
     memory = CudaMemory(torch.device("cuda"))
     before = memory.used()
-    peak = memory.peak(lambda: torch.ones(BLOCK, dtype=torch.uint8, device="cuda").sum().item())
+
+    def work() -> None:
+        torch.ones(BLOCK, dtype=torch.uint8, device="cuda").sum().item()
+
+    peak = memory.peak(work)
     assert BLOCK <= peak - before < 2 * BLOCK
     assert memory.used() < before + BLOCK
     assert memory.free() > 0

@@ -97,7 +97,7 @@ def test_dtypes_are_compared_with_the_first(spec: RunSpec, corpus: CorpusRecord)
     first, same, narrow = compare_dtypes(engines, sample, 8, BRIEF, lambda _: lambda *_: None)
     assert first.drift is None
     assert same.drift is not None
-    assert (same.drift.top_sets, same.drift.largest) == (1.0, pytest.approx(0, abs=1e-5))
+    assert (same.drift.top_sets, same.drift.largest) == (1.0, pytest.approx(0, abs=1e-5))  # type: ignore[comparison-overlap]
     assert narrow.drift is not None
     assert (narrow.drift.rows, narrow.dtype) == (30, "bfloat16")
     assert 0 < narrow.drift.typical < 0.1

@@ -240,7 +240,7 @@ async def test_other_content_has_another_tag(tmp_path: Path, given: Given) -> No
     other = write_snapshot(str(tmp_path / "b"), replace_values(given))
     tags = []
     for manifest in (one, other):
-        watch = SnapshotWatch(lambda m=manifest: [m], interval=60)
+        watch = SnapshotWatch(lambda m=manifest: [m], interval=60)  # type: ignore[misc]
         async with browser_of(watch) as browser, browser.get("/runs/demo/odd/") as answer:
             tags.append(answer.headers["ETag"])
     assert tags[0] != tags[1]
@@ -269,7 +269,7 @@ async def test_json_is_negotiated_and_pages_are_compressed(browser: Browser) -> 
 @pytest.mark.asyncio
 async def test_a_list_is_read_page_by_page_with_cursors(browser: Browser) -> None:
     address, seen, found = "/runs/demo/odd/?format=json&sort=max&down=1&limit=4", [], None
-    cursor = ""
+    cursor: Any = ""
     while cursor is not None:
         listing = json.loads((await fetched(browser, f"{address}&cursor={cursor}"))[1])["listing"]
         seen += [row["number"] for row in listing["rows"]]

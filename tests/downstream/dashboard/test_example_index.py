@@ -28,7 +28,7 @@ def test_samples_are_found_by_their_place(stored: set[tuple[int, ...]], asked: l
     index = PlaceIndex(np.array(ours, np.int64).reshape(-1, 3))
     wanted = [*ours, *asked, (-1, 0, 0), (2**40, 2**50, 2**50)]
     found = index.find(np.array(wanted, np.int64))
-    assert found.tolist() == [ours.index(p) if p in stored else -1 for p in wanted]  # type: ignore[arg-type]
+    assert found.tolist() == [ours.index(p) if p in stored else -1 for p in wanted]
 
 
 @pytest.mark.parametrize("place", [(-1, 0, 0), (2**31, 2**40, 2**31)])

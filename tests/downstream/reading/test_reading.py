@@ -167,7 +167,7 @@ def test_nothing_is_read_before_it_is_asked_for(store: Path, monkeypatch) -> Non
     from downstream.reading import snapshot
 
     asked: list[str] = []
-    real = snapshot.read_table
+    real = snapshot.read_table  # type: ignore[attr-defined]
     monkeypatch.setattr(
         snapshot, "read_table", lambda m, name, **more: asked.append(name) or real(m, name, **more)
     )

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def test_a_stream_without_an_end_ends_the_program_soon(monkeypatch, format, star
     assert "\n" not in str(error.value)
 
 
-PACKERS = {"gz": gzip.compress, "xz": lzma.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "xz": lzma.compress}
 
 
 def zstandard_bomb(size: int) -> bytes:

@@ -1,13 +1,14 @@
 import bz2
 import gzip
 import lzma
+from collections.abc import Callable
 
 import pytest
 import zstandard
 
 from tests.producers.readers.reading import skipping, texts, write
 
-PACKERS = {
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".xz": lzma.compress,

@@ -54,7 +54,7 @@ def test_every_look_is_what_reading_all_of_it_gives(groups: list[Any]):
 
 
 def test_nothing_is_read_while_nothing_is_written_and_then_only_what_is_new():
-    client = Counting(new_client())
+    client: Any = Counting(new_client())
     client.inner.create_topics([TOPIC])
     put(client.inner, (0, b"a", b"1"), (0, b"a", b"2"))
     followed = FollowedTopic(TOPIC.name)

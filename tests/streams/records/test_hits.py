@@ -123,7 +123,7 @@ def test_join_puts_one_part_after_the_other(parts):
 @quick
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 4)), max_size=8))
 def test_ranges_are_the_plain_ranges(runs):
-    starts, lengths = np.array([*zip(*runs, strict=True)] or [[], []], np.int64)
+    starts, lengths = np.array([*zip(*runs, strict=True)] or [(), ()], np.int64)
     expected = [start + i for start, length in runs for i in range(length)]
     assert ranges(starts, lengths.astype(np.int32)).tolist() == expected
 

@@ -11,12 +11,12 @@ from streams.records.packed_hits import pack_hits, unpack_hits
 from streams.records.partials import HitsPart
 from streams.wire import codec
 from tests.golden import version_2_packed
-from tests.streams.same import bits
+from tests.streams.same import bits, there
 from tests.streams.strategies import columns, plain_hits, quick
 
 BATCH = (1, 2**40)
 HITS = version_2_packed.hits()
-PACKED = pack_hits(HITS, *BATCH)
+PACKED = there(pack_hits(HITS, *BATCH))
 
 
 def of_one_batch(hits: Hits) -> Hits:
@@ -45,14 +45,14 @@ def strongest(hits: Hits) -> Hits:
 @given(plain_hits)
 def test_hits_of_a_batch_come_back_to_the_last_bit(given_hits):
     hits = of_one_batch(columns(given_hits))
-    assert bits(unpack_hits(pack_hits(hits, *BATCH), *BATCH)) == bits(hits)
+    assert bits(unpack_hits(there(pack_hits(hits, *BATCH)), *BATCH)) == bits(hits)
 
 
 @quick
 @given(plain_hits)
 def test_hits_at_their_strongest_value_are_not_told(given_hits):
     hits = strongest(of_one_batch(columns(given_hits)))
-    packed = pack_hits(hits, *BATCH)
+    packed = there(pack_hits(hits, *BATCH))
     assert len(packed.explicit) == 0
     assert bits(unpack_hits(packed, *BATCH)) == bits(hits)
 
@@ -60,7 +60,7 @@ def test_hits_at_their_strongest_value_are_not_told(given_hits):
 @quick
 @given(plain_hits, st.sampled_from([BATCH, (0, 0)]))
 def test_a_part_travels_whatever_is_in_it(given_hits, batch):
-    part = HitsPart("run", 0, *batch, columns(given_hits))
+    part = HitsPart("run", 0, batch[0], batch[1], columns(given_hits))
     assert bits(codec.decode(HitsPart, codec.encode_packed(part))) == bits(part)
 
 

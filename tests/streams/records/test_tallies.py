@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,16 +10,16 @@ from streams.records.partials import Statistics
 from streams.records.tallies import KeyedSums, pack_tallies, unpack_tallies
 from streams.wire import codec
 from tests.golden import version_2, version_2_packed
-from tests.streams.same import bits
+from tests.streams.same import bits, there
 from tests.streams.strategies import quick, records
 
 TALLIES = (version_2.tally(3, 7), version_2_packed.tally(4, 2**40), version_2.tally(9, 1))
-PACKED = pack_tallies(TALLIES)
+PACKED = there(pack_tallies(TALLIES))
 
 
 def test_tallies_come_back_to_the_last_bit():
     assert bits(unpack_tallies(PACKED)) == bits(TALLIES)
-    assert bits(unpack_tallies(pack_tallies(()))) == bits(())
+    assert bits(unpack_tallies(there(pack_tallies(())))) == bits(())
 
 
 @quick
@@ -35,7 +36,7 @@ def empty(tally):
 @pytest.mark.parametrize("at", range(3))
 def test_a_tally_without_anything_keeps_its_place(at):
     tallies = tuple(empty(t) if n == at else t for n, t in enumerate(TALLIES))
-    assert bits(unpack_tallies(pack_tallies(tallies))) == bits(tallies)
+    assert bits(unpack_tallies(there(pack_tallies(tallies)))) == bits(tallies)
 
 
 @pytest.mark.parametrize("name", ["count_at", "sum_at"])
@@ -48,7 +49,8 @@ def test_falling_addresses_have_no_packed_form(name):
 @pytest.mark.parametrize("name", ["count_at", "count", "sum_at", "sum", "low", "high"])
 def test_columns_of_other_lengths_have_no_packed_form(name):
     short = replace(TALLIES[0], **{name: getattr(TALLIES[0], name)[1:]})
-    long = replace(TALLIES[1], **{name: np.repeat(getattr(TALLIES[1], name), 2)})
+    doubled: Any = np.repeat(getattr(TALLIES[1], name), 2)
+    long = replace(TALLIES[1], **{name: doubled})
     assert pack_tallies((short,)) is None
     assert pack_tallies((short, long)) is None
     deep = replace(TALLIES[0], **{name: getattr(TALLIES[0], name)[:, None]})
@@ -58,7 +60,8 @@ def test_columns_of_other_lengths_have_no_packed_form(name):
 @pytest.mark.parametrize("name", sorted({*PACKED.__dataclass_fields__} - {"keyed"}))
 def test_packed_columns_that_do_not_fit_are_refused(name):
     column = getattr(PACKED, name)
-    for changed in (column[1:], column[:, None], np.repeat(column, 2)):
+    changes: list[Any] = [column[1:], column[:, None], np.repeat(column, 2)]
+    for changed in changes:
         with pytest.raises(ShapeError, match="do not fit each other"):
             unpack_tallies(replace(PACKED, **{name: changed}))
 
@@ -86,7 +89,7 @@ def test_keyed_sums_come_back_to_the_last_bit():
         TALLIES[1],
         replace(TALLIES[2], keyed=(KEYED,)),
     )
-    packed = pack_tallies(tallies)
+    packed = there(pack_tallies(tallies))
     assert bits(unpack_tallies(packed)) == bits(tallies)
     for at, each in enumerate(packed.keyed):
         for name in ("lengths", "cluster", "key", "value"):

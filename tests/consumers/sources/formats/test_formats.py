@@ -20,6 +20,7 @@ from consumers.sources.formats.format import Converted
 from consumers.sources.formats.registry import FORMATS, find_format
 from consumers.sources.source import LoadedSource
 from streams.errors import ModelError
+from tests.streams.same import there
 
 CPU = torch.device("cpu")
 WIDTH, FEATURES, K = 8, 20, 4
@@ -61,8 +62,9 @@ def expect(place: Path, formula: Tensor, hook: str | None = None) -> LoadedSourc
 def gemma_scope(folder: Path, **changes: Any) -> Path:
     folder.mkdir(parents=True)
     arrays = {"W_enc": W_ENC, "b_enc": B_ENC, "W_dec": W_DEC, "b_dec": B_DEC}
-    arrays = {k: v.numpy() for k, v in (arrays | {"threshold": THRESHOLD}).items()}
-    np.savez(folder / "params.npz", **(arrays | changes))
+    plain: dict[str, Any] = {k: v.numpy() for k, v in arrays.items()}
+    plain["threshold"] = THRESHOLD.numpy()
+    np.savez(folder / "params.npz", **(plain | changes))
     return folder
 
 
@@ -364,7 +366,7 @@ def circuit_tracer(place: Path, **more: Tensor) -> Path:
 def test_circuit_tracers_transcoders(tmp_path: Path) -> None:
     place = circuit_tracer(tmp_path / "layer_11.safetensors")
     loaded = expect(place, (TOKENS @ W_ENC + B_ENC).relu())
-    assert loaded.hook == loaded.training.reads == "blocks.11.mlp.hook_in"
+    assert loaded.hook == "blocks.11.mlp.hook_in"
     assert loaded.training.writes == "blocks.11.hook_mlp_out"
     assert loaded.rebuild is not None
     rebuilt = loaded.encode(TOKENS) @ W_DEC + B_DEC
@@ -456,7 +458,7 @@ def test_a_repository_of_the_hub_is_fetched_and_read(
 def test_a_part_of_a_local_folder_is_a_path_on_the_command_line(tmp_path: Path) -> None:
     from millrace.options import dictionary_values
 
-    (one,) = dictionary_values((f"{tmp_path}#layers.1",)) or ()
+    (one,) = there(dictionary_values((f"{tmp_path}#layers.1",)))
     assert one["path"] == str(tmp_path / "layers.1")
-    (one,) = dictionary_values(("someone/saes#layers.1",)) or ()
+    (one,) = there(dictionary_values(("someone/saes#layers.1",)))
     assert (one["release"], one["id"]) == ("someone/saes", "layers.1")

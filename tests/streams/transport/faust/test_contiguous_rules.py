@@ -31,7 +31,7 @@ class Below:
 
     def __init__(self) -> None:
         self.app: Any = SimpleNamespace(positions=None, should_stop=False)
-        self.scheduler = DefaultSchedulingStrategy()
+        self.scheduler = DefaultSchedulingStrategy()  # type: ignore[abstract]
         self.should_stop = False
         self.flow_active = True
         self.can_resume_flow = asyncio.Event()
@@ -101,8 +101,8 @@ class Below:
         raise AssertionError("a hole was booked as acknowledged")
 
 
-class Consumer(ContiguousConsumer, Below):
-    committed = Below.committed  # type: ignore[assignment]
+class Consumer(ContiguousConsumer, Below):  # type: ignore[misc,override]
+    committed = Below.committed
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -111,7 +111,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def consumer(start: int = 0, **fetched: list[int]) -> Any:
     """Return a consumer of ``numbers`` that stands at ``start`` and has fetched offsets."""
-    made: Any = Consumer()
+    made: Any = Consumer()  # type: ignore[abstract]
     made._sources = {
         tp: PartitionProgress(f"numbers/{tp.partition}", start) for tp in (FIRST, SECOND)
     }

@@ -25,7 +25,7 @@ class Table:
 
     def __init__(self) -> None:
         self.app: Any = create_app("rules", f"memory://{NAME}")
-        self.app.send_record = self._send
+        self.app.send_record = self._send  # type: ignore[assignment,method-assign]
         self.table: DurableTable = durable_table(self.app, "facts", 2)
         self.sent: list[asyncio.Future[Any]] = []
 
@@ -59,7 +59,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 async def put(held: Table, key: bytes, value: bytes, how: str = "stored") -> None:
     """Put a value whose write is stored, fails, is cancelled or stays open."""
-    future = held.table.put(key, value, 0)
+    future: asyncio.Future[Any] = held.table.put(key, value, 0)
     if how == "stored":
         future.set_result(None)
     elif how == "failed":
@@ -102,7 +102,7 @@ def test_what_was_read_before_is_not_read_again(
     starts: list[dict[int, int]] = []
     read = table_module._read
 
-    def note(address: str, topic: str, given: Any) -> Any:
+    def note(address: Any, topic: str, given: Any) -> Any:
         starts.append(dict(given))
         return read(address, topic, given)
 
@@ -255,6 +255,7 @@ def test_a_table_is_written_through_put_only(client: Client) -> None:
 def test_an_app_has_our_recovery(client: Client) -> None:
     async def work() -> None:
         app: WorkerApp = create_app("rules", f"memory://{NAME}")
-        assert isinstance(app.tables.recovery, table_module.ChangelogRecovery)
+        recovery = app.tables.recovery  # type: ignore[attr-defined]
+        assert isinstance(recovery, table_module.ChangelogRecovery)
 
     run(work())
