@@ -10,6 +10,7 @@ from consumers.rankings.mean import Mean
 from consumers.rankings.minimum import Minimum
 from consumers.rankings.random import Random
 from consumers.rankings.ranking import Ranking
+from consumers.rankings.shared import Shared
 from consumers.rankings.sum import Sum
 from streams.bounds import K, fault
 from streams.errors import RunError
@@ -23,6 +24,7 @@ RANKINGS: tuple[Ranking, ...] = (
     Minimum(),
     Random(),
     Intervals(),
+    Shared(),
 )
 
 

@@ -8,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from downstream.reading.examples import Examples, read_examples
+from downstream.reading.silent import silent_examples
 from downstream.reading.table import Table
 from streams.errors import SnapshotError
 
 if TYPE_CHECKING:
     from downstream.reading.snapshot import Snapshot
+
+_AMONG, _PEAKS = 1000, 20
 
 
 class Cluster:
@@ -62,6 +65,22 @@ class Cluster:
         if chosen not in known:
             raise SnapshotError(f"there is no ranking {chosen!r} (there are: {', '.join(known)})")
         return Examples(read_examples(self._snapshot, [self.number], chosen, k))
+
+    def silent(self, k: int = 20, *, hard: bool = False) -> Examples:
+        """Return ``k`` contexts in which it is certainly active nowhere, chosen by sample key.
+
+        hard: those first that hold most of the tokens at which its best examples peak, out of up to
+        1,000. Nothing is active in them: their score is 0, their peak -1. Raises SnapshotError
+        unless the run has the ranking ``shared`` and the snapshot is final.
+        """
+        rows = self._snapshot.shared_rows
+        numbers = rows.silent(self.number)[: _AMONG if hard else k]
+        found = silent_examples(self._snapshot, self.number, rows, numbers)
+        if hard:
+            best = self.examples(k=_PEAKS)
+            tokens = {each.token_ids[each.peak] for each in best}
+            found.sort(key=lambda each: -len(tokens.intersection(each.token_ids)))
+        return Examples(found[:k])
 
     def coactivation(self, k: int = 20) -> Table:
         """Return the clusters of its clustering that co-activate most, by Jaccard index.

@@ -111,7 +111,7 @@ def read_examples(
         return []
     filters = [("cluster", "in", list(clusters)), ("ranking", "==", ranking), ("rank", "<", most)]
     hits = read_table(snapshot.manifest, "hits", filters=filters).to_pylist()
-    samples = _samples(snapshot, hits)
+    samples = read_samples(snapshot, sorted({place_of(hit) for hit in hits}))
     order = sorted(hits, key=lambda hit: (hit["cluster"], hit["rank"]))
     return list(join_examples(snapshot, order, samples))
 
@@ -157,9 +157,8 @@ def place_of(row: Mapping[str, Any]) -> Place:
     return row["partition"], row["sequence"], row["row"]
 
 
-def _samples(snapshot: ExampleSource, hits: list[dict[str, Any]]) -> dict[Place, dict[str, Any]]:
-    """Return the samples at the places of hits; every one must be there."""
-    places = sorted({place_of(hit) for hit in hits})
+def read_samples(snapshot: ExampleSource, places: Sequence[Place]) -> dict[Place, dict[str, Any]]:
+    """Return the samples at places; raises SnapshotError unless every one is there."""
     if not places:
         return {}
     filters = [

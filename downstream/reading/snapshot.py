@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from downstream.reading.cluster import Cluster
 from downstream.reading.examples import Examples, ends_of
 from downstream.reading.locating import locate
+from downstream.reading.silent import SharedRows, read_shared_rows
 from downstream.reading.table import Table
 from streams.errors import SnapshotError
 from streams.snapshots.annotations import Annotations, read_annotations
@@ -204,6 +205,11 @@ class Snapshot:
         See ``feature`` and ``Cluster.examples``.
         """
         return self.feature(feature).examples(ranking, k)
+
+    @cached_property
+    def shared_rows(self) -> SharedRows:
+        """The rows that the ranking ``shared`` chose, from which silent contexts are known."""
+        return read_shared_rows(self.manifest)
 
     def members(self, cluster: int) -> Sequence[str]:
         """Return the features of a cluster, ``source:index``, by its number."""

@@ -62,7 +62,16 @@ RUNS: dict[str, Any] = {
     "no co-activation": {"statistics": statistics()[:2]},
     "everything masked": {"masked_positions": np.arange(6)},
     "every ranking": {
-        "rankings": ("maximum=4", "last", "mean=1", "sum", "minimum", "random=5", "intervals=1"),
+        "rankings": (
+            "maximum=4",
+            "last",
+            "mean=1",
+            "sum",
+            "minimum",
+            "random=5",
+            "intervals=1",
+            "shared=2",
+        ),
         "sources": (
             factories.source(),
             factories.source("neurons", sign="absolute", components=3),
