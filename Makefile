@@ -5,6 +5,7 @@
 # make mutate   a sample of one-line mutants, and those that no fast test notices; NUMBER=60 SEED=0
 # make bench    every benchmark, about an hour and a quarter; NAMES="efficiency storing" some, BENCH=--quick tiny
 # make bench-peers  other tools on the same work; POINTS=small:128 measures that point alone
+# make peer-readers  the tools that exports are for, so that the tests that read with them run
 # make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
 #
 # PYTHON=...    the Python to use, 3.11 to 3.13; by default the first one found
@@ -38,7 +39,7 @@ READY := $(VENV)/.ready
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
     --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 
-.PHONY: test check demo chaos soak mutate bench bench-peers lock clean
+.PHONY: test check demo chaos soak mutate bench bench-peers peer-readers lock clean
 .DEFAULT_GOAL := test
 
 test: $(READY)
@@ -67,6 +68,9 @@ bench: $(READY)
 
 bench-peers: $(READY)
 	$(BIN)/python -m benchmarks.peers $(POINTS)
+
+peer-readers: $(READY)
+	$(BIN)/python -m benchmarks.peers.readers
 
 # The locks name packages and hashes and no host, so they hold behind any mirror.
 lock: $(VENV)/.uv

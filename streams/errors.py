@@ -69,6 +69,10 @@ class DamagedPartError(SnapshotError):
         self.path = path
 
 
+class ExportError(UserError):
+    """A snapshot cannot be exported in that way, or to that place."""
+
+
 class SnapshotFailedError(StreamError):
     """A snapshot was given up for good; that of the snapshot ``final`` means the run has failed."""
 
