@@ -6,10 +6,11 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.browser.conftest import CHROMIUM
 
-LOOKS = {
+LOOKS: dict[str, tuple[Any, int, int]] = {
     "light": ("light", 1280, 900),
     "dark": ("dark", 1280, 900),
     "phone": ("light", 390, 844),
@@ -26,7 +27,8 @@ def main() -> None:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for name, (scheme, width, height) in LOOKS.items():
             context = browser.new_context(
-                color_scheme=scheme, viewport={"width": width, "height": height}
+                color_scheme=scheme,
+                viewport={"width": width, "height": height},
             )
             page = context.new_page()
             for path in paths:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,7 @@ def spec(disk: Path) -> RunSpec:
     )
 
 
-def with_source(spec: RunSpec, **changes: object) -> RunSpec:
+def with_source(spec: RunSpec, **changes: Any) -> RunSpec:
     """Return the run with its dictionary changed."""
-    return replace(spec, sources=(replace(spec.sources[0], **changes),))  # type: ignore[arg-type]
+    source: Any = spec.sources[0]
+    return replace(spec, sources=(replace(source, **changes),))

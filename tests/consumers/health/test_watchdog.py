@@ -177,7 +177,7 @@ def states(plan: Plan, shard: int, last: int, batches: int = 5) -> list[BucketSt
     """Return a shard that has applied everything, but of partition 1 only up to ``last``."""
     made = factories.complete_states(plan, shard)
     return [
-        replace(state, chain=state.chain * 0 + [4, last], batches=state.batches * 0 + [5, batches])
+        replace(state, chain=state.chain * 0 + [4, last], batches=state.batches * 0 + [5, batches])  # type: ignore[arg-type]
         for state in made
     ]
 

@@ -323,9 +323,9 @@ def test_the_choice_is_part_of_the_run_and_workers_keep_to_it(
 ) -> None:
     run = create_run(spec, corpus)
     assert run.model.forward == "transformers-onednn"
-    assert load_engine(make_plan(run), "cpu").model.forward == "transformers-onednn"
+    assert load_engine(make_plan(run), "cpu").model.forward == "transformers-onednn"  # type: ignore[attr-defined]
     slow = create_run(replace(spec, model=replace(spec.model, forward="transformer-lens")), corpus)
-    assert load_engine(make_plan(slow), "cpu").model.forward == "transformer-lens"
+    assert load_engine(make_plan(slow), "cpu").model.forward == "transformer-lens"  # type: ignore[attr-defined]
     monkeypatch.setattr(agreement, "farthest", differing)
     assert create_run(spec, corpus).model.forward == "transformers-eager"
     with pytest.raises(ModelError, match="cannot be computed by transformers-onednn here"):
@@ -347,7 +347,7 @@ def test_a_run_with_a_hook_that_has_no_module_is_created(
     other = NeuronsSpec("pre", hook="blocks.1.hook_mlp_in")
     run = create_run(replace(spec, sources=(*spec.sources, other)), corpus)
     assert run.model.forward == "transformer-lens"
-    assert load_engine(make_plan(run), "cpu").model.forward == "transformer-lens"
+    assert load_engine(make_plan(run), "cpu").model.forward == "transformer-lens"  # type: ignore[attr-defined]
 
 
 def test_folder_of_a_model_is_named(tmp_path: Path) -> None:

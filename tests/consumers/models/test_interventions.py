@@ -27,10 +27,10 @@ def alone(model: Any, row: int, hook: str, change: Any) -> torch.Tensor:
     """Return one row's logits from transformer-lens' run_with_hooks."""
 
     def function(value: torch.Tensor, hook: Any) -> torch.Tensor:
-        return change(value)  # type: ignore[no-any-return]
+        return change(value)
 
     with torch.inference_mode():
-        return model.net.run_with_hooks(IDS[row : row + 1], fwd_hooks=[(hook, function)])[0]  # type: ignore[no-any-return]
+        return model.net.run_with_hooks(IDS[row : row + 1], fwd_hooks=[(hook, function)])[0]
 
 
 @pytest.mark.parametrize("hook", [HOOK, HEADS])

@@ -9,6 +9,7 @@ import pytest
 from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan
 from consumers.snapshots import tables
+from consumers.snapshots.ranked_hits import shard_hits
 from consumers.snapshots.samples import sample_of, samples_table
 from streams.records.corpus import TokenBatch
 from streams.records.measures import statistics
@@ -26,7 +27,7 @@ def service(plan: Plan, engine: Any, given: Sequence[TokenBatch], shuffle: int) 
 def dashboard(
     plan: Plan, states: Sequence[BucketState], given: Sequence[TokenBatch]
 ) -> dict[str, Any]:
-    hits = tables.shard_hits(plan, states)
+    hits = shard_hits(plan, states)
     by_place = {(b.partition, b.sequence): b for b in given}
     places = set(
         zip(hits.partition.tolist(), hits.sequence.tolist(), hits.row.tolist(), strict=True)

@@ -29,7 +29,7 @@ class Everywhere:
             component,
             np.tile(row.astype(np.int32), count),
             np.tile(position.astype(np.int32), count),
-            value,
+            value,  # type: ignore[arg-type]
         )
 
 

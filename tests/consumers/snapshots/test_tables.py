@@ -8,6 +8,7 @@ import pytest
 from consumers.aggregation.shards import new_bucket
 from consumers.plan import Plan, make_plan
 from consumers.snapshots import tables
+from consumers.snapshots.ranked_hits import shard_hits
 from streams.records.hits import Hits, best, join, take
 from streams.records.partials import BucketState
 from streams.snapshots.tables import HITS
@@ -75,7 +76,7 @@ def slow_cluster_rows(plan: Plan, hits: Hits) -> list[dict[int, float]]:
 @pytest.mark.parametrize("sign", ["value", "absolute", "negative"])
 def test_the_row_of_a_cluster_is_its_slow_twin(sign: str) -> None:
     plan = factories.plan(sources=(factories.source(sign=sign, coactivation=True),))
-    hits = tables.shard_hits(plan, states(plan, 3))
+    hits = shard_hits(plan, states(plan, 3))
     hit, position, activity = tables.cluster_rows(plan, hits)
     found: list[dict[int, float]] = [{} for _ in range(len(hits))]
     for each, at, value in zip(hit.tolist(), position.tolist(), activity.tolist(), strict=True):
@@ -88,7 +89,7 @@ def test_the_row_of_a_cluster_is_its_slow_twin(sign: str) -> None:
 @pytest.mark.parametrize("size", [1, 50, 10**6])
 def test_pieces_of_the_hits_are_the_whole(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given = states(PLAN, 4)
-    whole = tables.hits_table(PLAN, tables.shard_hits(PLAN, given))
+    whole = tables.hits_table(PLAN, shard_hits(PLAN, given))
     monkeypatch.setattr(tables, "_HITS_PER_PIECE", size)
     pieces = list(tables.hits_tables(PLAN, given))
     assert pa.concat_tables(pieces).to_pylist() == whole.to_pylist()
@@ -99,12 +100,12 @@ def test_hits_that_a_state_holds_in_another_order_are_ranked() -> None:
     given = states(PLAN, 4)
     random = np.random.default_rng(1)
     mixed = [replace(s, hits=take(s.hits, random.permutation(len(s.hits)))) for s in given]
-    whole = tables.hits_table(PLAN, tables.shard_hits(PLAN, given))
-    assert tables.hits_table(PLAN, tables.shard_hits(PLAN, mixed)).equals(whole)
+    whole = tables.hits_table(PLAN, shard_hits(PLAN, given))
+    assert tables.hits_table(PLAN, shard_hits(PLAN, mixed)).equals(whole)
 
 
 def test_no_hits_make_an_empty_table() -> None:
-    empty = tables.hits_table(PLAN, tables.shard_hits(PLAN, states(PLAN, 0)))
+    empty = tables.hits_table(PLAN, shard_hits(PLAN, states(PLAN, 0)))
     assert empty.equals(HITS.schema.empty_table())
 
 
@@ -118,7 +119,7 @@ def calls(plan: Plan, given: list[BucketState]) -> int:
 
     sys.setprofile(counted)
     try:
-        tables.hits_table(plan, tables.shard_hits(plan, given))
+        tables.hits_table(plan, shard_hits(plan, given))
         dict(tables.statistics_tables(plan, given))
     finally:
         sys.setprofile(None)

@@ -28,11 +28,11 @@ def test_folded_is_what_transformer_lens_folds_and_raw_is_what_it_loads(tmp_path
     unembedding = find_unembedding(str(model))
     for processing, directions in (
         ((), decoder),
-        (("fold_ln", "center_writing_weights"), unembedding.folded(decoder)),
+        (("fold_ln", "center_writing_weights"), unembedding.folded(decoder)),  # type: ignore[arg-type]
     ):
         net = load_model(str(model), "cpu", processing=processing).net
         theirs = (sae.W_dec @ net.W_U).detach().numpy()
-        ours = directions @ unembedding.weights.T
+        ours = directions @ unembedding.weights.T  # type: ignore[operator]
         # What is added to all tokens of a direction alike is no part of the convention.
         theirs, ours = (each - each.mean(axis=1, keepdims=True) for each in (theirs, ours))
         np.testing.assert_allclose(ours, theirs, atol=1e-5)

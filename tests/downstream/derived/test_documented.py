@@ -26,7 +26,7 @@ def test_the_example_of_a_new_kind_runs(world):
     (example,) = blocks(ROOT / "docs" / "adding-an-attachment.md", "python")
     names = {"__name__": "example"}
     exec(example, names)
-    kind = names["DocumentSpread"]()
+    kind = names["DocumentSpread"]()  # type: ignore[operator]
     derived = kind.derive(world.given, None)
     made = make_attachment(
         world.manifest, kind.kind, derived.tables, created="now", provenance=derived.provenance

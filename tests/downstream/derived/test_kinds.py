@@ -103,7 +103,7 @@ def test_the_nearest_are_those_of_scipys_cosines_within_and_between(world):
 def test_another_dictionary_of_the_width_is_compared_and_one_of_another_width_is_named(world):
     one = read_dictionary(world.manifest.about["sources"][0])
     again = Dictionary("again", "", "", "", lambda: one.encoder, lambda: one.decoder)
-    narrow = Dictionary("narrow", "", "", "", lambda: one.encoder[:, :5], lambda: None)
+    narrow = Dictionary("narrow", "", "", "", lambda: one.encoder[:, :5], lambda: None)  # type: ignore[index]
     given = Given(Snapshot(world.manifest), read_dictionary, others=(again, narrow))
     derived = find_derivation("neighbours").derive(given, Options(k=1))
     rows = next(iter(derived.tables.values())).to_pandas()

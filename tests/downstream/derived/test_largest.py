@@ -14,7 +14,7 @@ matrices = arrays.arrays(
 @given(matrices, st.data())
 def test_the_largest_are_those_of_a_plain_sort_with_ties_by_column(values, data):
     k = data.draw(st.integers(1, values.shape[1]))
-    plain = [sorted(range(len(row)), key=lambda at, row=row: (-row[at], at))[:k] for row in values]
+    plain = [sorted(range(len(row)), key=lambda at, row=row: (-row[at], at))[:k] for row in values]  # type: ignore[misc]
     assert largest(values, k).tolist() == plain
 
 

@@ -33,9 +33,9 @@ def saedashboard(folder: Path) -> Any:
 
 def neuronpedia(folder: Path) -> Any:
     """Neuronpedia's rows, by two of its clients."""
-    from neuronpedia.np_activation import Activation
-    from neuronpedia.np_feature import Feature
-    from neuronpedia_autointerp_client.models.np_activation import NPActivation
+    from neuronpedia.np_activation import Activation  # type: ignore[import-not-found]
+    from neuronpedia.np_feature import Feature  # type: ignore[import-not-found]
+    from neuronpedia_autointerp_client.models.np_activation import NPActivation  # type: ignore[import-not-found]
 
     (source,) = folder.glob("*/*/source.jsonl")
     found: dict[str, list[Any]] = {}
@@ -80,7 +80,7 @@ def circuit_tracer_binary(folder: Path) -> Any:
 
 
 def _features(records: Any) -> Any:
-    from circuit_tracer.frontend.feature_models import Model
+    from circuit_tracer.frontend.feature_models import Model  # type: ignore[import-not-found]
 
     found = {}
     for record in records:
@@ -95,7 +95,7 @@ def _features(records: Any) -> Any:
 
 def spd(folder: Path) -> Any:
     """ZANJ's archive."""
-    from zanj import ZANJ
+    from zanj import ZANJ  # type: ignore[import-not-found]
 
     data = ZANJ().read(str(folder / "dashboard.zanj"))
     return {
@@ -121,7 +121,7 @@ def delphi(folder: Path) -> Any:
         folder / "latents",
         SamplerConfig(),
         ConstructorConfig(non_activating_source="neighbours", neighbours_type="co-occurrence"),
-        tokenizer=object(),  # type: ignore[arg-type]
+        tokenizer=object(),
     )
     found: dict[int, Any] = {}
     for buffer in data.buffers:

@@ -49,7 +49,7 @@ def test_quantiles_rise_and_are_right_up_to_one_bin(values: list[float]) -> None
     for share, value in zip(shares, found, strict=True):
         # Where a share ends between two values, all between them are quantiles.
         methods = ("inverted_cdf", "lower", "higher")
-        true = [float(np.quantile(values, share, method=each)) for each in methods]
+        true = [float(np.quantile(values, share, method=each)) for each in methods]  # type: ignore[call-overload]
         low = np.searchsorted(bounds, min(true), side="right") - 1
         high = np.searchsorted(bounds, max(true), side="right")
         assert bounds[low] - 1e-6 <= value <= bounds[high] + 1e-6

@@ -29,7 +29,7 @@ def python_of(format: str) -> Path:
 def seen(format: str, folder: Path) -> Any:
     """Return what the tool saw in an export."""
     command = [python_of(format), SCRIPT, format, folder]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])["seen"]
 

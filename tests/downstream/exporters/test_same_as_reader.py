@@ -105,7 +105,7 @@ def test_examples_are_those_of_the_reader(
             assert "".join(tokens) == text
             assert len(tokens) == len(values) == len(activations)
             assert peak == at
-            np.testing.assert_allclose(np.float32(values), np.float32(activations), 0, error)
+            np.testing.assert_allclose(np.float32(values), np.float32(activations), 0, error)  # type: ignore[arg-type]
 
 
 def test_the_ids_of_circuit_tracer_are_one_per_layer_and_index() -> None:
@@ -201,7 +201,7 @@ def test_samples_of_spd_are_the_readers_and_its_counts_exact(
         for sample, example in zip(found["samples"], examples, strict=True):
             assert data["text_samples"][sample["text_hash"]]["full_text"] == example.text
             values = np.float32(sample["activations"]["data"])
-            np.testing.assert_array_equal(values, np.float32(example.activations))
+            np.testing.assert_array_equal(values, np.float32(example.activations))  # type: ignore[arg-type]
         stats = found["stats"]
         assert sum(stats["all_activations"]["bin_counts"]) == stats["n_tokens"] == totals["tokens"]
         mean = cluster["mean_activation"] * cluster["firing_tokens"] / totals["tokens"]

@@ -79,7 +79,7 @@ def test_a_text_that_many_rows_share_becomes_few_of_pythons_at_a_time(
     path = tmp_path / "a.arrow"
     path.write_bytes(written(pa.table({"text": pa.array([long] * 40).dictionary_encode()})))
     sizes = []
-    plain = arrow_file.documents_of
+    plain = arrow_file.documents_of  # type: ignore[attr-defined]
     monkeypatch.setattr(
         arrow_file,
         "documents_of",

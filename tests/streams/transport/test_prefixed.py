@@ -66,7 +66,7 @@ class Spy:
 
 def test_every_call_reaches_the_broker_under_the_prefix() -> None:
     inner = Spy({"read": iter(())})
-    client = PrefixedClient(inner, "a.")  # type: ignore[arg-type]
+    client = PrefixedClient(inner, "a.")
     client.starts("t")
     client.ends("t")
     list(client.read("t", 1, 2, 3))
@@ -98,7 +98,7 @@ class SpySender(Spy):
 def test_a_sender_does_what_its_inner_one_does() -> None:
     made = SpySender()
     inner = Spy({"sender": made})
-    sender = PrefixedClient(inner, "a.").sender(77)  # type: ignore[arg-type]
+    sender = PrefixedClient(inner, "a.").sender(77)
     with sender as entered:
         assert entered is sender
         sender.send("t", 3, b"v", key=b"k", headers=(("h", b"x"),))

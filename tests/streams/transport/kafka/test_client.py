@@ -241,8 +241,8 @@ def test_deleted_topics_are_waited_for_and_not_for_ever(
     client.delete_topics(["late"])
     assert admin.shown == 0
     now = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(module.time, "sleep", lambda _: now.append(now.pop() + 4))
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]
+    monkeypatch.setattr(module.time, "sleep", lambda _: now.append(now.pop() + 4))  # type: ignore[attr-defined]
     admin.shown = -1000
     with pytest.raises(BrokerError, match=r"still shows deleted topics \['late'\]"):
         client.delete_topics(["late"])
@@ -264,7 +264,7 @@ def test_deleted_topics_are_waited_for_and_not_for_ever(
 def test_a_read_keeps_to_what_is_there(
     client: KafkaClient, start: int, stop: int | None, found: Sequence[int]
 ) -> None:
-    assert list(client.read("t", 1, start, stop)) == [("t", 1, at) for at in found]
+    assert list(client.read("t", 1, start, stop)) == [("t", 1, at) for at in found]  # type: ignore[comparison-overlap]
 
 
 @pytest.mark.parametrize("partition", [-1, 2])

@@ -164,7 +164,7 @@ def test_a_message_says_what_was_stored(here: MemoryBroker) -> None:
         message = consumer._to_message(SECOND, stored)
         assert (message.topic, message.partition, message.offset) == ("t", 1, 7)
         assert (message.timestamp, message.key, message.value) == (2.5, b"k", b"v")
-        assert list(message.headers) == [("kind", b"x")]
+        assert list(message.headers) == [("kind", b"x")]  # type: ignore[arg-type]
         assert (message.tp, message.generation_id) == (SECOND, 5)
 
     tried(work)
