@@ -7,6 +7,7 @@ import numpy as np
 from consumers.compiled import compiled
 from consumers.statistics.keys import OTHER, key_of
 from consumers.statistics.layout import KeyedPlace
+from consumers.statistics.sketch import DEPTH, cells_of, first_cell
 from streams.arrays import I64, U32, U64, AnyArray
 from streams.errors import OverflowingSumError
 from streams.records.tallies import KeyedSums, KeyNames
@@ -46,6 +47,8 @@ def _nothing(number: int) -> KeyedSums:
 
 
 def _merged(place: KeyedPlace, held: KeyedSums, news: KeyedSums) -> KeyedSums:
+    if place.sketch:
+        return _sketched(place, held, news)
     most = len(held.key) + len(news.key)
     cluster, key = np.empty(most, np.uint32), np.empty(most, np.uint64)
     value = np.zeros((most, place.columns), np.int64)
@@ -62,14 +65,92 @@ def _merged(place: KeyedPlace, held: KeyedSums, news: KeyedSums) -> KeyedSums:
         key,
         value,
     )
+    return _first(entries, news.number, cluster, key, value)
+
+
+def _first(entries: int, number: int, cluster: U32, key: U64, value: I64) -> KeyedSums:
+    """Return the first entries; raises OverflowingSumError if a sum was too large."""
     if entries < 0:
         raise OverflowingSumError("a keyed sum exceeds 2**63: start a new run with less text")
-    return KeyedSums(
-        news.number,
-        cluster[:entries].copy(),
-        key[:entries].copy(),
-        value[:entries].reshape(-1).copy(),
+    flat = value[:entries].reshape(-1).copy()
+    return KeyedSums(number, cluster[:entries].copy(), key[:entries].copy(), flat)
+
+
+def _sketched(place: KeyedPlace, held: KeyedSums, news: KeyedSums) -> KeyedSums:
+    first = first_cell(place.sketch)
+    keys = np.concatenate([held.key, news.key])
+    raw = keys < np.uint64(first)
+    cells = np.empty((len(keys), DEPTH), np.int64)
+    cells[raw] = cells_of(keys[raw], place.sketch)
+    cells[~raw] = (keys[~raw] - np.uint64(first)).astype(np.int64)[:, None]
+    most = DEPTH * len(keys)
+    cluster, key = np.empty(most, np.uint32), np.empty(most, np.uint64)
+    value = np.zeros((most, place.columns), np.int64)
+    entries = _merge_sketched(
+        np.concatenate([held.cluster, news.cluster]),
+        keys,
+        np.concatenate([held.value, news.value]).reshape(-1, place.columns),
+        np.lexsort((keys, np.concatenate([held.cluster, news.cluster]))),
+        cells,
+        raw,
+        place.budget,
+        np.uint64(first),
+        np.zeros((DEPTH * place.sketch, place.columns), np.int64),
+        cluster,
+        key,
+        value,
     )
+    return _first(entries, news.number, cluster, key, value)
+
+
+@compiled
+def _merge_sketched(
+    cluster: U32,
+    key: U64,
+    value: I64,
+    order: I64,
+    cells: I64,
+    raw: AnyArray,
+    budget: int,
+    first: np.uint64,
+    sums: AnyArray,
+    to_cluster: AnyArray,
+    to_key: AnyArray,
+    to_value: AnyArray,
+) -> int:
+    """Add entries up, in order of cluster and key, by key or, past the budget, by cell."""
+    n, begin, fits = 0, 0, True
+    while begin < len(order):
+        end, distinct, exact = begin, 0, True
+        while end < len(order) and cluster[order[end]] == cluster[order[begin]]:
+            distinct += end == begin or key[order[end]] != key[order[end - 1]]
+            exact = exact and raw[order[end]]
+            end += 1
+        if exact and distinct <= budget:
+            for at in range(begin, end):
+                if at == begin or key[order[at]] != key[order[at - 1]]:
+                    to_cluster[n], to_key[n] = cluster[order[at]], key[order[at]]
+                    n += 1
+                for column in range(value.shape[1]):
+                    to_value[n - 1, column] += value[order[at], column]
+                    fits = fits and to_value[n - 1, column] >= 0
+        else:
+            for at in range(begin, end):
+                rows = cells.shape[1] if raw[order[at]] else 1
+                for row in range(rows):
+                    for column in range(value.shape[1]):
+                        sums[cells[order[at], row], column] += value[order[at], column]
+            for cell in range(len(sums)):
+                if sums[cell].any():
+                    to_cluster[n] = cluster[order[begin]]
+                    to_key[n] = first + np.uint64(cell)
+                    for column in range(value.shape[1]):
+                        fits = fits and sums[cell, column] >= 0
+                        to_value[n, column] = sums[cell, column]
+                        sums[cell, column] = 0
+                    n += 1
+        begin = end
+    return n if fits else -1
 
 
 @compiled

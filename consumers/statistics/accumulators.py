@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from consumers.statistics.sketch import DEPTH
 from streams.arrays import I64
 
 Owner = Literal["cluster", "feature", "run"]
@@ -45,6 +46,9 @@ class Keyed:
     ``keys.OTHER``. A kept key was never evicted, so its sums are exact; keys are hashes, so which
     ones are kept does not depend on order. named: keys are hashes of texts (``keys.key_of``); then
     those of the ``budget`` smallest hashes of the run are kept, in every cluster the same.
+
+    sketch: where it is above 0, an owner with more than ``budget`` keys has them all in a sketch
+    with so many cells in a row instead (``sketch.py``); no key may be as large as its cells' are.
     """
 
     name: str
@@ -52,6 +56,13 @@ class Keyed:
     columns: int = 1
     per: Literal["cluster", "run"] = "cluster"
     named: bool = False
+    sketch: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """The most that the entries of an owner take."""
+        entries = max(self.budget, DEPTH * self.sketch) + 1
+        return entries * (KEY_BYTES + SUM_BYTES * self.columns)
 
 
 Accumulator = Sum | Moments | Keyed

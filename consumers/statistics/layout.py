@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 
 from consumers.statistics.accumulators import (
-    KEY_BYTES,
     MOMENTS_BYTES,
     SUM_BYTES,
     Accumulator,
@@ -48,6 +47,7 @@ class KeyedPlace:
     columns: int
     budget: int
     named: bool
+    sketch: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +103,7 @@ def widths_of(accumulators: Iterable[Accumulator], clusters: int) -> tuple[I64, 
     for each in accumulators:
         if isinstance(each, Keyed):
             if each.per == "cluster":
-                keyed += (each.budget + 1) * (KEY_BYTES + SUM_BYTES * each.columns)
+                keyed += each.bytes
         elif isinstance(each, Moments):
             moments += each.width
         elif each.per == "cluster":
@@ -122,7 +122,7 @@ def run_bytes(accumulators: Iterable[Accumulator]) -> int:
     total = 0
     for each in accumulators:
         if isinstance(each, Keyed) and each.per == "run":
-            total += (each.budget + 1) * (KEY_BYTES + SUM_BYTES * each.columns)
+            total += each.bytes
         elif isinstance(each, Sum) and each.per == "run":
             total += SUM_BYTES * int(each.width)
     return total
@@ -145,7 +145,7 @@ def make_layout(
         for (name, each), width, at in zip(moments, widths, starts, strict=True)
     ]
     keyed = tuple(
-        KeyedPlace(name, each.per, each.columns, each.budget, each.named)
+        KeyedPlace(name, each.per, each.columns, each.budget, each.named, each.sketch)
         for name, each in given
         if isinstance(each, Keyed)
     )

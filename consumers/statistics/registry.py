@@ -11,6 +11,7 @@ from consumers.statistics.peak_position import PeakPosition
 from consumers.statistics.position import Position
 from consumers.statistics.row_maximum import RowMaximum
 from consumers.statistics.statistic import Statistic
+from consumers.statistics.tokens import Tokens
 from streams.errors import RunError
 from streams.records.measures import Measure, measure, statistics
 from streams.records.runs import RunRecord
@@ -24,6 +25,7 @@ STATISTICS: tuple[Statistic, ...] = (
     RowMaximum(),
     Distribution(),
     Position(),
+    Tokens(),
 )
 
 

@@ -6,14 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.aggregation.keyed_sums import with_keyed, with_names
-from consumers.statistics.keys import OTHER, key_of, keys_of
+from consumers.statistics.keys import OTHER, key_of
 from consumers.statistics.layout import KeyedPlace
+from consumers.statistics.sketch import cells_of, estimates, first_cell
 from streams.errors import OverflowingSumError
 from streams.records.tallies import KeyedSums, KeyNames
 from tests.streams.same import bits
 from tests.streams.strategies import quick
 
 PLACES = (KeyedPlace("s.k", "cluster", 2, 2, False), KeyedPlace("s.n", "run", 1, 3, True))
+SKETCHED = (KeyedPlace("s.s", "cluster", 2, 2, False, sketch=3),)
 
 added = st.lists(
     st.dictionaries(
@@ -35,10 +37,10 @@ def sums(entries):
     )
 
 
-def held_after(batches):
+def held_after(batches, places=PLACES):
     held: tuple[KeyedSums, ...] = ()
     for batch in batches:
-        held = with_keyed(PLACES, held, (sums(batch),) if batch else ())
+        held = with_keyed(places, held, (sums(batch),) if batch else ())
     return held
 
 
@@ -70,6 +72,47 @@ def test_the_order_of_batches_does_not_matter(batches, random):
     assert bits(held_after(shuffled)) == bits(held_after(batches))
 
 
+@quick
+@given(added, st.randoms())
+def test_past_the_budget_all_keys_are_in_a_sketch_in_any_order(batches, random):
+    (held,) = held_after(batches, SKETCHED) or (sums({}),)
+    assert bits(held_after(random.sample(batches, len(batches)), SKETCHED)) == bits(
+        held_after(batches, SKETCHED)
+    )
+    held.check(2, 3)
+    for cluster in range(3):
+        total = Counter()
+        for batch in batches:
+            for (c, key), values in batch.items():
+                if c == cluster:
+                    total.update({(key, 0): values[0], (key, 1): values[1]})
+        keys = sorted({key for key, _ in total})
+        here = np.flatnonzero(held.cluster == cluster)
+        found_keys, values = held.key[here], held.value.reshape(-1, 2)[here]
+        if len(keys) <= 2:
+            assert found_keys.tolist() == keys
+            assert values.tolist() == [[total[(key, 0)], total[(key, 1)]] for key in keys]
+            continue
+        first = np.uint64(first_cell(3))
+        assert (found_keys >= first).all()
+        cells = (found_keys - first).astype(np.int64)
+        of_keys = cells_of(np.array(keys, np.uint64), 3)
+        for column in range(2):
+            said = estimates(cells, values, column, of_keys).tolist()
+            exact = [total[(key, column)] for key in keys]
+            assert all(more >= least for more, least in zip(said, exact, strict=True))
+            row = values[cells < 3, column].sum()
+            assert row == sum(exact)
+            slow = [
+                min(
+                    sum(n for n, other in zip(exact, of_keys.tolist(), strict=True) if c in other)
+                    for c in of_key
+                )
+                for of_key in of_keys.tolist()
+            ]
+            assert said == slow
+
+
 def test_what_is_held_is_never_changed_in_place():
     held = held_after([{(0, 1): (1, 1), (0, 9): (2, 2)}])
     before = bits(held)
@@ -97,8 +140,5 @@ def test_names_of_the_smallest_keys_are_held_in_any_order(batches, random):
     assert after(random.sample(batches, len(batches))) == set(smallest)
 
 
-def test_keys_are_different_and_never_that_of_the_others():
-    keys = keys_of(np.arange(2**16, dtype=np.uint64))
-    assert len(np.unique(keys)) == 2**16
-    assert (keys != OTHER).all()
+def test_no_text_has_the_key_of_the_others():
     assert key_of("") < int(OTHER)

@@ -1,0 +1,257 @@
+"""Tokens: which tokens a cluster is active at, and how strongly, from rows chosen by their hash.
+
+Up to ``budget`` tokens a cluster has exact counts; with more, all of them go into a sketch, and
+those that it says are most frequent are shown with its error.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from consumers.compiled import compiled
+from consumers.run_clusters import RunClusters
+from consumers.statistics.accumulators import Accumulator, Keyed, Sum
+from consumers.statistics.activity import ClusterActivity
+from consumers.statistics.contributions import Contributions, KeySums
+from consumers.statistics.parameters import whole_number
+from consumers.statistics.sketch import CERTAINTY, cells_of, error_of, estimates, first_cell
+from consumers.statistics.state_view import StateView
+from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
+from streams.arrays import F32, I32, I64, U8, AnyArray, Bool
+from streams.records.runs import RunRecord
+from streams.snapshots.tables import Column, TableForm
+
+NAME = "tokens@1"
+_SHARE = "of rows chosen by their sample key, one in `one_in`"
+_ERROR = f"in {CERTAINTY:.0%} of cases at most `error` too high, never too low"
+
+FIRINGS = TableForm(
+    "token_firings",
+    f"Tokens at which a cluster is active, {_SHARE}: all, or the most frequent `budget`.",
+    ("cluster", "token"),
+    (
+        Column("cluster", pa.int32(), "cluster"),
+        Column("token", pa.int32(), "token id"),
+        Column(
+            "firing_tokens",
+            pa.int64(),
+            f"valid tokens of this id at which it is active, {_SHARE}",
+            "tokens",
+            "with error",
+            _ERROR,
+        ),
+        Column(
+            "activation_sum",
+            pa.int64(),
+            "activation summed over these",
+            "2^-sum_bits of activation",
+            "with error",
+            "each rounded to the unit; where `error` is not 0, that of a sketch, never too low",
+        ),
+        Column("error", pa.int64(), "0 where the counts of the cluster are exact", "tokens"),
+    ),
+)
+
+TOKENS = TableForm(
+    "sampled_tokens",
+    f"How often each token occurs, {_SHARE}; zeros are left out.",
+    ("token",),
+    (
+        Column("token", pa.int32(), "token id"),
+        Column("tokens", pa.int64(), "valid tokens of this id", "tokens", "sampled"),
+    ),
+)
+
+
+class Tokens:
+    """See the module.
+
+    Parameters: ``one_in``: of how many rows one is looked at; ``budget``: tokens with exact counts
+    per cluster, and how many are shown of more; ``sketch``: cells in a row of the sketch.
+    """
+
+    names = (NAME,)
+    defaults: Mapping[str, Any] = {"budget": 128, "one_in": 16, "sketch": 256}
+    tables = (FIRINGS, TOKENS)
+
+    def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
+        """Return sums by token id of each cluster, and a count of each id for the run."""
+        run = clusters.run
+        keyed = Keyed("firings", _budget(run), columns=2, sketch=_cells(run))
+        return (keyed, Sum("tokens", run.model.vocabulary, per="run"))
+
+    def contribute(self, activity: ClusterActivity, at: Mapping[str, I64]) -> Contributions:
+        """Return what the chosen rows of a batch add."""
+        run, tokens, rows = activity.clusters.run, activity.tokens, activity.rows
+        chosen = _chosen(activity.batch.keys, _one_in(run))
+        ids, count = np.unique(
+            activity.batch.ids[activity.valid & chosen[:, None]], return_counts=True
+        )
+        picked = np.flatnonzero(chosen[rows.row])
+        size = int((rows.stop[picked] - rows.first[picked]).sum())
+        cluster, key = np.empty(size, np.int64), np.empty(size, np.int64)
+        fixed = np.empty(size, np.int64)
+        _pick(
+            rows.cluster[picked],
+            rows.first[picked],
+            rows.stop[picked],
+            tokens.token,
+            tokens.activity,
+            activity.batch.ids.reshape(-1),
+            2.0**run.sum_bits,
+            cluster,
+            key,
+            fixed,
+        )
+        return Contributions(
+            sums=((at["tokens"][0] + ids.astype(np.int64), count.astype(np.int64)),),
+            keyed={"firings": _by_key(cluster, key, fixed)},
+        )
+
+    def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
+        """Return exact counts, and the most frequent tokens of those clusters that have more."""
+        run, found = view.clusters.run, view.keyed("firings")
+        sketched = found.key >= np.uint64(first_cell(_cells(run)))
+        exact = np.flatnonzero(~sketched)
+        parts = [
+            (found.cluster[exact], found.key[exact].astype(np.int64), found.value[exact], exact * 0)
+        ]
+        of_ids = cells_of(np.arange(run.model.vocabulary, dtype=np.uint64), _cells(run))
+        for cluster in np.unique(found.cluster[sketched]):
+            first, stop = np.searchsorted(found.cluster, (cluster, cluster + 1))
+            cells = (found.key[first:stop] - np.uint64(first_cell(_cells(run)))).astype(np.int64)
+            value = found.value[first:stop]
+            tokens = estimates(cells, value, 0, of_ids)
+            top = np.sort(np.argsort(-tokens, kind="stable")[: _budget(run)])
+            top = top[tokens[top] > 0]
+            total = int(value[cells < _cells(run), 0].sum())  # each key is in each row of cells
+            both = np.stack([tokens[top], estimates(cells, value, 1, of_ids[top])], axis=1)
+            error = np.full(len(top), error_of(total, _cells(run)))
+            parts.append((np.full(len(top), cluster), top, both, error))
+        cluster_of, token, both, error = map(np.concatenate, zip(*parts, strict=True))
+        order = np.argsort(cluster_of, kind="stable")
+        columns = (cluster_of, token, both[:, 0], both[:, 1], error)
+        named = {n: c[order] for n, c in zip(FIRINGS.schema.names, columns, strict=True)}
+        totals = TOKENS.schema.empty_table()
+        if view.owns_run:
+            counts = view.sums("tokens")[0]
+            some = np.flatnonzero(counts)
+            totals = TOKENS.table({"token": some, "tokens": counts[some]})
+        return {FIRINGS.name: FIRINGS.table(named), TOKENS.name: totals}
+
+    def recount(self, clusters: RunClusters) -> Recount:
+        """Return the plain recomputation."""
+        return _Recount(clusters.run)
+
+
+def _budget(run: RunRecord) -> int:
+    return whole_number(run, NAME, "budget", 2**16)
+
+
+def _one_in(run: RunRecord) -> int:
+    return whole_number(run, NAME, "one_in", 2**20)
+
+
+def _cells(run: RunRecord) -> int:
+    return whole_number(run, NAME, "sketch", 2**16)
+
+
+def _chosen(keys: U8, one_in: int) -> Bool:
+    """Return which rows are looked at. keys: sample keys, [row, 16]."""
+    high = np.ascontiguousarray(keys).view(">u8")[:, 0].astype(np.uint64)
+    chosen: Bool = high % np.uint64(one_in) == 0
+    return chosen
+
+
+@compiled
+def _pick(
+    row_cluster: AnyArray,
+    first: I64,
+    stop: I64,
+    token: I32,
+    activity: F32,
+    ids: AnyArray,
+    unit: float,
+    cluster: AnyArray,
+    key: AnyArray,
+    fixed: AnyArray,
+) -> None:
+    n = 0
+    for row in range(len(first)):
+        for at in range(first[row], stop[row]):
+            cluster[n], key[n] = row_cluster[row], ids[token[at]]
+            fixed[n] = np.int64(np.rint(np.float64(activity[at]) * unit))
+            n += 1
+
+
+def _by_key(cluster: I64, key: I64, fixed: I64) -> KeySums:
+    """Return counts and sums by cluster and key, sorted."""
+    order = np.lexsort((key, cluster))
+    cluster, key, fixed = cluster[order], key[order], fixed[order]
+    begins = np.flatnonzero(
+        np.r_[True, (cluster[1:] != cluster[:-1]) | (key[1:] != key[:-1])][: len(key)]
+    )
+    if not len(begins):
+        return KeySums(cluster, key.astype(np.uint64), np.zeros((0, 2), np.int64))
+    counts = np.diff(np.r_[begins, len(key)])
+    value = np.stack([counts, np.add.reduceat(fixed, begins)], axis=1)
+    return KeySums(cluster[begins], key[begins].astype(np.uint64), value)
+
+
+class _Recount:
+    def __init__(self, run: RunRecord) -> None:
+        self._run = run
+        self._found: dict[int, dict[int, list[int]]] = defaultdict(dict)
+        self._tokens: dict[int, int] = defaultdict(int)
+
+    def _is_chosen(self, batch: PlainBatch, row: int) -> bool:
+        key = batch.batch.keys[row].tobytes()
+        return int.from_bytes(key[:8], "big") % _one_in(self._run) == 0
+
+    def cluster(self, batch: PlainBatch, cluster: PlainCluster) -> None:
+        of_cluster, unit = self._found[cluster.number], 2**self._run.sum_bits
+        for row, position in zip(*np.nonzero(cluster.activity > -np.inf), strict=True):
+            if self._is_chosen(batch, row):
+                sums = of_cluster.setdefault(int(batch.batch.ids[row, position]), [0, 0])
+                sums[0] += 1
+                sums[1] += round(float(cluster.activity[row, position]) * unit)
+
+    def batch(self, batch: PlainBatch) -> None:
+        for row, position in zip(*np.nonzero(batch.valid), strict=True):
+            if self._is_chosen(batch, row):
+                self._tokens[int(batch.batch.ids[row, position])] += 1
+
+    def tables(self, tokens: int) -> Mapping[str, Rows]:
+        del tokens
+        firings = [row for cluster in sorted(self._found) for row in self._rows(cluster)]
+        totals = [{"token": t, "tokens": n} for t, n in sorted(self._tokens.items())]
+        return {FIRINGS.name: firings, TOKENS.name: totals}
+
+    def _rows(self, cluster: int) -> Rows:
+        found, run = self._found[cluster], self._run
+        shown, error = found, 0
+        if len(found) > _budget(run):
+            every = range(run.model.vocabulary)
+            cells = cells_of(np.array(every, np.uint64), _cells(run)).tolist()
+            held: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+            for token, sums in found.items():
+                for cell in cells[token]:
+                    held[cell][0] += sums[0]
+                    held[cell][1] += sums[1]
+            said = {t: [min(held[c][i] for c in cells[t]) for i in (0, 1)] for t in every}
+            top = sorted(every, key=lambda t: (-said[t][0], t))[: _budget(run)]
+            shown = {t: said[t] for t in top if said[t][0]}
+            error = error_of(sum(sums[0] for sums in found.values()), _cells(run))
+        return [
+            {
+                "cluster": cluster,
+                "token": token,
+                "firing_tokens": sums[0],
+                "activation_sum": sums[1],
+                "error": error,
+            }
+            for token, sums in sorted(shown.items())
+        ]
