@@ -1,0 +1,81 @@
+"""Select, aggregate and flush: this checkout and others, without and with optional statistics.
+
+``python -m benchmarks.statistics [FOLDER]``: FOLDER is another checkout of this project.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.report import RESULTS, write_report
+from benchmarks.timing import Spread
+from consumers.statistics.registry import OPTIONAL
+
+HERE = Path(__file__).parent.parent
+WORKER = Path(__file__).with_name("statistics_worker.py")
+BASE, ROUNDS = "without optional statistics", 15
+NOTES = (
+    "One thread; batches of 64 rows of 128 tokens, 8,192 features with 40 active a token, each a "
+    "cluster of one, and 64 clusters of eight; 12 domains; values are drawn. Processor seconds a "
+    "batch, bytes a batch.",
+    "Checkouts and choices of statistics are processes of their own that take turns; a ratio is "
+    "the median over the rounds of that to this checkout without optional statistics.",
+)
+
+
+def main(others: Mapping[str, Path], folder: Path = RESULTS) -> None:
+    """Measure all choices in turn and write the report."""
+    choices = {
+        **{f"{name}, {BASE}": (path, ()) for name, path in others.items()},
+        BASE: (HERE, ()),
+        **{name: (HERE, (name,)) for name in OPTIONAL},
+        "all optional statistics": (HERE, OPTIONAL),
+    }
+    workers = {name: _started(*choice) for name, choice in choices.items()}
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
+    for number in range(ROUNDS):
+        names = list(workers)
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            rounds[name].append(_round(workers[name]))
+    for worker in workers.values():
+        worker.communicate()
+    rows = []
+    for name, found in rounds.items():
+        ratios = [a["all three"] / b["all three"] for a, b in zip(found, rounds[BASE], strict=True)]
+        spreads = {k: Spread(tuple(one[k] for one in found)) for k in found[0]}
+        rows.append({"statistics": name, "ratio": Spread(tuple(ratios))} | spreads)
+    path = write_report("statistics", rows, notes=NOTES, folder=folder)
+    print(path.with_suffix(".md").read_text())
+
+
+def _started(path: Path, optional: tuple[str, ...]) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    command = [sys.executable, str(WORKER), *optional]
+    worker = subprocess.Popen(
+        command,
+        cwd=path,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout is not None
+    if worker.stdout.readline() != "ready\n":
+        raise SystemExit(f"no worker in {path}")
+    return worker
+
+
+def _round(worker: "subprocess.Popen[str]") -> dict[str, float]:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write("go\n")
+    worker.stdin.flush()
+    found: dict[str, float] = json.loads(worker.stdout.readline())
+    return found
+
+
+if __name__ == "__main__":
+    main({"another checkout": Path(sys.argv[1]).resolve()} if sys.argv[1:] else {})
