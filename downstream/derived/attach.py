@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from downstream.derived.derivation import Derivation, Derived, Given, Options
+from downstream.reading.snapshot import Snapshot
 from streams.snapshots.attachments import (
     DEFAULT,
     AttachmentManifest,
@@ -21,15 +22,16 @@ def attach(
     kind raises; nothing is written then.
     """
     derived = derivation.derive(given, options)
-    return write_derived(derivation.kind, given, derived, created=created, name=name), derived
+    manifest = write_derived(derivation.kind, given.snapshot, derived, created=created, name=name)
+    return manifest, derived
 
 
 def write_derived(
-    kind: str, given: Given, derived: Derived, *, created: str, name: str = DEFAULT
+    kind: str, snapshot: Snapshot, derived: Derived, *, created: str, name: str = DEFAULT
 ) -> AttachmentManifest:
     """Write derived tables as an attachment of a kind; see ``attach``."""
     said = {"program": "millrace", "program_version": version("millrace"), **derived.provenance}
-    manifest = given.snapshot.manifest
+    manifest = snapshot.manifest
     made = make_attachment(
         manifest, kind, derived.tables, created=created, provenance=said, name=name
     )
