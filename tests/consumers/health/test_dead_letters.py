@@ -43,6 +43,27 @@ def test_a_dump_shows_bytes_and_what_is_printable():
     ]
 
 
+def test_a_dump_shows_all_of_printable_ascii_and_nothing_else():
+    (line,) = hexdump(b"\x1f ~\x7f\x80\xff")
+    assert line.endswith(". ~...")
+    assert list(hexdump(b"")) == []
+
+
+def test_what_is_unknown_of_a_dead_letter_is_said_to_be():
+    refusal = Refusal(Origin("", -1, -1, 0), "ShapeError", "odd", "", "", "", "")
+    lines = list(description(DeadLetter(3, refusal, None, None), 16))
+    assert lines == [
+        "dead letter 3",
+        "stood at  nowhere, written 1970-01-01 00:00:00+00:00",
+        "error     ShapeError: odd",
+        "refused by nobody named, stage unknown",
+        "key: none",
+        "value: none",
+    ]
+    (line,) = list(listing([Refused(0, 1, letter(offset=0).refusal)]))[:1]
+    assert line.startswith("0  tokens.text, partition 1, offset 0  ")
+
+
 def test_control_characters_do_not_reach_the_terminal():
     assert printable("a\x1b[2Jb\nc") == "a\\x1b[2Jb\\nc"
 
