@@ -1,10 +1,16 @@
 """Serving the dashboard over HTTP from settings."""
 
 import socket
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from millrace.progress_bars import say
 from streams.errors import SettingsError, UserError
 from streams.transport.access import BrokerAccess
+
+if TYPE_CHECKING:
+    from downstream.dashboard.progress import Look
+    from streams.transport.client import Client
 
 
 def expect_port(host: str, port: int) -> None:
@@ -19,17 +25,48 @@ def expect_port(host: str, port: int) -> None:
             raise UserError(f"cannot listen on {host}:{port}: {reason}; try another port") from None
 
 
-def serve_pages(manifest: str | None, broker: BrokerAccess, host: str, port: int) -> None:
-    """Serve one snapshot, or all that a broker announces, until interrupted."""
+def serve_pages(address: str | None, broker: BrokerAccess, host: str, port: int) -> None:
+    """Serve one snapshot, all of a store, or all that a broker announces, until interrupted."""
     from downstream.dashboard.app import serve
+    from downstream.dashboard.store_source import is_store
     from downstream.reading.locating import locate
+    from streams.transport.connect import connect
 
-    if manifest is None and broker.is_embedded:
+    if address is None and broker.is_embedded:
         raise SettingsError(
-            "name the MANIFEST of a snapshot, or a --broker other processes can reach"
+            "name the MANIFEST of a snapshot, a STORE, or a --broker other processes can reach"
         )
-    if manifest is None:
-        serve(host, port, broker=broker, report=say)
+    if address is None:
+        with closing(connect(broker)) as client:
+            serve(host, port, broker=broker, progress=_progress_of(client), report=say)
+    elif is_store(address):
+        serve(host, port, store=address, report=say)
     else:
-        locate(manifest)
-        serve(host, port, snapshot=manifest, report=say)
+        locate(address)
+        serve(host, port, snapshot=address, report=say)
+
+
+def _progress_of(client: "Client") -> "Look":
+    """Return what tells of the runs on a broker that have no final snapshot."""
+    from consumers.health.run_status import run_status
+    from downstream.dashboard.progress import RunProgress, Side
+    from streams.catalog.runs import list_runs
+
+    def look() -> list[RunProgress]:
+        found = (run_status(client, run) for run in list_runs(client))
+        return [
+            RunProgress(
+                run=status.name,
+                model=status.model,
+                corpus=status.corpus,
+                sides=tuple(
+                    Side(side.side, side.records, side.acknowledged, side.lag)
+                    for side in status.sides
+                ),
+                failed=status.failed,
+            )
+            for status in found
+            if not status.finished
+        ]
+
+    return look

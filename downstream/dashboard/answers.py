@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from downstream.dashboard import addresses, figures, formats, token_html
 from downstream.dashboard.pages import Moved, Page
+from downstream.dashboard.progress import RunProgress
 from downstream.dashboard.watch import Shelf
 from downstream.reading.token_text import visible
 
@@ -22,9 +23,10 @@ _JSON = "application/json"
 
 
 class Answers:
-    """Makes answers; the templates are read once."""
+    """Makes answers; the templates are read once. runs: those that are not finished, now."""
 
-    def __init__(self) -> None:
+    def __init__(self, runs: Callable[[], tuple[RunProgress, ...]] = tuple) -> None:
+        self.runs = runs
         self._templates = _templates()
         self._build = _build()
 
@@ -33,14 +35,16 @@ class Answers:
 
         It follows from the content of the snapshot, what is said of it, and this program.
         """
-        shown = [shelf.snapshots[run]] if run in shelf.snapshots else shelf.snapshots.values()
+        name, _, pinned = run.partition("@")
         parts = [self._build, _JSON if wants_json(request) else "", str(shelf.looked)]
-        for snapshot in shown:
-            manifest = snapshot.manifest
-            parts += [manifest.run, manifest.snapshot, manifest.created, manifest.content]
-            parts.append(str(snapshot.text_index.ready))
+        for manifests in [shelf.listed[name]] if name in shelf.listed else shelf.listed.values():
+            for each in manifests:
+                parts += [each.run, each.snapshot, each.created, each.content]
+        for snapshot in shelf.snapshots.values():
+            parts += [snapshot.name, str(snapshot.text_index.ready)]
         parts += [text for problem in shelf.problems.items() for text in problem]
-        return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
+        made = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+        return "" if pinned else f'W/"{made}"'
 
     def unchanged(self, tag: str) -> web.Response:
         """Return the answer to who has the page already."""
@@ -59,7 +63,7 @@ class Answers:
         else:
             template = self._templates.get_template(page.template)
             named = {"title": page.title, "shelf": shelf, "query": request.query}
-            kind, text = "text/html", template.render(**named, **page.values)
+            kind, text = "text/html", template.render({**named, "runs": self.runs(), **page.values})
         headers = _headers(tag if page.status == 200 else "")
         body = text.encode()
         if len(body) > _WORTH_PACKING and "gzip" in request.headers.get("Accept-Encoding", ""):

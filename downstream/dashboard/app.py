@@ -11,7 +11,10 @@ from aiohttp import web
 from downstream.dashboard import addresses, pages
 from downstream.dashboard.answers import Answers, Maker
 from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard.events import Events, state
 from downstream.dashboard.problems import said
+from downstream.dashboard.progress import Look, ProgressWatch, RunProgress
+from downstream.dashboard.store_source import StoreSource
 from downstream.dashboard.watch import PathSource, SnapshotWatch, TopicSource
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.transport.access import BrokerAccess
@@ -20,6 +23,8 @@ from streams.transport.connect import connect
 _log = logging.getLogger(__name__)
 _WATCH = web.AppKey("watch", SnapshotWatch)
 _ANSWERS = web.AppKey("answers", Answers)
+_EVENTS = web.AppKey("events", Events)
+_FOLLOWED = web.AppKey("followed", tuple[SnapshotWatch | ProgressWatch, ...])
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,21 +40,26 @@ HEADERS = {
 }
 
 
-def make_app(watch: SnapshotWatch) -> web.Application:
+def make_app(watch: SnapshotWatch, progress: ProgressWatch | None = None) -> web.Application:
     """Return the service over what ``watch`` finds; it starts and stops the watching."""
     slashes = web.normalize_path_middleware(
         append_slash=False, remove_slash=True, redirect_class=web.HTTPPermanentRedirect
     )
     app = web.Application(middlewares=[_friendly, slashes])
     app[_WATCH] = watch
-    app[_ANSWERS] = Answers()
+    runs: Callable[[], tuple[RunProgress, ...]] = (lambda: progress.runs) if progress else tuple
+    app[_ANSWERS] = Answers(runs)
+    app[_EVENTS] = Events(lambda: state(watch.shelf, runs()))
+    app[_FOLLOWED] = (watch, progress) if progress else (watch,)
     app.on_response_prepare.append(_harden)
+    app.on_shutdown.append(_let_go)
     app.cleanup_ctx.append(_watching)
     app.router.add_get("/", _home)
     app.router.add_get(r"/runs/{path:[\s\S]*}", _run_path)
     app.router.add_get("/components/{run}/{source}", _components)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
+    app.router.add_get("/events", app[_EVENTS].answer)
     app.router.add_static("/static", str(files("downstream.dashboard") / "static"))
     return app
 
@@ -60,25 +70,29 @@ def serve(
     *,
     broker: BrokerAccess | str | None = None,
     snapshot: str | None = None,
+    store: str | None = None,
+    progress: Look | None = None,
     interval: float = 3.0,
     report: Callable[[str], None] = print,
 ) -> None:
-    """Show the snapshots of a broker, or one snapshot on disk, until interrupted.
+    """Show the snapshots of a broker, those of a store, or one on disk, until interrupted.
+
+    progress: tells how far runs are that are not finished.
 
     Raises UserError if the port is taken, the broker is away or the snapshot cannot be read.
     """
-    if (broker is None) == (snapshot is None):
-        raise SettingsError("the dashboard needs either a broker or the path of a snapshot")
+    if [broker, snapshot, store].count(None) != 2:
+        raise SettingsError("the dashboard needs either a broker, a store or a snapshot's path")
     client = connect(broker) if broker else None
     try:
-        watch = SnapshotWatch(
-            TopicSource(client) if client else PathSource(snapshot or ""), interval
-        )
+        source = TopicSource(client) if client else PathSource(snapshot or "")
+        watch = SnapshotWatch(StoreSource(store) if store else source, interval)
         if snapshot:
             watch.look()
             if not watch.shelf.snapshots:
                 raise SnapshotError("; ".join(watch.shelf.problems.values()))
-        asyncio.run(_run(make_app(watch), host, port, report))
+        app = make_app(watch, ProgressWatch(progress) if progress else None)
+        asyncio.run(_run(app, host, port, report))
     finally:
         if client:
             client.close()
@@ -109,9 +123,15 @@ def _shown(host: str) -> str:
 
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:
-    app[_WATCH].start()
+    for each in app[_FOLLOWED]:
+        each.start()
     yield
-    await asyncio.to_thread(app[_WATCH].stop)
+    for each in app[_FOLLOWED]:
+        await asyncio.to_thread(each.stop)
+
+
+async def _let_go(app: web.Application) -> None:
+    app[_EVENTS].close()
 
 
 async def _home(request: web.Request) -> web.StreamResponse:
@@ -153,7 +173,7 @@ async def _answer(request: web.Request, run: str, make: Maker) -> web.StreamResp
     """Answer with a page, made beside the event loop unless the browser has it already."""
     watch, answers = request.app[_WATCH], request.app[_ANSWERS]
     tag = answers.tag(request, watch.shelf, run)
-    if tag in request.headers.get("If-None-Match", ""):
+    if tag and tag in request.headers.get("If-None-Match", ""):
         return answers.unchanged(tag)
     return await asyncio.to_thread(_made, request, run, make, tag)
 
@@ -166,6 +186,8 @@ def _made(request: web.Request, run: str, make: Maker, tag: str) -> web.StreamRe
         return answers.response(request, shelf, make(shelf), tag)
     except SnapshotError as error:
         _log.error("snapshot cannot be read: %s", error)
+        if "@" in run:
+            return answers.response(request, shelf, pages.failure(_cannot(error), status=503))
         named = shelf.snapshots.get(run) if run else next(iter(shelf.snapshots.values()), None)
         if named is None or watch.replaced(named, error) is None:
             return answers.response(request, watch.shelf, _unreadable(named, error))
@@ -181,6 +203,10 @@ def _unreadable(snapshot: LoadedSnapshot | None, error: SnapshotError) -> pages.
         "be shown in its place; lists, which are in memory, still can.",
         status=503,
     )
+
+
+def _cannot(error: SnapshotError) -> str:
+    return f"This snapshot cannot be read: {said(error)}."
 
 
 @web.middleware

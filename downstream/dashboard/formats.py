@@ -47,5 +47,13 @@ def one_in(share: float) -> str:
     return f"1 in {1 / share:,.0f}" if share > 0 else "never"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units."""
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 1:
+        return f"{int(hours)} h {int(minutes) % 60} min"
+    return f"{int(minutes)} min {int(seconds) % 60} s" if minutes >= 1 else f"{int(seconds)} s"
+
+
 def _superscript(exponent: int) -> str:
     return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -1,6 +1,5 @@
 """Pages as JSON: made only when they are asked for, with the token strings as they are."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +9,7 @@ from downstream.dashboard.contexts import Context, Token
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.listing import Listing, Row
 from downstream.dashboard.paging import cursor_at
+from downstream.dashboard.watch import Shelf
 
 Json = dict[str, Any]
 
@@ -90,11 +90,22 @@ def component_form(snapshot: LoadedSnapshot, page: ComponentPage) -> Json:
     return {"snapshot": provenance(snapshot), "page": asdict(page)}
 
 
-def runs_form(snapshots: Mapping[str, LoadedSnapshot], problems: Mapping[str, str]) -> Json:
-    """Return the list of runs."""
+def runs_form(shelf: Shelf) -> Json:
+    """Return the list of runs with the snapshot that is open of each, and all that are known."""
     return {
-        "runs": [provenance(snapshot) for snapshot in snapshots.values()],
-        "problems": dict(problems),
+        "runs": [provenance(snapshot) for snapshot in shelf.snapshots.values()],
+        "snapshots": [
+            {
+                "run": manifest.run,
+                "snapshot": manifest.snapshot,
+                "final": manifest.final,
+                "created": manifest.created,
+                "content": manifest.content,
+            }
+            for manifests in shelf.listed.values()
+            for manifest in manifests
+        ],
+        "problems": dict(shelf.problems),
     }
 
 

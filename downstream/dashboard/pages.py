@@ -45,45 +45,51 @@ class Moved:
 
 def home(shelf: Shelf, asked: Mapping[str, str]) -> Page | Moved:
     """Return the list of runs, or the page of the only one."""
-    if len(shelf.snapshots) == 1:
-        (snapshot,) = shelf.snapshots.values()
-        return _list_page(snapshot, snapshot.clusterings[0], asked)
-    data = partial(runs_form, shelf.snapshots, shelf.problems)
-    return Page("runs.html", "Runs", {"snapshots": list(shelf.snapshots.values())}, data)
+    if len(shelf.snapshots) == 1 and len(shelf.listed) < 2:
+        ((run, snapshot),) = shelf.snapshots.items()
+        return _list_page(snapshot, run, snapshot.clusterings[0], asked)
+    return overview(shelf)
+
+
+def overview(shelf: Shelf) -> Page:
+    """Return the list of all runs and their snapshots."""
+    return Page("runs.html", "Runs", {}, partial(runs_form, shelf))
 
 
 def run_path(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Moved:
     """Return the page of a run, a clustering or a cluster by its address as it came in."""
     run, name, label = addresses.parse(raw_path)
-    snapshot = shelf.snapshots.get(run)
+    if not run:
+        return overview(shelf)
+    snapshot = shelf.find(run)
     if snapshot is None:
         return not_found(f"No run named “{run}” has a snapshot here.")
     if not name:
         if label is not None or not raw_path.endswith("/"):
-            return _no_slash(snapshot, label)
-        return _list_page(snapshot, snapshot.clusterings[0], asked)
+            return _no_slash(snapshot, run, label)
+        return _list_page(snapshot, run, snapshot.clusterings[0], asked)
     iteration = asked.get("iteration", "0")
     clustering = snapshot.clustering(name, int(iteration) if _small(iteration) else -1)
     if clustering and label is None:
-        return _list_page(snapshot, clustering, asked)
+        return _list_page(snapshot, run, clustering, asked)
     if clustering is None and label is None:
         return _one_slash_less(shelf, raw_path, asked)
     number = snapshot.find(clustering, label) if clustering and label is not None else None
     if number is not None:
-        return _cluster_page(snapshot, number, asked)
-    return _no_slash(snapshot, f"{name}/{label}")
+        return _cluster_page(snapshot, run, number, asked)
+    return _no_slash(snapshot, run, f"{name}/{label}")
 
 
 def components(shelf: Shelf, run: str, name: str, asked: Mapping[str, str]) -> Page:
     """Return the dead or dropped components of a source."""
-    snapshot = shelf.snapshots.get(run)
+    snapshot = shelf.find(run)
     sources = source_summaries(snapshot) if snapshot else ()
     source = next((source for source in sources if source.name == name), None)
     if snapshot is None or source is None:
         return not_found(f"No run “{run}” with a source “{name}” has a snapshot here.")
     page = component_page(snapshot, source, asked)
     built_in = snapshot.clustering(f"features/{name}", 0)
-    values = {"snapshot": snapshot, "page": page, "features": built_in}
+    values = {"snapshot": snapshot, "run": run, "page": page, "features": built_in}
     data = partial(component_form, snapshot, page)
     return Page("components.html", f"{page.show} components of {name}", values, data)
 
@@ -116,9 +122,8 @@ def _one_slash_less(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Pa
     return not_found(f"Run “{run}” has no clustering “{name}” (iteration {iteration}).")
 
 
-def _no_slash(snapshot: LoadedSnapshot, name: str | None) -> Page | Moved:
+def _no_slash(snapshot: LoadedSnapshot, run: str, name: str | None) -> Page | Moved:
     """Send a list's address without its last slash to the list."""
-    run = snapshot.manifest.run
     if not name:
         return Moved(addresses.run_address(run))
     if snapshot.clustering(name, 0):
@@ -128,14 +133,14 @@ def _no_slash(snapshot: LoadedSnapshot, name: str | None) -> Page | Moved:
 
 
 def _list_page(
-    snapshot: LoadedSnapshot, clustering: LoadedClustering, asked: Mapping[str, str]
+    snapshot: LoadedSnapshot, run: str, clustering: LoadedClustering, asked: Mapping[str, str]
 ) -> Page | Moved:
     try:
         start = start_of(asked, snapshot.manifest.content)
     except CursorError as error:
         return refusal(f"{error}".capitalize() + ".", 400)
     query = query_of(asked)
-    if there := _gone_to(snapshot, clustering, query, asked.get("go", "")):
+    if there := _gone_to(snapshot, run, clustering, query, asked.get("go", "")):
         return there
     listing = make_listing(snapshot, clustering, query, start)
     sources = snapshot.once("sources", lambda: source_summaries(snapshot))
@@ -147,6 +152,7 @@ def _list_page(
     )
     values = {
         "snapshot": snapshot,
+        "run": run,
         "listing": listing,
         "sources": sources,
         "densities": densities,
@@ -156,7 +162,7 @@ def _list_page(
 
 
 def _gone_to(
-    snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query, go: str
+    snapshot: LoadedSnapshot, run: str, clustering: LoadedClustering, query: Query, go: str
 ) -> Moved | None:
     """Send a search for a number to its feature, and "random" to any that fires in the list."""
     number = None
@@ -170,11 +176,13 @@ def _gone_to(
         return None
     more = query.order_address() if go == "random" else {}
     label = snapshot.label(number)
-    run, name, iteration = snapshot.manifest.run, clustering.name, clustering.iteration
+    name, iteration = clustering.name, clustering.iteration
     return Moved(addresses.cluster_address(run, name, iteration, label, **more), for_good=False)
 
 
-def _cluster_page(snapshot: LoadedSnapshot, number: int, asked: Mapping[str, str]) -> Page:
+def _cluster_page(
+    snapshot: LoadedSnapshot, run: str, number: int, asked: Mapping[str, str]
+) -> Page:
     limit = min(number_of(asked.get("limit", ""), FEW), ALL)
     most = ALL if asked.get("contexts") == "all" else limit
     query = replace(query_of(asked), page=1, limit=PAGE)
@@ -183,7 +191,7 @@ def _cluster_page(snapshot: LoadedSnapshot, number: int, asked: Mapping[str, str
         before, after = _beside(snapshot, page.clustering, query, number)
         page = replace(page, previous=before, next=after)
     title = f"{page.label} · {page.clustering.name} · {snapshot.manifest.run}"
-    values = {"snapshot": snapshot, "page": page, "order": query.order_address()}
+    values = {"snapshot": snapshot, "run": run, "page": page, "order": query.order_address()}
     return Page("cluster.html", title, values, partial(cluster_form, snapshot, page))
 
 

@@ -27,19 +27,36 @@ _log = logging.getLogger(__name__)
 Manifest = RunManifest | FailedManifest
 Source = Callable[[], Iterable[Manifest]]
 _RETRY_AFTER = 20
+_OTHERS = 2
+"""Snapshots that stay open beside the one shown of each run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """What is open now. problems: per run (or for the source, "") what went wrong last.
 
-    damaged: the runs of whose open snapshot a file could not be read.
+    damaged: the runs of whose open snapshot a file could not be read. listed: every snapshot that
+    is known of each run, the best first; opener: opens one of them.
     """
 
     snapshots: Mapping[str, LoadedSnapshot] = field(default_factory=lambda: MappingProxyType({}))
     problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     damaged: frozenset[str] = frozenset()
     looked: bool = False
+    listed: Mapping[str, tuple[RunManifest, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    opener: Callable[[RunManifest], LoadedSnapshot] = open_snapshot
+
+    def find(self, key: str) -> LoadedSnapshot | None:
+        """Return the snapshot of ``run``, or of ``run@snapshot``; raises SnapshotError."""
+        run, _, name = key.partition("@")
+        current = self.snapshots.get(run)
+        if not name or (current and current.name == name):
+            return current
+        named = (manifest for manifest in self.listed.get(run, ()) if manifest.snapshot == name)
+        manifest = next(named, None)
+        return None if manifest is None else self.opener(manifest)
 
     @property
     def health(self) -> str:
@@ -61,6 +78,8 @@ class SnapshotWatch:
         self._refused: dict[tuple[str, ...], int] = {}
         self._damaged: dict[tuple[str, ...], str] = {}
         self._looking = threading.Lock()
+        self._others: dict[tuple[str, ...], LoadedSnapshot] = {}
+        self._opening = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="snapshots", daemon=True)
 
@@ -87,6 +106,16 @@ class SnapshotWatch:
                 _log.exception("looking for snapshots failed")
                 self._complain("", "looking for snapshots failed; the cause is in the log")
             self._stop.wait(self._interval)
+
+    def open_other(self, manifest: RunManifest) -> LoadedSnapshot:
+        """Return a snapshot that is not the one shown of its run; the last few stay open."""
+        with self._opening:
+            key = _key(manifest)
+            found = self._others.pop(key, None) or open_snapshot(manifest)
+            self._others[key] = found
+            while len(self._others) > _OTHERS:
+                del self._others[next(iter(self._others))]
+            return found
 
     def replaced(self, snapshot: LoadedSnapshot, error: SnapshotError) -> LoadedSnapshot | None:
         """Return what takes the place of an open snapshot that could not be read, if anything."""
@@ -115,9 +144,11 @@ class SnapshotWatch:
             return
         opened: dict[str, LoadedSnapshot] = {}
         problems: dict[str, str] = {}
+        listed_by_run: dict[str, tuple[RunManifest, ...]] = {}
         for run in sorted({manifest.run for manifest in manifests}):
             ours = [manifest for manifest in manifests if manifest.run == run]
             candidates = [manifest for manifest in ours if isinstance(manifest, RunManifest)]
+            listed_by_run[run] = tuple(sorted(candidates, key=preference, reverse=True))
             snapshot, problem = self._best(run, candidates)
             problem = problem or failure(ours)
             if snapshot:
@@ -129,7 +160,12 @@ class SnapshotWatch:
         self._damaged = {key: why for key, why in self._damaged.items() if key in listed}
         damaged = (run for run, one in opened.items() if _key(one.manifest) in self._damaged)
         self._shelf = Shelf(
-            MappingProxyType(opened), MappingProxyType(problems), frozenset(damaged), looked=True
+            MappingProxyType(opened),
+            MappingProxyType(problems),
+            frozenset(damaged),
+            looked=True,
+            listed=MappingProxyType(listed_by_run),
+            opener=self.open_other,
         )
 
     def _best(self, run: str, candidates: list[RunManifest]) -> tuple[LoadedSnapshot | None, str]:

@@ -8,16 +8,17 @@ from millrace.options import broker_option, port_option, settings, settings_opti
 
 
 @click.command()
-@click.argument("manifest", required=False)
+@click.argument("store", required=False)
 @settings_option
 @broker_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind to.")
 @port_option
 def dashboard(
-    manifest: str | None, settings_file: Path | None, broker: str | None, host: str, port: int
+    store: str | None, settings_file: Path | None, broker: str | None, host: str, port: int
 ) -> None:
-    """Serve pages for one snapshot (its MANIFEST or folder), or for all that a broker announces."""
+    """Serve pages for all snapshots of a STORE, for one (its manifest or folder), or for all that a
+    broker announces, with the progress of its runs."""
     from millrace.dashboard_server import serve_pages
 
     chosen = settings(settings_file, broker=broker)
-    serve_pages(manifest, chosen.access, host, port)
+    serve_pages(store, chosen.access, host, port)

@@ -30,11 +30,16 @@ def find_snapshots(address: str) -> list[StoredSnapshot]:
     """
     store = open_store(address)
     found = []
-    for run in _folders(store, store.root):
+    for run in run_names(store):
         for snapshot, manifest in snapshot_manifests(store, run):
             path = store.path(run, snapshot, MANIFEST)
             found.append(_read(run, snapshot, path, manifest))
     return found
+
+
+def run_names(store: Store) -> Iterator[str]:
+    """Yield the names of folders in a store that may be runs; raises SnapshotError."""
+    yield from _folders(store, store.root)
 
 
 def snapshot_manifests(store: Store, run: str) -> Iterator[tuple[str, str]]:

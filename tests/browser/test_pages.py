@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.downstream.dashboard.snapshot_files import small, write_snapshot
+
 LIST = "/runs/demo/features/sae/"
 
 
@@ -74,3 +76,25 @@ def test_a_page_fits_a_screen_of_320_pixels(page, address):
     page.goto(address)
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 320
+
+
+def test_the_empty_page_turns_into_the_first_snapshot_by_itself(page, served):
+    manifests, served.manifests = served.manifests, []
+    served.watch.look()
+    page.goto("/")
+    assert "No snapshot has been written yet" in page.locator("main").inner_text()
+    served.manifests = manifests
+    served.watch.look()
+    page.wait_for_selector(".clusters tbody tr")
+
+
+def test_a_newer_snapshot_is_announced_and_the_page_stays(page, served):
+    page.goto(f"{LIST}1")
+    served.manifests = [
+        write_snapshot(
+            str(served.folder), small(), snapshot="newer", created="2099-01-01T00:00:00+00:00"
+        )
+    ]
+    served.watch.look()
+    page.wait_for_selector(".fresh")
+    assert page.url.endswith("/1")

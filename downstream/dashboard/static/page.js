@@ -140,24 +140,49 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "r") document.querySelector("a[href*='go=random']")?.click();
 });
 
-// Say so when a newer snapshot of this run has been opened.
+// What is new comes by itself: progress in its place, the first snapshot at once; of a newer one
+// the page says so, and the reader's place is kept.
 const { run, snapshot } = document.body.dataset;
-if (run) {
-  const timer = setInterval(async () => {
-    try {
-      const state = await (await fetch("/state")).json();
-      if (!state[run] || state[run] === snapshot) return;
-      clearInterval(timer);
-      const note = document.createElement("p");
-      const link = document.createElement("a");
-      note.className = "fresh";
-      note.setAttribute("role", "status");
-      link.href = "";
-      link.textContent = "Show it";
-      note.append("There is a newer snapshot. ", link);
-      document.body.append(note);
-    } catch {
-      return; // The service is away for now; the page stays as it is.
-    }
-  }, 10000);
+const waiting = document.querySelector("#waiting");
+const progress = document.querySelector("#progress");
+
+function follow(state) {
+  if (waiting && Object.keys(state.snapshots).length) location.reload();
+  if (progress) showProgress(state.progress);
+  if (!run || !state.snapshots[run] || state.snapshots[run] === snapshot) return;
+  if (document.querySelector(".fresh")) return;
+  const note = document.createElement("p");
+  const link = document.createElement("a");
+  note.className = "fresh";
+  note.setAttribute("role", "status");
+  link.href = "";
+  link.textContent = "Show it";
+  note.append("There is a newer snapshot. ", link);
+  document.body.append(note);
+}
+
+function showProgress(runs) {
+  const count = (value) => (value === null ? "?" : value.toLocaleString("en"));
+  const rows = runs.flatMap((each) => each.sides.map((side) => [
+    each.run, side.name, `${count(side.done)} of ${count(side.records)}`, count(side.lag),
+    side.rate === null ? "" : side.rate.toFixed(1), side.eta === null ? "" : `${Math.ceil(side.eta)} s`,
+    each.failed || "",
+  ]));
+  progress.hidden = !rows.length;
+  progress.querySelector("tbody").replaceChildren(...rows.map((cells) => {
+    const row = document.createElement("tr");
+    cells.forEach((text, at) => {
+      const cell = document.createElement(at ? "td" : "th");
+      if (at > 1 && at < 6) cell.className = "num";
+      cell.textContent = text;
+      row.append(cell);
+    });
+    return row;
+  }));
+}
+
+if ((run || waiting || progress) && window.EventSource) {
+  const events = new EventSource("/events");
+  events.addEventListener("message", (event) => follow(JSON.parse(event.data)));
+  addEventListener("pagehide", () => events.close());
 }
