@@ -7,7 +7,7 @@ from typing import Literal
 
 from benchmarks.machine import cores
 from benchmarks.shapes import Built
-from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
+from consumers.runs.specs import DictionarySpec, Dtype, ModelSpec, RunSpec
 from streams.records.runs import Forward
 
 MICRO_BATCH = 8
@@ -25,7 +25,7 @@ class Candidate:
 
     name: str
     forward: Forward | Literal["auto"] = "auto"
-    dtype: str = "float32"
+    dtype: Dtype = "float32"
     kafka: bool = False
     goals: Mapping[str, float] = field(default_factory=dict)
 

@@ -16,9 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from consumers.runs.specs import Coactivation
 from streams import bounds
-from streams.records.runs import Forward, Sign
 from streams.timeouts import LEAST_SESSION, check_session
 from streams.transport.access import check_prefix
 from streams.transport.security import Mechanism, Sasl, Security, Tls
@@ -111,70 +109,6 @@ class RunSettings(Section):
     sum_bits: bounds.SumBits = 20
     bucket_bytes: Annotated[int, Field(ge=2**10, le=2**30)] = 8 * 2**20
     record_bytes: Annotated[int, Field(ge=2**12, le=2**30)] = 32 * 2**20
-
-
-class ModelSettings(Section):
-    """threads: CPU threads of the forward pass, 0 for all cores of this machine.
-
-    What is "auto" is settled when the run is created, and the record holds what was chosen.
-    """
-
-    path: str | None = None
-    device: str = "auto"
-    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
-    micro_batch: bounds.MicroBatch | Literal["auto"] = 8
-    threads: bounds.Threads = 0
-    forward: Forward | Literal["auto"] = "auto"
-
-
-class SourceSettings(Section):
-    """What all sources of components share."""
-
-    name: str
-    threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    dropped: Annotated[tuple[bounds.Component, ...], MaxLen(bounds.MAX_CLUSTERS)] = ()
-    clusters_of_one: bool = True
-    coactivation: Coactivation = "auto"
-
-
-class DictionarySettings(SourceSettings):
-    """A dictionary: ``path`` of a folder or file, or ``release`` and ``id``."""
-
-    path: str | None = None
-    release: str | None = None
-    id: str | None = None
-    hook: str | None = None
-    sign: Sign | None = None
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        listed = self.release is not None and self.id is not None
-        if (self.path is not None) == listed or (self.release is None) != (self.id is None):
-            raise ValueError("give either path, or release and id")
-        return self
-
-
-class NeuronsSettings(SourceSettings):
-    """The values of a hook."""
-
-    hook: str
-    sign: Sign = "absolute"
-
-
-class WeightsSettings(SourceSettings):
-    """Components ``x @ V``, V a tensor of a safetensors file."""
-
-    path: str
-    tensor: str
-    hook: str
-    sign: Sign = "absolute"
-
-
-class ClusteringSettings(Section):
-    """A cluster file."""
-
-    path: str
-    coactivation: Coactivation = "auto"
 
 
 class KafkaSettings(Section):

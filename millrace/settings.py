@@ -25,16 +25,10 @@ from consumers.health.limits import Limits
 from consumers.runs import specs
 from millrace.secret_files import with_secret_files, with_secrets
 from millrace.sections import (
-    ClusteringSettings,
     CorpusSection,
-    DictionarySettings,
     KafkaSettings,
     LimitsSettings,
-    ModelSettings,
-    NeuronsSettings,
     RunSettings,
-    SourceSettings,
-    WeightsSettings,
 )
 from millrace.settings_errors import (
     SECRETS,
@@ -76,11 +70,11 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     corpus: CorpusSection = CorpusSection()
     run: RunSettings = RunSettings()
-    model: ModelSettings = ModelSettings()
-    dictionaries: tuple[DictionarySettings, ...] = ()
-    neurons: tuple[NeuronsSettings, ...] = ()
-    weights: tuple[WeightsSettings, ...] = ()
-    clusterings: tuple[ClusteringSettings, ...] = ()
+    model: specs.ModelSpec = specs.ModelSpec()
+    dictionaries: tuple[specs.DictionarySpec, ...] = ()
+    neurons: tuple[specs.NeuronsSpec, ...] = ()
+    weights: tuple[specs.WeightsSpec, ...] = ()
+    clusterings: tuple[specs.ClusteringSpec, ...] = ()
     limits: LimitsSettings = LimitsSettings()
 
     @classmethod
@@ -102,14 +96,14 @@ class Settings(BaseSettings):
 
     def run_spec(self) -> specs.RunSpec:
         """Return the run that these settings ask for; SettingsError without a model."""
-        if self.model.path is None:
+        if not self.model.path:
             raise SettingsError("model.path is missing: name a model or its folder")
         options = self.run.model_dump()
         return specs.RunSpec(
             store=self.store,
-            model=specs.ModelSpec(**self.model.model_dump()),
+            model=self.model,
             sources=tuple(self.sources()),
-            clusterings=tuple(specs.ClusteringSpec(**c.model_dump()) for c in self.clusterings),
+            clusterings=self.clusterings,
             **options,
         )
 
@@ -128,11 +122,7 @@ class Settings(BaseSettings):
 
     def sources(self) -> list[specs.SourceSpec]:
         """Return where components come from."""
-        return [
-            *(specs.DictionarySpec(**_source(one)) for one in self.dictionaries),
-            *(specs.NeuronsSpec(**_source(one)) for one in self.neurons),
-            *(specs.WeightsSpec(**_source(one)) for one in self.weights),
-        ]
+        return [*self.dictionaries, *self.neurons, *self.weights]
 
 
 def load_settings(
@@ -214,11 +204,6 @@ def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str
             yield from _leaves(inner, (*path, number))
     else:
         yield path, value
-
-
-def _source(section: SourceSettings) -> dict[str, Any]:
-    values = section.model_dump()
-    return values | {"singles": values.pop("clusters_of_one")}
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What is wrong with settings, in one line that names the key, its place and what is allowed."""
 
+import dataclasses
 import difflib
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from streams.credentials import hidden, without_credentials
 from streams.errors import SettingsError
 
 _SHOWN = 200
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
 SECRETS = ("password", "key_password")
 """Keys whose values are shown nowhere; each may be given as a file, by ``<key>_file``."""
@@ -22,9 +24,9 @@ def explain(error: ValidationError, layers: Layers, settings: type[BaseModel]) -
 
     layers: (where, values), the strongest last.
     """
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    first = min(error.errors(), key=lambda one: one["type"] not in _UNKNOWN)
     path = [part for part in first["loc"] if isinstance(part, str | int)]
-    if first["type"] == "extra_forbidden":
+    if first["type"] in _UNKNOWN:
         known = _keys(path[:-1], settings)
         return (
             f"{where_of(path, layers)}: unknown key {name_of(path)!r}{_hint(str(path[-1]), known)}"
@@ -78,7 +80,7 @@ def shown_value(path: Sequence[str | int], value: Any, most: int = _SHOWN) -> st
 
 
 def _reason(kind: str, message: str) -> str:
-    if kind in ("model_type", "dict_type"):
+    if kind in ("model_type", "dict_type", "dataclass_type"):
         return "must be a table"
     if kind in ("tuple_type", "list_type"):
         return "must be a list"
@@ -128,17 +130,24 @@ def _known(path: Sequence[str | int], settings: type[BaseModel]) -> list[str | i
 
 def _keys(path: Sequence[str | int], settings: type[BaseModel]) -> list[str]:
     """Return the keys that a section may have."""
-    section: type[BaseModel] | None = settings
+    section: type | None = settings
     for part in path:
         if isinstance(part, str) and section is not None:
-            field = section.model_fields.get(part)
-            section = _model(field.annotation) if field else None
-    return list(section.model_fields) if section else []
+            section = section_of(typing.get_type_hints(section).get(part))
+    return keys_of(section) if section else []
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
+def keys_of(section: type) -> list[str]:
+    """Return the keys of a table of the settings, a model or a dataclass."""
+    if dataclasses.is_dataclass(section):
+        return [field.name for field in dataclasses.fields(section)]
+    return list(section.model_fields) if issubclass(section, BaseModel) else []
+
+
+def section_of(annotation: Any) -> type | None:
     """Return the section that a field holds one or many of."""
     inner = typing.get_args(annotation)
     if not inner:
-        return annotation if isinstance(annotation, type(BaseModel)) else None
-    return next((one for one in map(_model, inner) if one), None)
+        known = isinstance(annotation, type) and bool(keys_of(annotation))
+        return annotation if known else None
+    return next((one for one in map(section_of, inner) if one), None)

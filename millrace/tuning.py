@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress as Bars
 from rich.progress import TaskID
@@ -68,7 +68,7 @@ def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
 
 
 def _engines(
-    spec: "RunSpec", corpus: "CorpusRecord", dtypes: Sequence[str]
+    spec: "RunSpec", corpus: "CorpusRecord", dtypes: Sequence[Any]
 ) -> Iterator["TorchEngine"]:
     from consumers.runs.creation import prepare_run
 

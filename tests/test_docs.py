@@ -19,13 +19,13 @@ import click
 import numpy as np
 import pyarrow as pa
 import pytest
-from pydantic import BaseModel
 
 from consumers.oracle.oracle_run import oracle_tables
 from consumers.snapshots.snapshots import write_plain
 from consumers.statistics.registry import STATISTICS
 from millrace.cli import cli
 from millrace.settings import Settings, load_settings
+from millrace.settings_errors import keys_of, section_of
 from streams import arrays
 from streams.records import corpus, hits, packed_hits, partials, runs, tallies
 from streams.snapshots.annotations import Annotation
@@ -184,8 +184,8 @@ def test_what_is_said_of_compose_is_in_its_files() -> None:
 def test_variables_are_settings_or_known_elsewhere(variable: str) -> None:
     section, _, key = variable.removeprefix("MILLRACE_").lower().partition("__")
     if section in Settings.model_fields:
-        inner = model_of(Settings.model_fields[section].annotation)
-        assert not key or (inner is not None and key.removesuffix("_file") in inner.model_fields)
+        inner = section_of(Settings.model_fields[section].annotation)
+        assert not key or (inner is not None and key.removesuffix("_file") in keys_of(inner))
         return
     elsewhere = [ROOT / "docker-compose.yml", *(ROOT / "millrace").rglob("*.py")]
     elsewhere += [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
@@ -375,42 +375,43 @@ def test_what_stands_beside_snapshots_has_the_keys_of_the_page(what: str, kind: 
     assert described == [field.name for field in dataclasses.fields(kind)]
 
 
-def model_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a settings field holds one or many of."""
-    candidates = [annotation, *typing.get_args(annotation)]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-
-
 def sections() -> dict[str, dict[str, Any]]:
-    """Return the titles of the settings tables and the fields they must list."""
+    """Return the titles of the settings tables and the defaults of the keys they must list."""
     plain: dict[str, Any] = {}
     found: dict[str, dict[str, Any]] = {"top level": plain}
     for name, field in Settings.model_fields.items():
-        inner = model_of(field.annotation)
+        inner = section_of(field.annotation)
         if inner is None:
-            plain[name] = field
-        elif inner is field.annotation:
-            found[f"[{name}]"] = dict(inner.model_fields)
+            plain[name] = field.default
         else:
-            found[f"[[{name}]]"] = dict(inner.model_fields)
+            title = f"[{name}]" if inner is field.annotation else f"[[{name}]]"
+            found[title] = defaults_of(inner)
     return found
+
+
+def defaults_of(section: Any) -> dict[str, Any]:
+    """Return the default of each key of a section, dataclasses.MISSING for one that is needed."""
+    if dataclasses.is_dataclass(section):
+        return {field.name: field.default for field in dataclasses.fields(section)}
+    return {
+        name: dataclasses.MISSING if field.is_required() else field.default
+        for name, field in section.model_fields.items()
+    }
 
 
 @pytest.mark.parametrize("title", sections())
 def test_settings_are_those_of_the_page(title: str) -> None:
     described = {row[0]: row[1] for row in rows_under(title)}
-    fields = sections()[title]
-    assert list(described) == list(fields)
-    for key, field in fields.items():
-        assert described[key] == default_of(field), key
+    defaults = sections()[title]
+    assert list(described) == list(defaults)
+    for key, default in defaults.items():
+        assert described[key] == shown_default(default), key
 
 
-def default_of(field: Any) -> str:
-    if field.is_required():
+def shown_default(default: Any) -> str:
+    if default is dataclasses.MISSING:
         return "needed"
-    if field.default is None:
-        return "—"
-    return json.dumps(field.default)
+    return "—" if default is None else json.dumps(default)
 
 
 # The content hash, computed from its description in formats.md and nothing else

@@ -213,8 +213,8 @@ def _source(spec: SourceSpec, loaded: LoadedSource) -> Source:
         sign=spec.sign or loaded.sign,
         threshold=spec.threshold,
         dropped=tuple(sorted(set(spec.dropped))),
-        singles=spec.singles,
-        coactivation=spec.singles and coactivates(spec.coactivation, loaded.components),
+        singles=spec.clusters_of_one,
+        coactivation=spec.clusters_of_one and coactivates(spec.coactivation, loaded.components),
     )
 
 

@@ -1,40 +1,52 @@
 """What a person asks of a run, before anything is loaded: plain values, no torch."""
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
+from annotated_types import Interval, MaxLen
+
+from streams import bounds
 from streams.records.runs import Forward, RunRecord, Sign
 
 Coactivation = bool | Literal["auto"]
 COACTIVATION_LIMIT = 1024
 USUAL_CONTEXT = 128
+Dtype = Literal["float32", "bfloat16", "float16", "auto"]
+Threshold = Annotated[float, Interval(ge=0, lt=math.inf)]
+Dropped = Annotated[tuple[bounds.Component, ...], MaxLen(bounds.MAX_CLUSTERS)]
+# These are tables of a settings file as they are here: unknown keys are errors there.
+OF_SETTINGS: Mapping[str, Any] = {"extra": "forbid", "hide_input_in_errors": True}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """path: a transformer-lens name or a local Hugging Face folder. threads: 0 for all cores.
+    """path: a transformer-lens name or a local Hugging Face folder, "" if none is named.
 
-    dtype: "auto" is bfloat16 where the processor has it. micro_batch: "auto" is measured when the
-    run is created. forward: "auto" is the fastest that agrees with the published code. Records hold
-    what was chosen.
+    threads: CPU threads of the forward pass, 0 for all cores of this machine. dtype: "auto" is
+    bfloat16 where the processor has it. micro_batch: "auto" is measured when the run is created.
+    forward: "auto" is the fastest that agrees with the published code. Records hold what was
+    chosen.
     """
 
-    path: str
+    path: str = ""
     device: str = "auto"
-    dtype: str = "float32"
-    micro_batch: int | Literal["auto"] = 8
-    threads: int = 0
+    dtype: Dtype = "float32"
+    micro_batch: bounds.MicroBatch | Literal["auto"] = 8
+    threads: bounds.Threads = 0
     forward: Forward | Literal["auto"] = "auto"
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
 class DictionarySpec:
     """A dictionary: a folder or file (``path``), or ``release`` and ``id``.
 
-    hook: None takes the one its metadata names. sign: None takes the architecture's. singles:
-    also watch each component as a cluster of one.
+    hook: None takes the one its metadata names. sign: None takes the architecture's.
+    clusters_of_one: also watch each component as a cluster of one.
     """
 
     name: str
@@ -43,11 +55,17 @@ class DictionarySpec:
     id: str | None = None
     hook: str | None = None
     sign: Sign | None = None
-    threshold: float = 0.0
-    dropped: tuple[int, ...] = ()
-    singles: bool = True
+    threshold: Threshold = 0.0
+    dropped: Dropped = ()
+    clusters_of_one: bool = True
     coactivation: Coactivation = "auto"
     kind: ClassVar[str] = "dictionary"
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
+
+    def __post_init__(self) -> None:
+        listed = self.release is not None and self.id is not None
+        if (self.path is not None) == listed or (self.release is None) != (self.id is None):
+            raise ValueError("give either path, or release and id")
 
     @property
     def location(self) -> str:
@@ -62,11 +80,12 @@ class NeuronsSpec:
     name: str
     hook: str
     sign: Sign = "absolute"
-    threshold: float = 0.0
-    dropped: tuple[int, ...] = ()
-    singles: bool = True
+    threshold: Threshold = 0.0
+    dropped: Dropped = ()
+    clusters_of_one: bool = True
     coactivation: Coactivation = "auto"
     kind: ClassVar[str] = "neurons"
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
     location: ClassVar[str] = ""
 
 
@@ -79,11 +98,12 @@ class WeightsSpec:
     tensor: str
     hook: str
     sign: Sign = "absolute"
-    threshold: float = 0.0
-    dropped: tuple[int, ...] = ()
-    singles: bool = True
+    threshold: Threshold = 0.0
+    dropped: Dropped = ()
+    clusters_of_one: bool = True
     coactivation: Coactivation = "auto"
     kind: ClassVar[str] = "weights"
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
 
     @property
     def location(self) -> str:
@@ -123,7 +143,7 @@ class SourceSpec(Protocol):
         """Components that are left out."""
 
     @property
-    def singles(self) -> bool:
+    def clusters_of_one(self) -> bool:
         """Whether each component is watched as a cluster of one, too."""
 
     @property
@@ -137,6 +157,7 @@ class ClusteringSpec:
 
     path: str
     coactivation: Coactivation = "auto"
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +202,8 @@ def settled(spec: RunSpec, known: RunRecord) -> RunSpec:
     if model.micro_batch == "auto":
         model = replace(model, micro_batch=known.model.micro_batch)
     if model.dtype == "auto":
-        model = replace(model, dtype=known.model.dtype)
+        dtype: Any = known.model.dtype
+        model = replace(model, dtype=dtype)
     if model.forward == "auto":
         model = replace(model, forward=known.model.forward)
     return replace(spec, model=model)

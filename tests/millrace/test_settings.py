@@ -74,7 +74,7 @@ def test_a_file_becomes_a_run(tmp_path: Path) -> None:
     assert settings.corpus.text == (str(tmp_path / "texts/*.txt"), "hf:wiki", "-")
     assert spec.sources == (
         DictionarySpec("sae", path=str(tmp_path / "sae"), dropped=(1, 2)),
-        DictionarySpec("hub", release="r", id="blocks.1", singles=False),
+        DictionarySpec("hub", release="r", id="blocks.1", clusters_of_one=False),
         NeuronsSpec("mlp", hook="blocks.0.mlp.hook_post"),
         WeightsSpec("v", path=str(tmp_path / "v.safetensors"), tensor="V", hook="h", sign="value"),
     )

@@ -216,7 +216,7 @@ def test_what_float16_cannot_hold_is_named_as_such(
     dtype: str, value: float, advice: bool, spec: RunSpec, corpus: CorpusRecord
 ) -> None:
     """As at the first token of many models, whose other tokens attend to it."""
-    model = replace(spec.model, dtype=dtype, forward="transformer-lens")
+    model = replace(spec.model, dtype=dtype, forward="transformer-lens")  # type: ignore[arg-type]
     engine = run_of(replace(spec, model=model), corpus, *spec.sources)
     batch, valid = batch_of(4)
     table = engine.model.net.original_model.transformer.wte

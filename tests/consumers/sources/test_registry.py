@@ -37,7 +37,7 @@ class SquaresSpec:
     sign: Sign | None = None
     threshold: float = 0.0
     dropped: tuple[int, ...] = (3,)
-    singles: bool = True
+    clusters_of_one: bool = True
     coactivation: Coactivation = "auto"
     kind: ClassVar[str] = "squares"
     location: ClassVar[str] = ""
@@ -56,7 +56,7 @@ def small(corpus: CorpusRecord) -> CorpusRecord:
 def test_a_source_and_an_encoder_of_ones_own_run_to_the_oracles_content(
     registered: None, spec: RunSpec, corpus: CorpusRecord, tmp_path: Path
 ) -> None:
-    dictionary = replace(spec.sources[0], singles=False)  # type: ignore[type-var]
+    dictionary = replace(spec.sources[0], clusters_of_one=False)  # type: ignore[type-var]
     wanted = replace(spec, sources=(dictionary, SquaresSpec()), store=str(tmp_path / "store"))
     plan = make_plan(create_run(wanted, small(corpus)))
     engine = load_engine(plan, "cpu")
