@@ -2,15 +2,19 @@
 
 import socket
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.progress_bars import say
 from streams.errors import SettingsError, UserError
+from streams.regular_files import read_bounded
 from streams.transport.access import BrokerAccess
 
 if TYPE_CHECKING:
     from downstream.dashboard.progress import Look
     from streams.transport.client import Client
+
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 12, 1024
 
 
 def expect_port(host: str, port: int) -> None:
@@ -25,8 +29,23 @@ def expect_port(host: str, port: int) -> None:
             raise UserError(f"cannot listen on {host}:{port}: {reason}; try another port") from None
 
 
-def serve_pages(address: str | None, broker: BrokerAccess, host: str, port: int) -> None:
-    """Serve one snapshot, all of a store, or all that a broker announces, until interrupted."""
+def edit_token(path: Path) -> str:
+    """Return the token in a file; raises SettingsError if it is too short to keep anybody out."""
+    token = read_bounded(str(path), _LONGEST_TOKEN).decode(errors="replace").strip()
+    if len(token) < _SHORTEST_TOKEN or not token.isprintable():
+        raise SettingsError(
+            f"the edit token in {path} must be a line of {_SHORTEST_TOKEN} characters or more"
+        )
+    return token
+
+
+def serve_pages(
+    address: str | None, broker: BrokerAccess, host: str, port: int, token: str | None = None
+) -> None:
+    """Serve one snapshot, all of a store, or all that a broker announces, until interrupted.
+
+    token: who knows it may write labels; without one nobody may.
+    """
     from downstream.dashboard.app import serve
     from downstream.dashboard.store_source import is_store
     from downstream.reading.locating import locate
@@ -38,12 +57,13 @@ def serve_pages(address: str | None, broker: BrokerAccess, host: str, port: int)
         )
     if address is None:
         with closing(connect(broker)) as client:
-            serve(host, port, broker=broker, progress=_progress_of(client), report=say)
+            look = _progress_of(client)
+            serve(host, port, broker=broker, progress=look, edit_token=token, report=say)
     elif is_store(address):
-        serve(host, port, store=address, report=say)
+        serve(host, port, store=address, edit_token=token, report=say)
     else:
         locate(address)
-        serve(host, port, snapshot=address, report=say)
+        serve(host, port, snapshot=address, edit_token=token, report=say)
 
 
 def _progress_of(client: "Client") -> "Look":

@@ -5,11 +5,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from importlib.resources import files
+from typing import Any
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from downstream.dashboard import addresses, figures, formats, token_html
+from downstream.dashboard.editing import Editing
 from downstream.dashboard.pages import Moved, Page
 from downstream.dashboard.progress import RunProgress
 from downstream.dashboard.watch import Shelf
@@ -25,8 +27,11 @@ _JSON = "application/json"
 class Answers:
     """Makes answers; the templates are read once. runs: those that are not finished, now."""
 
-    def __init__(self, runs: Callable[[], tuple[RunProgress, ...]] = tuple) -> None:
+    def __init__(
+        self, runs: Callable[[], tuple[RunProgress, ...]] = tuple, editing: Editing | None = None
+    ) -> None:
         self.runs = runs
+        self.editing = editing
         self._templates = _templates()
         self._build = _build()
 
@@ -42,6 +47,9 @@ class Answers:
                 parts += [each.run, each.snapshot, each.created, each.content]
         for snapshot in shelf.snapshots.values():
             parts += [snapshot.name, str(snapshot.text_index.ready)]
+        parts.append(repr(shelf.written(name).log[-1:]))
+        parts.append(str(len(shelf.written(name).log)))
+        parts.append(str(self.editing.knows(request)) if self.editing else "")
         parts += [text for problem in shelf.problems.items() for text in problem]
         made = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
         return "" if pinned else f'W/"{made}"'
@@ -62,8 +70,10 @@ class Answers:
             kind, text = _JSON, json.dumps(page.data(), ensure_ascii=False, allow_nan=False)
         else:
             template = self._templates.get_template(page.template)
-            named = {"title": page.title, "shelf": shelf, "query": request.query}
-            kind, text = "text/html", template.render({**named, "runs": self.runs(), **page.values})
+            named: dict[str, Any] = {"title": page.title, "shelf": shelf, "query": request.query}
+            named |= {"runs": self.runs(), "editing": self.editing and self.editing.possible}
+            named["editor"] = bool(self.editing and self.editing.knows(request))
+            kind, text = "text/html", template.render({**named, **page.values})
         headers = _headers(tag if page.status == 200 else "")
         body = text.encode()
         if len(body) > _WORTH_PACKING and "gzip" in request.headers.get("Accept-Encoding", ""):

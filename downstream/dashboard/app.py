@@ -11,7 +11,9 @@ from aiohttp import web
 from downstream.dashboard import addresses, pages
 from downstream.dashboard.answers import Answers, Maker
 from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard.editing import Editing
 from downstream.dashboard.events import Events, state
+from downstream.dashboard.labels import json_lines
 from downstream.dashboard.problems import said
 from downstream.dashboard.progress import Look, ProgressWatch, RunProgress
 from downstream.dashboard.store_source import StoreSource
@@ -40,15 +42,21 @@ HEADERS = {
 }
 
 
-def make_app(watch: SnapshotWatch, progress: ProgressWatch | None = None) -> web.Application:
-    """Return the service over what ``watch`` finds; it starts and stops the watching."""
+def make_app(
+    watch: SnapshotWatch, progress: ProgressWatch | None = None, *, edit_token: str | None = None
+) -> web.Application:
+    """Return the service over what ``watch`` finds; it starts and stops the watching.
+
+    edit_token: who knows it may write labels, stars and notes; without one nobody may.
+    """
     slashes = web.normalize_path_middleware(
         append_slash=False, remove_slash=True, redirect_class=web.HTTPPermanentRedirect
     )
     app = web.Application(middlewares=[_friendly, slashes])
     app[_WATCH] = watch
     runs: Callable[[], tuple[RunProgress, ...]] = (lambda: progress.runs) if progress else tuple
-    app[_ANSWERS] = Answers(runs)
+    editing = Editing(watch, edit_token)
+    app[_ANSWERS] = Answers(runs, editing)
     app[_EVENTS] = Events(lambda: state(watch.shelf, runs()))
     app[_FOLLOWED] = (watch, progress) if progress else (watch,)
     app.on_response_prepare.append(_harden)
@@ -60,6 +68,8 @@ def make_app(watch: SnapshotWatch, progress: ProgressWatch | None = None) -> web
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
     app.router.add_get("/events", app[_EVENTS].answer)
+    app.router.add_get("/annotations/{run}", _annotations)
+    app.router.add_post("/annotations/{run}", editing.answer)
     app.router.add_static("/static", str(files("downstream.dashboard") / "static"))
     return app
 
@@ -72,12 +82,13 @@ def serve(
     snapshot: str | None = None,
     store: str | None = None,
     progress: Look | None = None,
+    edit_token: str | None = None,
     interval: float = 3.0,
     report: Callable[[str], None] = print,
 ) -> None:
     """Show the snapshots of a broker, those of a store, or one on disk, until interrupted.
 
-    progress: tells how far runs are that are not finished.
+    progress: tells how far runs are that are not finished. edit_token: see ``make_app``.
 
     Raises UserError if the port is taken, the broker is away or the snapshot cannot be read.
     """
@@ -91,7 +102,8 @@ def serve(
             watch.look()
             if not watch.shelf.snapshots:
                 raise SnapshotError("; ".join(watch.shelf.problems.values()))
-        app = make_app(watch, ProgressWatch(progress) if progress else None)
+        followed = ProgressWatch(progress) if progress else None
+        app = make_app(watch, followed, edit_token=edit_token)
         asyncio.run(_run(app, host, port, report))
     finally:
         if client:
@@ -167,6 +179,17 @@ async def _state(request: web.Request) -> web.StreamResponse:
     """Say which snapshot of each run is open, so that a page can tell that it is old."""
     opened = request.app[_WATCH].shelf.snapshots.items()
     return web.json_response({run: snapshot.manifest.snapshot for run, snapshot in opened})
+
+
+async def _annotations(request: web.Request) -> web.StreamResponse:
+    """Give all that people wrote about a run as lines of JSON."""
+    run, shelf = request.match_info["run"], request.app[_WATCH].shelf
+    if run not in shelf.snapshots:
+        raise web.HTTPNotFound
+    body = await asyncio.to_thread(lambda: b"".join(json_lines(shelf.written(run))))
+    name = f'attachment; filename="{run}-annotations.jsonl"'
+    headers = {"Content-Disposition": name, "Cache-Control": "no-cache"}
+    return web.Response(body=body, content_type="application/jsonl", headers=headers)
 
 
 async def _answer(request: web.Request, run: str, make: Maker) -> web.StreamResponse:

@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.dashboard.labels import Marks
 from streams.arrays import I32, I64, Bool
 
+NO_MARKS = Marks()
 _PLACED = re.compile(r'(token|text|label):("[^"]*"|\S*)')
 
 
@@ -58,12 +60,16 @@ def wanted_of(search: str) -> Wanted:
     return Wanted(anywhere=rest, **placed)
 
 
-def find(snapshot: LoadedSnapshot, clustering: LoadedClustering, search: str) -> Found:
+def find(
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, search: str, marks: Marks = NO_MARKS
+) -> Found:
     """Return the clusters of a clustering that match all that a search asks for."""
     span = slice(clustering.first, clustering.stop)
     count, wanted = clustering.stop - clustering.first, wanted_of(search)
     none = np.zeros(count, np.int64)
     labelled = _labels(snapshot, span, wanted.label or wanted.anywhere)
+    if name := wanted.label or wanted.anywhere:
+        labelled[marks.labelled(name)] = True
     peaks, texts = none, none
     if token := wanted.token or wanted.anywhere:
         peaks = _peaks(snapshot, span, token)

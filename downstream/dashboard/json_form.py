@@ -10,6 +10,7 @@ from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.listing import Listing, Row
 from downstream.dashboard.paging import cursor_at
 from downstream.dashboard.watch import Shelf
+from streams.snapshots.annotations import ClusterAnnotations
 
 Json = dict[str, Any]
 
@@ -56,12 +57,13 @@ def _row(row: Row) -> Json:
         **{name: getattr(row, name) for name in shown},
         "peaks": [asdict(peak) for peak in row.peaks],
         "examples": row.examples,
+        "written": row.written and asdict(row.written),
         "matches": {"peaks": row.why[0], "texts": row.why[1]},
         "best": best and {**_context(best), "tokens": [_text(token) for token in best.excerpt]},
     }
 
 
-def cluster_form(snapshot: LoadedSnapshot, page: ClusterPage) -> Json:
+def cluster_form(snapshot: LoadedSnapshot, page: ClusterPage, written: ClusterAnnotations) -> Json:
     """Return the page of a cluster with all that it shows."""
     named = (
         "number", "label", "status", "members", "dropped", "criterion", "criteria", "k",
@@ -72,6 +74,7 @@ def cluster_form(snapshot: LoadedSnapshot, page: ClusterPage) -> Json:
         "cluster": {
             **{name: getattr(page, name) for name in named},
             "clustering": {"name": page.clustering.name, "iteration": page.clustering.iteration},
+            "written": asdict(written),
             "numbers": [asdict(number) for number in page.numbers],
             "bins": [asdict(each) for each in page.bins],
             "contexts": [

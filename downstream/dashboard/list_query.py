@@ -9,6 +9,7 @@ from downstream.dashboard.paging import MOST, PAGE, number_of
 
 Sort = Literal["order", "label", "density", "max", "mean", "members"]
 Show = Literal["all", "live", "dead"]
+Marked = Literal["", "labelled", "starred"]
 RANGES = ("density", "max", "mean")
 """Numbers of clusters that a list can be bounded by."""
 
@@ -30,6 +31,7 @@ class Query:
     sort: Sort = "order"
     descending: bool = False
     show: Show = "all"
+    marked: Marked = ""
     ranges: tuple[Range, ...] = ()
     page: int = 1
     limit: int = PAGE
@@ -46,6 +48,7 @@ class Query:
             "sort": "" if asked.sort == "order" else asked.sort,
             "down": "1" if asked.descending else "",
             "show": "" if asked.show == "all" else asked.show,
+            "marked": asked.marked,
             **bounds,
             "page": "" if asked.page == 1 else asked.page,
             "limit": "" if asked.limit == PAGE else asked.limit,
@@ -69,6 +72,7 @@ def query_of(asked: Mapping[str, str]) -> Query:
     """Return the query that an address asks; what makes no sense counts as not said."""
     sorts: dict[str, Sort] = {name: name for name in get_args(Sort)}
     shows: dict[str, Show] = {name: name for name in get_args(Show)}
+    marks: dict[str, Marked] = {name: name for name in get_args(Marked)}
     ranges = (
         Range(
             name,
@@ -82,6 +86,7 @@ def query_of(asked: Mapping[str, str]) -> Query:
         sort=sorts.get(asked.get("sort", ""), "order"),
         descending=asked.get("down") == "1",
         show=shows.get(asked.get("show", ""), "all"),
+        marked=marks.get(asked.get("marked", ""), ""),
         ranges=tuple(each for each in ranges if each != Range(each.name)),
         page=number_of(asked.get("page", ""), 1),
         limit=min(number_of(asked.get("limit", ""), PAGE), MOST),

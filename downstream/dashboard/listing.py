@@ -9,10 +9,12 @@ import numpy as np
 
 from downstream.dashboard.contexts import Context, best_contexts
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
-from downstream.dashboard.finding import Found, find
+from downstream.dashboard.finding import NO_MARKS, Found, find
+from downstream.dashboard.labels import Marks
 from downstream.dashboard.list_query import Query
 from downstream.reading.token_text import readable
 from streams.arrays import I64, AnyArray, Bool
+from streams.snapshots.annotations import ClusterAnnotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Row:
     best: Context | None
     peaks: tuple[Peak, ...]
     examples: int
+    written: ClusterAnnotations | None
     why: tuple[int, int]
 
 
@@ -73,14 +76,18 @@ class Listing:
 
 
 def make_listing(
-    snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query, start: int | None = None
+    snapshot: LoadedSnapshot,
+    clustering: LoadedClustering,
+    query: Query,
+    start: int | None = None,
+    marks: Marks = NO_MARKS,
 ) -> Listing:
     """Return the page of the list that a query asks for; beyond the last it is the last.
 
     start: the first row, in place of the query's page.
     """
-    match = find(snapshot, clustering, query.search) if query.search else None
-    found = _in_order(snapshot, clustering, query, match)
+    match = find(snapshot, clustering, query.search, marks) if query.search else None
+    found = _in_order(snapshot, clustering, query, match, marks)
     pages = max(1, -(-len(found) // query.limit))
     if start is None:
         query = replace(query, page=min(query.page, pages))
@@ -90,7 +97,7 @@ def make_listing(
     return Listing(
         clustering=clustering,
         query=query,
-        rows=tuple(_rows(snapshot, clustering, found[start:stop].tolist(), match)),
+        rows=tuple(_rows(snapshot, clustering, found[start:stop].tolist(), match, marks)),
         start=start,
         stop=stop,
         found=len(found),
@@ -101,14 +108,20 @@ def make_listing(
     )
 
 
-def matching(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query) -> I64:
+def matching(
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query, marks: Marks = NO_MARKS
+) -> I64:
     """Return the clusters that a query asks for, all pages of them, in its order."""
-    match = find(snapshot, clustering, query.search) if query.search else None
-    return _in_order(snapshot, clustering, query, match)
+    match = find(snapshot, clustering, query.search, marks) if query.search else None
+    return _in_order(snapshot, clustering, query, match, marks)
 
 
 def _in_order(
-    snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query, match: Found | None
+    snapshot: LoadedSnapshot,
+    clustering: LoadedClustering,
+    query: Query,
+    match: Found | None,
+    marks: Marks,
 ) -> I64:
     """Return the clusters that match, in the order asked for; of a search the best match first."""
     span = slice(clustering.first, clustering.stop)
@@ -117,6 +130,9 @@ def _in_order(
         keep &= match.keep
     if query.show != "all":
         keep &= (snapshot.firing_tokens[span] > 0) == (query.show == "live")
+    if query.marked:
+        chosen = marks.labelled("") if query.marked == "labelled" else marks.starred()
+        keep &= np.isin(np.arange(len(keep)), chosen)
     columns: dict[str, AnyArray] = {
         "density": snapshot.densities,
         "max": snapshot.high,
@@ -156,7 +172,11 @@ def _sorted(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query
 
 
 def _rows(
-    snapshot: LoadedSnapshot, clustering: LoadedClustering, shown: list[int], match: Found | None
+    snapshot: LoadedSnapshot,
+    clustering: LoadedClustering,
+    shown: list[int],
+    match: Found | None,
+    marks: Marks,
 ) -> Iterator[Row]:
     best = best_contexts(snapshot, [c for c in shown if snapshot.firing_tokens[c]])
     bins = snapshot.once(("bins", clustering.first), lambda: _bins(snapshot, clustering))
@@ -177,6 +197,7 @@ def _rows(
             best=best.get(cluster),
             peaks=peaks_of(snapshot, cluster),
             examples=int(np.diff(snapshot.examples.first[cluster : cluster + 2])[0]),
+            written=marks.of.get(cluster - clustering.first),
             why=match.why(cluster - clustering.first) if match else (0, 0),
         )
 

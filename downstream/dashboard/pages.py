@@ -15,10 +15,13 @@ from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.figures import density_histogram
 from downstream.dashboard.json_form import cluster_form, component_form, list_form, runs_form
+from downstream.dashboard.labels import Marks, marks_of
 from downstream.dashboard.list_query import Query, query_of
-from downstream.dashboard.listing import make_listing, matching
+from downstream.dashboard.listing import make_listing, matching, peaks_of
 from downstream.dashboard.paging import PAGE, CursorError, number_of, start_of
 from downstream.dashboard.watch import Shelf
+from streams.arrays import I64
+from streams.snapshots.annotations import ClusterAnnotations
 
 ALL = 100_000
 Json = dict[str, Any]
@@ -47,7 +50,7 @@ def home(shelf: Shelf, asked: Mapping[str, str]) -> Page | Moved:
     """Return the list of runs, or the page of the only one."""
     if len(shelf.snapshots) == 1 and len(shelf.listed) < 2:
         ((run, snapshot),) = shelf.snapshots.items()
-        return _list_page(snapshot, run, snapshot.clusterings[0], asked)
+        return _list_page(shelf, snapshot, run, snapshot.clusterings[0], asked)
     return overview(shelf)
 
 
@@ -67,16 +70,16 @@ def run_path(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Mo
     if not name:
         if label is not None or not raw_path.endswith("/"):
             return _no_slash(snapshot, run, label)
-        return _list_page(snapshot, run, snapshot.clusterings[0], asked)
+        return _list_page(shelf, snapshot, run, snapshot.clusterings[0], asked)
     iteration = asked.get("iteration", "0")
     clustering = snapshot.clustering(name, int(iteration) if _small(iteration) else -1)
     if clustering and label is None:
-        return _list_page(snapshot, run, clustering, asked)
+        return _list_page(shelf, snapshot, run, clustering, asked)
     if clustering is None and label is None:
         return _one_slash_less(shelf, raw_path, asked)
     number = snapshot.find(clustering, label) if clustering and label is not None else None
     if number is not None:
-        return _cluster_page(snapshot, run, number, asked)
+        return _cluster_page(shelf, snapshot, run, number, asked)
     return _no_slash(snapshot, run, f"{name}/{label}")
 
 
@@ -133,16 +136,21 @@ def _no_slash(snapshot: LoadedSnapshot, run: str, name: str | None) -> Page | Mo
 
 
 def _list_page(
-    snapshot: LoadedSnapshot, run: str, clustering: LoadedClustering, asked: Mapping[str, str]
+    shelf: Shelf,
+    snapshot: LoadedSnapshot,
+    run: str,
+    clustering: LoadedClustering,
+    asked: Mapping[str, str],
 ) -> Page | Moved:
     try:
         start = start_of(asked, snapshot.manifest.content)
     except CursorError as error:
         return refusal(f"{error}".capitalize() + ".", 400)
     query = query_of(asked)
-    if there := _gone_to(snapshot, run, clustering, query, asked.get("go", "")):
+    marks = marks_of(shelf.written(run), snapshot, clustering)
+    if there := _gone_to(snapshot, run, clustering, query, asked.get("go", ""), marks):
         return there
-    listing = make_listing(snapshot, clustering, query, start)
+    listing = make_listing(snapshot, clustering, query, start, marks)
     sources = snapshot.once("sources", lambda: source_summaries(snapshot))
     densities = snapshot.once(
         ("densities", clustering.first),
@@ -162,14 +170,19 @@ def _list_page(
 
 
 def _gone_to(
-    snapshot: LoadedSnapshot, run: str, clustering: LoadedClustering, query: Query, go: str
+    snapshot: LoadedSnapshot,
+    run: str,
+    clustering: LoadedClustering,
+    query: Query,
+    go: str,
+    marks: Marks,
 ) -> Moved | None:
     """Send a search for a number to its feature, and "random" to any that fires in the list."""
     number = None
     if go == "find" and query.search.isdecimal():
         number = snapshot.find(clustering, query.search)
     if go == "random":
-        found = matching(snapshot, clustering, query)
+        found = matching(snapshot, clustering, query, marks)
         alive = found[snapshot.firing_tokens[found] > 0]
         number = int(random.choice(alive)) if len(alive) else None
     if number is None:
@@ -181,25 +194,32 @@ def _gone_to(
 
 
 def _cluster_page(
-    snapshot: LoadedSnapshot, run: str, number: int, asked: Mapping[str, str]
+    shelf: Shelf, snapshot: LoadedSnapshot, run: str, number: int, asked: Mapping[str, str]
 ) -> Page:
     limit = min(number_of(asked.get("limit", ""), FEW), ALL)
     most = ALL if asked.get("contexts") == "all" else limit
     query = replace(query_of(asked), page=1, limit=PAGE)
     page = cluster_page(snapshot, number, criterion=asked.get("criterion"), most=most)
+    here = page.clustering
+    marks = marks_of(shelf.written(run), snapshot, here)
     if query != Query():
-        before, after = _beside(snapshot, page.clustering, query, number)
+        before, after = _beside(snapshot, matching(snapshot, here, query, marks), number)
         page = replace(page, previous=before, next=after)
     title = f"{page.label} · {page.clustering.name} · {snapshot.manifest.run}"
-    values = {"snapshot": snapshot, "run": run, "page": page, "order": query.order_address()}
-    return Page("cluster.html", title, values, partial(cluster_form, snapshot, page))
+    written = marks.of.get(number - here.first, ClusterAnnotations())
+    values = {
+        "snapshot": snapshot,
+        "run": run,
+        "page": page,
+        "written": written,
+        "peaks": peaks_of(snapshot, number),
+        "order": query.order_address(),
+    }
+    return Page("cluster.html", title, values, partial(cluster_form, snapshot, page, written))
 
 
-def _beside(
-    snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query, number: int
-) -> tuple[str | None, str | None]:
+def _beside(snapshot: LoadedSnapshot, found: I64, number: int) -> tuple[str | None, str | None]:
     """Return the labels before and after a cluster in the order of a list."""
-    found = matching(snapshot, clustering, query)
     at = np.flatnonzero(found == number)
     if not len(at):
         return None, None

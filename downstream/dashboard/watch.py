@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard.labels import LabelLog
 from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.problems import said, without_paths
 from downstream.reading.locating import locate
 from streams.catalog.followed_topic import FollowedTopic
 from streams.errors import SnapshotError, StreamError
+from streams.snapshots.annotations import Annotations
 from streams.snapshots.failed_manifest import FailedManifest, find_failed
 from streams.snapshots.manifests import FINAL, RunManifest, run_manifest
 from streams.topics import SNAPSHOTS
@@ -36,7 +38,7 @@ class Shelf:
     """What is open now. problems: per run (or for the source, "") what went wrong last.
 
     damaged: the runs of whose open snapshot a file could not be read. listed: every snapshot that
-    is known of each run, the best first; opener: opens one of them.
+    is known of each run, the best first; opener: opens one of them. annotations: what people wrote.
     """
 
     snapshots: Mapping[str, LoadedSnapshot] = field(default_factory=lambda: MappingProxyType({}))
@@ -47,6 +49,11 @@ class Shelf:
         default_factory=lambda: MappingProxyType({})
     )
     opener: Callable[[RunManifest], LoadedSnapshot] = open_snapshot
+    annotations: Mapping[str, Annotations] = field(default_factory=lambda: MappingProxyType({}))
+
+    def written(self, key: str) -> Annotations:
+        """Return what people wrote about a run, given as ``run`` or ``run@snapshot``."""
+        return self.annotations.get(key.partition("@")[0]) or Annotations()
 
     def find(self, key: str) -> LoadedSnapshot | None:
         """Return the snapshot of ``run``, or of ``run@snapshot``; raises SnapshotError."""
@@ -78,6 +85,7 @@ class SnapshotWatch:
         self._refused: dict[tuple[str, ...], int] = {}
         self._damaged: dict[tuple[str, ...], str] = {}
         self._looking = threading.Lock()
+        self._logs: dict[tuple[str, str], LabelLog] = {}
         self._others: dict[tuple[str, ...], LoadedSnapshot] = {}
         self._opening = threading.Lock()
         self._stop = threading.Event()
@@ -106,6 +114,24 @@ class SnapshotWatch:
                 _log.exception("looking for snapshots failed")
                 self._complain("", "looking for snapshots failed; the cause is in the log")
             self._stop.wait(self._interval)
+
+    def read_labels(self, run: str) -> None:
+        """Look at what people wrote about a run."""
+        with self._looking:
+            shelf = self._shelf
+            if run in shelf.snapshots:
+                now = {**shelf.annotations, run: self._written(shelf.snapshots[run].manifest)}
+                self._shelf = replace(shelf, annotations=MappingProxyType(now))
+
+    def _written(self, manifest: RunManifest) -> Annotations:
+        key = manifest.store, manifest.run
+        try:
+            if key not in self._logs:
+                self._logs[key] = LabelLog(*key)
+            return self._logs[key].now()
+        except SnapshotError as error:
+            _log.error("labels cannot be read: run=%s %s", manifest.run, error)
+            return self._shelf.annotations.get(manifest.run) or Annotations()
 
     def open_other(self, manifest: RunManifest) -> LoadedSnapshot:
         """Return a snapshot that is not the one shown of its run; the last few stay open."""
@@ -166,6 +192,9 @@ class SnapshotWatch:
             looked=True,
             listed=MappingProxyType(listed_by_run),
             opener=self.open_other,
+            annotations=MappingProxyType(
+                {run: self._written(one.manifest) for run, one in opened.items()}
+            ),
         )
 
     def _best(self, run: str, candidates: list[RunManifest]) -> tuple[LoadedSnapshot | None, str]:

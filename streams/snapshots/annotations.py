@@ -116,18 +116,31 @@ def read_annotations(store: Store, run: str) -> Annotations:
     return folded(one for one in _entries(store, run) if one.run == run)
 
 
-def _entries(store: Store, run: str) -> Iterator[Annotation]:
+def entry_names(store: Store, run: str) -> list[str]:
+    """Return the names of the entries of a run's log, oldest first.
+
+    Raises SnapshotError if the log cannot be listed.
+    """
     folder = store.path(run, FOLDER)
     try:
         store.files.invalidate_cache()
         names = [posixpath.basename(path) for path in store.files.ls(folder, detail=False)]
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         raise SnapshotError(f"cannot read {folder}: {error.strerror or error}") from error
-    for name in sorted(filter(_FILE.fullmatch, names)):
+    return sorted(filter(_FILE.fullmatch, names))
+
+
+def read_entry(store: Store, run: str, name: str) -> Annotation:
+    """Return an entry of a run's log; raises OSError or SnapshotError if it cannot be read."""
+    return _parsed(store.files.cat_file(store.path(run, FOLDER, name)))
+
+
+def _entries(store: Store, run: str) -> Iterator[Annotation]:
+    for name in entry_names(store, run):
         try:
-            yield _parsed(store.files.cat_file(posixpath.join(folder, name)))
+            yield read_entry(store, run, name)
         except (OSError, SnapshotError):
             continue
 

@@ -1,0 +1,103 @@
+"""Writing labels, stars and notes from pages and programs: off unless the server has a token.
+
+Who sends the token, in a form or as ``Authorization: Bearer``, may write. A browser then keeps a
+cookie that other sites cannot use.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from downstream.dashboard import addresses
+from downstream.dashboard.watch import SnapshotWatch
+from streams.errors import SnapshotError
+from streams.snapshots.annotations import Annotation, write_annotation
+from streams.snapshots.store import open_store
+
+COOKIE = "millrace-edit"
+_MOST_BYTES = 2**17
+_KINDS = ("label", "star", "note")
+
+
+class Editing:
+    """Takes what people write. token: who knows it may write; without one nobody may."""
+
+    def __init__(self, watch: SnapshotWatch, token: str | None) -> None:
+        self._watch = watch
+        self._token = token
+
+    @property
+    def possible(self) -> bool:
+        """Whether anybody may write."""
+        return bool(self._token)
+
+    def knows(self, request: web.Request, given: str = "") -> bool:
+        """Return whether a request comes from who knows the token."""
+        if not self._token:
+            return False
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        cookie = request.cookies.get(COOKIE, "")
+        return any(
+            hmac.compare_digest(one.encode(), wanted.encode())
+            for one, wanted in ((given, self._token), (bearer, self._token), (cookie, self._mark()))
+        )
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Write one annotation and send the browser back to the cluster."""
+        if not self.possible:
+            raise web.HTTPForbidden(reason="this server takes no labels: it has no edit token")
+        if not _same_origin(request):
+            raise web.HTTPForbidden(reason="this came from another site")
+        if (request.content_length or 0) > _MOST_BYTES:
+            raise web.HTTPRequestEntityTooLarge(_MOST_BYTES, request.content_length or 0)
+        form = await request.post()
+        said = {name: value for name, value in form.items() if isinstance(value, str)}
+        if not self.knows(request, said.get("token", "")):
+            raise web.HTTPForbidden(reason="this is not the edit token of this server")
+        run = request.match_info["run"]
+        await asyncio.to_thread(self._write, run, said)
+        back = addresses.cluster_address(
+            run, said["clustering"], int(said.get("iteration", "0")), said["label"]
+        )
+        response = web.Response(status=303, headers={"Location": back, "Cache-Control": "no-store"})
+        response.set_cookie(COOKIE, self._mark(), httponly=True, samesite="Strict", path="/")
+        return response
+
+    def _write(self, run: str, said: dict[str, str]) -> None:
+        snapshot = self._watch.shelf.snapshots.get(run)
+        iteration = said.get("iteration", "0")
+        if snapshot is None or not (iteration.isascii() and iteration.isdecimal()):
+            raise web.HTTPNotFound
+        clustering = snapshot.clustering(said.get("clustering", ""), int(iteration[:9]))
+        if clustering is None or snapshot.find(clustering, said.get("label", "")) is None:
+            raise web.HTTPNotFound
+        if said.get("kind") not in _KINDS or not said.get("author", "").strip():
+            raise web.HTTPBadRequest(reason="an annotation needs a kind and an author")
+        annotation = Annotation(
+            run=run,
+            clustering=clustering.name,
+            iteration=clustering.iteration,
+            label=said["label"],
+            kind=said["kind"],  # type: ignore[arg-type] # one of _KINDS
+            text=said.get("text", "").replace("\r\n", "\n").strip(),
+            author=said["author"].strip(),
+            at=datetime.now(UTC).isoformat(),
+        )
+        try:
+            write_annotation(open_store(snapshot.manifest.store), annotation)
+        except SnapshotError as error:
+            raise web.HTTPBadRequest(reason="this cannot be written: see the log") from error
+        self._watch.read_labels(run)
+
+    def _mark(self) -> str:
+        """Return what a browser shows instead of the token, which it is not given back."""
+        return hmac.new((self._token or "").encode(), b"edit", hashlib.sha256).hexdigest()
+
+
+def _same_origin(request: web.Request) -> bool:
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.host
