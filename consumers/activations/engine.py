@@ -1,10 +1,13 @@
 """The border between numbers and streams: what a source of activations hands over."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from streams.arrays import F32, I32, I64, Bool
 from streams.records.corpus import TokenBatch
+
+if TYPE_CHECKING:
+    from consumers.activations.device_activations import DeviceActivations
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,3 +31,15 @@ class Engine(Protocol):
 
         Raises NotFiniteError if anything computed at a valid token is NaN or infinite.
         """
+
+
+@runtime_checkable
+class DeviceEngine(Engine, Protocol):
+    """An engine that can leave what it computes on its device, to be selected from there."""
+
+    @property
+    def selects_on_device(self) -> bool:
+        """Whether workers should take ``compute_on_device``."""
+
+    def compute_on_device(self, batch: TokenBatch, valid: Bool) -> "DeviceActivations":
+        """Return the same as ``compute`` as tensors of the device; errors as there."""

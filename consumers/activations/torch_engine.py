@@ -2,15 +2,17 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
+from consumers.activations.device_activations import DeviceActivations
 from consumers.activations.engine import Activations
 from consumers.encoders.buffer import Buffer
 from consumers.encoders.encoder import Device, Encoder, EncoderJob
 from consumers.encoders.forms import Form, Numerics
+from consumers.encoders.gpu.device_nonzeros import DeviceEncoder, DeviceNonZeros
 from consumers.encoders.nonzeros import NonZeros, place
 from consumers.encoders.registry import find_encoder
 from consumers.encoders.timings import Timings
@@ -21,6 +23,7 @@ from consumers.models.out_of_memory import out_of_memory
 from consumers.plan import Plan
 from consumers.sources.source import LoadedSource
 from streams.arrays import AnyArray, Bool
+from streams.errors import NotFiniteError
 from streams.records.corpus import TokenBatch
 
 
@@ -71,9 +74,31 @@ class TorchEngine:
         with self._one_at_a_time, torch.inference_mode():
             return self._compute(batch, valid)
 
+    @property
+    def selects_on_device(self) -> bool:
+        """Whether ``compute_on_device`` is what a worker should call."""
+        return self.model.device.type == "cuda"
+
+    def compute_on_device(self, batch: TokenBatch, valid: Bool) -> DeviceActivations:
+        """Return the same as ``compute``, left on the device; errors as there.
+
+        Raises TypeError if a source has an encoder that leaves nothing there, as those of the CPU.
+        """
+        with self._one_at_a_time, torch.inference_mode():
+            self._set_threads()
+            parts = list[tuple[str, DeviceNonZeros]]()
+            if valid.any():
+                hooked = self._forward(batch.ids, valid)
+                start = time.perf_counter()
+                for each in zip(self.sources, self._encoders, strict=True):
+                    parts += [(each[0].name, part) for part in self._chunks(*each, hooked)]
+                self.timings.encode += time.perf_counter() - start
+            self.timings.batches += 1
+            self.timings.tokens += int(valid.sum())
+            return self._joined_on_device(parts, valid)
+
     def _compute(self, batch: TokenBatch, valid: Bool) -> Activations:
-        if torch.get_num_threads() != self.plan.run.model.threads:
-            torch.set_num_threads(self.plan.run.model.threads)  # counts per calling thread
+        self._set_threads()
         found = list[NonZeros]()
         if valid.any():
             hooked = self._forward(batch.ids, valid)
@@ -87,6 +112,39 @@ class TorchEngine:
         activations = self._joined(found, valid)
         self.timings.select += time.perf_counter() - start
         return activations
+
+    def _set_threads(self) -> None:
+        if torch.get_num_threads() != self.plan.run.model.threads:
+            torch.set_num_threads(self.plan.run.model.threads)  # counts per calling thread
+
+    def _chunks(
+        self, source: LoadedSource, encoder: Encoder, hooked: HookValues
+    ) -> Iterator[DeviceNonZeros]:
+        if not isinstance(encoder, DeviceEncoder):
+            raise TypeError(f"{type(encoder).__name__} leaves nothing on the device")
+        if source.whole_rows:
+            return encoder.chunks(hooked.rows[source.hook], self.timings, hooked.valid)
+        return encoder.chunks(hooked.tokens[source.hook], self.timings)
+
+    def _joined_on_device(
+        self, parts: Sequence[tuple[str, DeviceNonZeros]], valid: Bool
+    ) -> DeviceActivations:
+        """Return the non-zeros of all sources; raises NotFiniteError before anyone counts them."""
+        device, positions = self.model.device, valid.shape[1]
+        if not parts:
+            none = torch.zeros(0, dtype=torch.int64, device=device)
+            first = none.new_zeros(self.plan.components + 1)
+            return DeviceActivations(positions, first, none, none.float())
+        finite = torch.stack([part.value.isfinite().all() for _, part in parts]).tolist()
+        for good, (name, _) in zip(finite, parts, strict=True):
+            if not good:
+                raise NotFiniteError(f"source {name}")
+        token_of = torch.from_numpy(np.flatnonzero(valid)).to(device)
+        count = torch.cat([part.count for _, part in parts]).long()
+        token = torch.cat([part.token for _, part in parts]).long()
+        first = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        value = torch.cat([part.value for _, part in parts])
+        return DeviceActivations(positions, first, token_of[token], value)
 
     def _encode(self, source: LoadedSource, encoder: Encoder, hooked: HookValues) -> NonZeros:
         if source.whole_rows:

@@ -1,7 +1,7 @@
 """Dense forms on any device: a function, called for some tokens at a time, and what is not 0."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from torch import Tensor
@@ -37,7 +37,21 @@ class DenseEncoder:
         Tokens are the valid ones. Raises NotFiniteError if a component is NaN or infinite, and the
         error of the device if not even one token, or row, fits its memory.
         """
-        found, at, size, tokens = list[tuple[I32, I32, F32]](), 0, self.size, 0
+        found, tokens = list[tuple[I32, I32, F32]](), 0
+        for values in self.parts(hooked, timings, valid):
+            start = time.perf_counter()
+            token, component, value = self._find(values, timings)
+            found.append((token + np.int32(tokens), component, value))
+            timings.select += time.perf_counter() - start
+            tokens += len(values)
+        start = time.perf_counter()
+        result = self._sorted(found)
+        timings.select += time.perf_counter() - start
+        return result
+
+    def parts(self, hooked: Tensor, timings: Timings, valid: Tensor | None) -> Iterator[Tensor]:
+        """Yield the components [token, component] of the valid tokens, some tokens at a time."""
+        at, size = 0, self.size
         while at < len(hooked):
             size = min(size, len(hooked) - at)
             part = slice(at, at + size)
@@ -50,16 +64,9 @@ class DenseEncoder:
                 size //= 2
                 timings.splits += 1
                 continue
-            middle = time.perf_counter()
-            token, component, value = self._find(values, timings)
-            found.append((token + np.int32(tokens), component, value))
-            timings.encode += middle - start
-            timings.select += time.perf_counter() - middle
-            at, tokens = at + size, tokens + len(values)
-        start = time.perf_counter()
-        result = self._sorted(found)
-        timings.select += time.perf_counter() - start
-        return result
+            timings.encode += time.perf_counter() - start
+            at += size
+            yield values
 
     def _sorted(self, found: list[tuple[I32, I32, F32]]) -> NonZeros:
         """Return parts, each sorted by token, as one; without the components that are dropped."""

@@ -9,12 +9,14 @@ from consumers.encoders.encoder import Device, EncoderKind
 from consumers.encoders.forms import Form
 from consumers.encoders.gpu import dense as gpu_dense
 from consumers.encoders.gpu import linear as gpu_linear
+from consumers.encoders.gpu import topk as gpu_topk
 
 ENCODERS: tuple[EncoderKind[Any], ...] = (
     cpu_linear.KIND,
     cpu_topk.KIND,
     cpu_dense.KIND,
     gpu_linear.KIND,
+    gpu_topk.KIND,
     gpu_dense.KIND,
 )
 

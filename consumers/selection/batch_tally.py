@@ -7,7 +7,7 @@ from consumers.plan import Plan, name_of
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions, KeySums, MomentSums, merged_moments
 from consumers.statistics.counter_merge import merge_counters
-from streams.arrays import I64
+from streams.arrays import I64, Bool
 from streams.records.tallies import KeyNames
 
 
@@ -32,10 +32,15 @@ def batch_tally(plan: Plan, activity: ClusterActivity) -> BatchTally:
     found = [
         each.contribute(activity, plan.layout.addresses(name_of(each))) for each in plan.statistics
     ]
+    return tally_of(plan, activity.valid, found)
+
+
+def tally_of(plan: Plan, valid: Bool, found: Sequence[Contributions]) -> BatchTally:
+    """Return as a tally what each statistic of a run adds. valid: [row, position]."""
     count_at, count = merge_counters([part for each in found for part in each.sums])
     return BatchTally(
-        tokens=int(activity.valid.sum()),
-        rows=int(activity.valid.any(axis=1).sum()),
+        tokens=int(valid.sum()),
+        rows=int(valid.any(axis=1).sum()),
         count_at=count_at,
         count=count,
         moments=merged_moments([part for each in found for part in each.moments]),

@@ -4,6 +4,7 @@ Pure functions from sparse activations to a tally and candidate hits, over all c
 The oracle computes the same numbers one cluster at a time; tests hold the two together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from consumers.activations.engine import Activations
 from consumers.compiled import compiled
 from consumers.plan import Plan
+from consumers.rankings.ranking import Candidates as RankedRows
 from consumers.run_clusters import RunClusters
 from consumers.selection.batch_tally import BatchTally, batch_tally
 from consumers.selection.firing_rows import firing_rows
@@ -73,7 +75,12 @@ def select(
         least = np.full(plan.clusters * plan.tables, SILENT, np.float32)
     activity = cluster_activity(plan, batch, valid, activations)
     tally = batch_tally(plan, activity)
-    candidates = _candidates(plan, activity, least)
+    lowest = least.reshape(plan.clusters, plan.tables)
+    found = [
+        each.ranking.candidates(activity, lowest[:, each.first : each.stop])
+        for each in plan.rankings
+    ]
+    candidates = candidates_of(plan, batch, found)
     return Selection(tally, candidates, plan, batch, activity.runs)
 
 
@@ -127,19 +134,19 @@ def with_rows(selection: Selection, which: AnyArray) -> Hits:
     )
 
 
-def _candidates(plan: Plan, activity: ClusterActivity, least: F32) -> Candidates:
-    lowest, parts = least.reshape(plan.clusters, plan.tables), []
-    for given in plan.rankings:
-        found = given.ranking.candidates(activity, lowest[:, given.first : given.stop])
+def candidates_of(plan: Plan, batch: TokenBatch, ranked: Sequence[RankedRows]) -> Candidates:
+    """Return as candidates what each ranking of a run found."""
+    parts = []
+    for given, found in zip(plan.rankings, ranked, strict=True):
         table = found.cluster * np.uint32(plan.tables) + np.uint32(given.first)
         parts.append((table if found.table is None else table + found.table, *found[1:3]))
     table, score, token = (
         columns[0] if len(columns) == 1 else np.concatenate(columns)
         for columns in zip(*parts, strict=True)
     )
-    positions = np.int32(activity.valid.shape[1])
+    positions = np.int32(batch.ids.shape[1])
     row = token // positions
-    keys = np.ascontiguousarray(activity.batch.keys).view(">u8").astype(np.uint64)
+    keys = np.ascontiguousarray(batch.keys).view(">u8").astype(np.uint64)
     return Candidates(
         table=table,
         score=score,

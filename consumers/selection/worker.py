@@ -7,20 +7,27 @@ sent. Its two steps may run in two threads, since only the second one touches th
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.activations.engine import Activations, Engine
+from consumers.activations.engine import Activations, DeviceEngine, Engine
 from consumers.plan import Plan
+from consumers.selection.batch_tally import BatchTally
 from consumers.selection.messages import Outgoing, batch_records, end_records, refused_records
-from consumers.selection.selection import Selection, select, valid_tokens, with_rows
+from consumers.selection.selection import Candidates, select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
 from streams import topics
-from streams.arrays import Bool
+from streams.arrays import I64, Bool
 from streams.errors import RecordError, ShapeError, UndecodableError
 from streams.record_headers import kind_in, sequence_in
 from streams.records.corpus import PartitionEnd, TokenBatch
+from streams.records.hits import Hits
 from streams.wire import codec
+
+if TYPE_CHECKING:
+    from consumers.activations.device_activations import DeviceActivations
+    from consumers.selection.device.selection import DeviceSelector
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Computed:
 
     batch: TokenBatch
     valid: Bool
-    activations: Activations
+    activations: "Activations | DeviceActivations"
 
 
 class ActivationWorker:
@@ -58,6 +65,7 @@ class ActivationWorker:
         self._engine = engine
         self._clock = clock
         self._topk_filter = TopKFilter(plan.clusters * plan.tables, plan.table_k)
+        self._selector: DeviceSelector | None = None
 
     def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Outcome:
         """Return what the record at ``partition`` of the corpus leads to."""
@@ -94,7 +102,10 @@ class ActivationWorker:
         batch = codec.decode(TokenBatch, value)
         check_batch(self._plan, batch, partition, sequence)
         valid = valid_tokens(self._plan, batch)
-        return Computed(batch, valid, self._engine.compute(batch, valid))
+        engine = self._engine
+        if isinstance(engine, DeviceEngine) and engine.selects_on_device:
+            return Computed(batch, valid, engine.compute_on_device(batch, valid))
+        return Computed(batch, valid, engine.compute(batch, valid))
 
     def select(self, computed: Computed) -> Outcome:
         """Return what a computed batch leads to.
@@ -102,11 +113,9 @@ class ActivationWorker:
         Raises OverflowingSumError if the run's sums cannot hold its activities.
         """
         begun, batch = self._clock(), computed.batch
-        least = self._topk_filter.least
-        selection = select(self._plan, batch, computed.valid, computed.activations, least)
-        hits = with_rows(selection, self._winners(selection))
+        tally, hits = self._select(batch, computed.valid, computed.activations)
         place = batch.partition, batch.sequence
-        records = tuple(batch_records(self._plan, *place, selection.tally, hits))
+        records = tuple(batch_records(self._plan, *place, tally, hits))
         return Outcome(
             records,
             tokens=int(batch.mask.sum()),
@@ -115,10 +124,26 @@ class ActivationWorker:
             select_seconds=self._clock() - begun,
         )
 
-    def _winners(self, selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    def _select(
+        self, batch: TokenBatch, valid: Bool, activations: "Activations | DeviceActivations"
+    ) -> tuple[BatchTally, Hits]:
+        """Return what a batch adds, selected where its activations are."""
+        least = self._topk_filter.least
+        if isinstance(activations, Activations):
+            found = select(self._plan, batch, valid, activations, least)
+            return found.tally, with_rows(found, self._winners(found.candidates))
+        if self._selector is None:
+            # Imports torch, which whoever computes on a device has imported long since.
+            from consumers.selection.device.selection import DeviceSelector
+
+            self._selector = DeviceSelector(self._plan, activations.first.device)
+        chosen = self._selector.select(batch, valid, activations, least)
+        return chosen.tally, chosen.with_rows(self._winners(chosen.candidates))
+
+    def _winners(self, candidates: Candidates) -> I64:
         """Take a validated batch into account and return which of its candidates may matter."""
-        self._topk_filter.see(selection.candidates)
-        return np.flatnonzero(self._topk_filter.unbeaten(selection.candidates))
+        self._topk_filter.see(candidates)
+        return np.flatnonzero(self._topk_filter.unbeaten(candidates))
 
 
 def check_batch(plan: Plan, batch: TokenBatch, partition: int, sequence: int) -> None:

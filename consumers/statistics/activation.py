@@ -29,7 +29,7 @@ from consumers.statistics.labels import (
 from consumers.statistics.member_coactivation import has_pairs, pair_counts
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
-from streams.arrays import F32, I64
+from streams.arrays import I64
 from streams.errors import OverflowingSumError
 from streams.records.measures import ACTIVATION, COACTIVATION, HISTOGRAM, MEMBER_COACTIVATION
 from streams.snapshots.tables import CLUSTERS, FEATURES, TableForm
@@ -58,7 +58,8 @@ class Activation:
         Raises OverflowingSumError if a sum might not fit into 64 bits.
         """
         run, tokens = activity.clusters.run, activity.tokens
-        _check_sums(run.sum_bits, tokens.activity, tokens.first)
+        most = int(np.diff(tokens.first).max(initial=0))
+        check_sums(run.sum_bits, float(tokens.activity.max(initial=0.0)), most)
         count_at, count, firing, sums, low, high = counted(
             tokens,
             activity.rows.begin,
@@ -144,11 +145,13 @@ def _features(view: StateView) -> pa.Table:
     )
 
 
-def _check_sums(sum_bits: int, activity: F32, first: I64) -> None:
-    """Raise OverflowingSumError if the sum of some cluster might not fit into 64 bits."""
-    most = activity.max(initial=0.0)
-    largest = float(np.rint(most.astype(np.float64) * 2.0**sum_bits))
-    if largest * int(np.diff(first).max(initial=0)) >= 2.0**62:
+def check_sums(sum_bits: int, most: float, tokens: int) -> None:
+    """Raise OverflowingSumError if the sum of some cluster might not fit into 64 bits.
+
+    most: the largest activity. tokens: the most at which a cluster is active.
+    """
+    largest = float(np.rint(most * 2.0**sum_bits))
+    if largest * tokens >= 2.0**62:
         raise OverflowingSumError(
             f"an activity of {most:g} is too large for sums in units of "
             f"2**-{sum_bits}: start a new run with fewer sum_bits"

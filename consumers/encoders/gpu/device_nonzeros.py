@@ -1,8 +1,17 @@
-"""Non-zeros of some components of a source, as tensors on the device that found them."""
+"""Non-zeros as tensors on the device that found them, and the encoders that leave them there."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
+import numpy as np
+import torch
 from torch import Tensor
+
+from consumers.encoders.gpu.transfer import to_host
+from consumers.encoders.nonzeros import NonZeros
+from consumers.encoders.timings import Timings
+from streams.errors import NotFiniteError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,3 +27,31 @@ class DeviceNonZeros:
     count: Tensor
     token: Tensor
     value: Tensor
+
+
+@runtime_checkable
+class DeviceEncoder(Protocol):
+    """An encoder whose non-zeros can stay on the device, for a selection there."""
+
+    def chunks(
+        self, hooked: Tensor, timings: Timings, valid: Tensor | None = None
+    ) -> Iterator[DeviceNonZeros]:
+        """Yield the non-zeros of all components, in order; the arguments are those of ``collect``.
+
+        Values may be NaN or infinite: whoever takes them looks.
+        """
+
+
+def joined(parts: Iterator[DeviceNonZeros], source: str, timings: Timings) -> NonZeros:
+    """Return the non-zeros of all components of a source, in one transfer to the host.
+
+    Raises NotFiniteError if one is NaN or infinite.
+    """
+    found = [(part.count, part.token, part.value) for part in parts]
+    count, token, value = (torch.cat(part) for part in zip(*found, strict=True))
+    out = to_host(torch.cat([count, token, value.view(torch.int32)]), timings)
+    counts, tokens, bits = np.split(out, np.cumsum([len(count), len(token)]))
+    result = NonZeros(counts.astype(np.int64), tokens, bits.view(np.float32))
+    if not np.isfinite(result.value).all():
+        raise NotFiniteError(f"source {source}")
+    return result

@@ -3,21 +3,18 @@
 import time
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from consumers.encoders.encoder import EncoderKind
 from consumers.encoders.float_order import NEVER, order
 from consumers.encoders.forms import LinearForm
-from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros
-from consumers.encoders.gpu.transfer import to_host
+from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros, joined
 from consumers.encoders.nonzeros import NonZeros
 from consumers.encoders.rules import Rule
 from consumers.encoders.timings import Timings
 from consumers.models.out_of_memory import out_of_memory
 from streams.arrays import Bool
-from streams.errors import NotFiniteError
 
 # Products held at once: 64 MiB of float32 or half of it in bfloat16: near what a data centre GPU's
 # second-level cache holds, and enough work for one launch.
@@ -45,19 +42,13 @@ class GpuLinear:
         even one component fits its memory.
         """
         start = time.perf_counter()
-        found = [(part.count, part.token, part.value) for part in self.chunks(hooked, timings)]
-        count, token, value = (torch.cat(part) for part in zip(*found, strict=True))
+        result = joined(self.chunks(hooked, timings), self.name, timings)
         timings.encode += time.perf_counter() - start
-        start = time.perf_counter()
-        out = to_host(torch.cat([count, token, value.view(torch.int32)]), timings)
-        counts, tokens, bits = np.split(out, np.cumsum([len(count), len(token)]))
-        result = NonZeros(counts.astype(np.int64), tokens, bits.view(np.float32))
-        if not np.isfinite(result.value).all():
-            raise NotFiniteError(f"source {self.name}")
-        timings.select += time.perf_counter() - start
         return result
 
-    def chunks(self, hooked: Tensor, timings: Timings) -> Iterator[DeviceNonZeros]:
+    def chunks(
+        self, hooked: Tensor, timings: Timings, valid: Tensor | None = None
+    ) -> Iterator[DeviceNonZeros]:
         """Yield the non-zeros of hook values [token, width] on the device, some components a time.
 
         Values may be NaN or infinite. If memory runs out the chunk is halved; raises the device's

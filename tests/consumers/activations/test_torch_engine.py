@@ -301,15 +301,16 @@ def test_the_form_for_devices_gives_the_same(
     other = TorchEngine(engine.plan, engine.model, engine.sources, on_device=True)
     one, two = engine.compute(batch, valid), other.compute(batch, valid)
     assert len(one.value) > 100
-    first, behind = engine.plan.component_first[1:3]  # of TopK, by SAELens' own function there
-    dense = int(((one.component >= first) & (one.component < behind)).sum())
-    counts = engine.plan.components - (behind - first)
-    moved = 8 * (len(one.value) - dense) + 4 * counts
-    # Whatever SAELens gives leaves the device, and dropped components go afterwards.
-    most = moved + 12 * 5 * int(valid.sum())
-    assert moved + 12 * dense <= other.timings.host_bytes <= most
+    moved = 8 * len(one.value) + 4 * engine.plan.components
+    assert other.timings.host_bytes == moved
+    left = other.compute_on_device(batch, valid).to_host()
+    assert other.timings.host_bytes == moved
     for name in ("component", "row", "position", "value"):
-        assert getattr(one, name).tobytes() == getattr(two, name).tobytes()
+        bits = getattr(one, name).tobytes()
+        assert getattr(two, name).tobytes() == bits == getattr(left, name).tobytes()
+    assert len(other.compute_on_device(batch, np.zeros_like(valid)).token) == 0
+    with pytest.raises(TypeError, match="leaves nothing on the device"):
+        engine.compute_on_device(batch, valid)
 
 
 @pytest.mark.filterwarnings("ignore")

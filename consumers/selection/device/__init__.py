@@ -1,0 +1,1 @@
+"""Selection on the device of the activations, in plain torch operations; bit for bit the host's."""

@@ -1,0 +1,69 @@
+"""Activation on a device: counters, bins, fixed-point sums and extremes, dense, of a batch."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from consumers.run_clusters import RunClusters
+from consumers.selection.device.activity import DeviceActivity
+from consumers.statistics.activation import check_sums
+from consumers.statistics.contributions import Contributions, MomentSums
+from streams.arrays import I64
+
+
+def contribute(
+    clusters: RunClusters, activity: DeviceActivity, at: Mapping[str, I64]
+) -> Contributions:
+    """Return what ``Activation.contribute`` does, to the last bit; raises OverflowingSumError.
+
+    Sums need no float64, which some devices lack: float32 times a power of two is exact, and
+    ``round`` takes halves to the even neighbour.
+    """
+    run, value = clusters.run, activity.cluster_activity
+    count, bins = clusters.clusters, len(run.edges) + 1
+    tokens = activity.token_first.diff()
+    device = value.device
+    if len(value):
+        check_sums(run.sum_bits, float(value.max()), int(tokens.max()))
+    cluster = activity.cluster_of_token()
+    edges = torch.from_numpy(run.edges.astype(np.float32)).to(device)
+    bin_ = torch.bucketize(value, edges, right=True)
+    numbers = [
+        tokens,
+        torch.bincount(activity.row_cluster, minlength=count),
+        torch.bincount(cluster * bins + bin_, minlength=count * bins),
+        activity.fired,
+    ]
+    fixed = (value * 2.0**run.sum_bits).round().long()
+    numbers.append(torch.zeros_like(tokens).index_add_(0, cluster, fixed))
+    low = torch.full((count,), torch.inf, device=device).scatter_reduce_(0, cluster, value, "amin")
+    high = torch.full((count,), -torch.inf, device=device)
+    high.scatter_reduce_(0, cluster, value, "amax")
+    # One transfer: floats as the bits of integers.
+    bits = torch.cat([low, high]).view(torch.int32).long()
+    dense = torch.cat([*numbers, bits]).cpu().numpy()
+    ends = np.cumsum([len(part) for part in numbers])
+    n_tokens, n_rows, n_bins, fired, sums, extremes = np.split(dense, ends)
+    return _sparse(at, n_tokens, n_rows, n_bins.reshape(count, bins), fired, sums, extremes)
+
+
+def _sparse(
+    at: Mapping[str, I64], tokens: I64, rows: I64, bins: I64, fired: I64, sums: I64, extremes: I64
+) -> Contributions:
+    firing, features = np.flatnonzero(tokens), np.flatnonzero(fired)
+    held = np.c_[tokens[firing], rows[firing], bins[firing]]
+    addresses = np.c_[
+        at["tokens"][firing],
+        at["rows"][firing],
+        at["bins"][firing][:, None] + np.arange(bins.shape[1]),
+    ]
+    some = held > 0
+    low, high = extremes.astype(np.int32).view(np.float32).reshape(2, len(tokens))[:, firing]
+    return Contributions(
+        sums=(
+            (addresses[some], held[some]),
+            (at["feature_tokens"][features], fired[features]),
+        ),
+        moments=(MomentSums(at["activation"][firing], sums[firing], low, high),),
+    )

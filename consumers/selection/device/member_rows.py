@@ -1,0 +1,37 @@
+"""Rows of hits from a device: positions and signed values of every member of each cluster."""
+
+import numpy as np
+import torch
+
+from consumers.selection.device.activity import DeviceActivity, DeviceClusters, owners, slices
+from streams.arrays import F32, I32, I64
+
+
+def member_rows(
+    clusters: DeviceClusters, activity: DeviceActivity, cluster: I64, row: I32
+) -> tuple[I32, I32, I32, F32]:
+    """Return entries per hit, and member, position and value of each; members that do not fire too.
+
+    cluster, row: of each hit, on the host, as are the results. One transfer brings the entries.
+    """
+    device, positions = activity.token.device, activity.positions
+    with torch.inference_mode():
+        hits = torch.from_numpy(np.stack([cluster, row.astype(np.int64)])).to(device)
+        size = clusters.member_first.diff()[hits[0]]
+        place = slices(clusters.member_first[hits[0]], size)
+        component = clusters.members[place]
+        number = place - clusters.member_first[hits[0]].repeat_interleave(size)
+        start = hits[1].repeat_interleave(size) * positions
+        # Entries are sorted by component and token, which one key says.
+        key = (owners(activity.first) << 32) + activity.token
+        wanted = (component << 32) + start
+        begin, stop = torch.searchsorted(key, torch.stack([wanted, wanted + positions]))
+        length = stop - begin
+        entry = slices(begin, length)
+        of_member = torch.arange(len(place), device=device).repeat_interleave(length)
+        position = activity.token[entry] - start[of_member]
+        bits = activity.value[entry].view(torch.int32).long()
+        found = torch.stack([number[of_member], position, bits]).int().cpu().numpy()
+        owner = torch.arange(len(cluster), device=device).repeat_interleave(size)[of_member]
+        rows = torch.bincount(owner, minlength=len(cluster)).int().cpu().numpy()
+    return rows, found[0].copy(), found[1].copy(), found[2].view(np.float32).copy()

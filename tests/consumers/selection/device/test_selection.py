@@ -1,0 +1,165 @@
+"""Selection in torch operations against the host's, fed the same activations: equal bits."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.activations.device_activations import DeviceActivations, from_host
+from consumers.activations.engine import Activations, Engine
+from consumers.plan import Plan
+from consumers.rankings.registry import RANKINGS
+from consumers.selection.device.selection import DeviceSelector
+from consumers.selection.selection import select, valid_tokens, with_rows
+from consumers.statistics.registry import OPTIONAL, optional_statistics
+from streams.arrays import F32, Bool
+from streams.errors import OverflowingSumError
+from streams.records.corpus import TokenBatch
+from tests import factories
+from tests.consumers.selection.test_selection import PLAN, cases, sparse
+from tests.service import make_service
+from tests.streams.same import bits
+from tests.streams.strategies import quick
+
+CPU = torch.device("cpu")
+EVERYTHING = tuple(each.name.partition("@")[0] for each in RANKINGS)
+
+
+def kept(plan: Plan, valid: Bool, dense: F32) -> Activations:
+    """Return dense values [component, row, position] where they are valid and not dropped."""
+    dense = dense * valid
+    for number, source in enumerate(plan.run.sources):
+        dense[[int(plan.component_first[number]) + index for index in source.dropped]] = 0
+    return sparse(plan, dense)
+
+
+def assert_same(
+    plan: Plan, batch: TokenBatch, valid: Bool, found: Activations, least: F32
+) -> tuple[int, int]:
+    """Compare all that a batch leads to; return how many sums and hits there were."""
+    here = select(plan, batch, valid, found, least)
+    tensors = from_host(found, plan.components, valid.shape[1])
+    there = DeviceSelector(plan, CPU).select(batch, valid, tensors, least)
+    assert bits(there.tally) == bits(here.tally)
+    assert bits(there.candidates) == bits(here.candidates)
+    every = np.arange(len(here.candidates))
+    for which in (every, every[::2][::-1]):
+        assert bits(there.with_rows(which)) == bits(with_rows(here, which))
+    return len(here.tally.count), len(every)
+
+
+@quick
+@given(cases(), st.data())
+def test_any_batch_of_every_kind_of_source_and_cluster(case, data):
+    plan, batch, dense = case
+    tables = plan.clusters * plan.tables
+    scores = st.sampled_from([-np.inf, 0.25, 0.5, 2.0])
+    least = np.array(data.draw(st.lists(scores, min_size=tables, max_size=tables)), np.float32)
+    valid = valid_tokens(plan, batch)
+    assert_same(plan, batch, valid, kept(plan, valid, dense), least)
+
+
+OVERLAPPING = factories.clustering(
+    {
+        "both": [(0, 1), (1, 3), (0, 7)],
+        "neurons": [(1, i) for i in range(12)],
+        "one": [(1, 5)],
+        "dropped": [(0, 2)],
+        "far": [(1, 11), (0, 0)],
+    }
+)
+SOURCES = (
+    factories.source("sae", coactivation=True, dropped=(2, 5)),
+    factories.source("neurons", kind="neurons", sign="absolute", threshold=0.5, singles=False),
+    factories.source("down", kind="weights", sign="negative"),
+)
+PLANS = {
+    "singles": factories.plan(clusterings=()),
+    "singles of several sources": factories.plan(sources=SOURCES, clusterings=()),
+    "overlapping clusters across sources": factories.plan(
+        sources=SOURCES, clusterings=(OVERLAPPING,)
+    ),
+    "every statistic and ranking": factories.plan(
+        sources=SOURCES,
+        clusterings=(OVERLAPPING,),
+        rankings=EVERYTHING,
+        statistics=(*PLAN.run.statistics, *optional_statistics(OPTIONAL)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_batches_with_ties_repeated_contexts_and_masks(name: str) -> None:
+    plan = PLANS[name]
+    random, engine = np.random.default_rng(5), factories.DenseEngine(plan)
+    sums = hits = 0
+    for number, batch in enumerate(factories.batches(per_partition=3, rows=9)):
+        valid = valid_tokens(plan, batch)
+        least = np.full(plan.clusters * plan.tables, -np.inf, np.float32)
+        if number % 2:
+            least = random.choice([-np.inf, 0.5, 1.0, 1.75], len(least)).astype(np.float32)
+        found = assert_same(plan, batch, valid, engine.compute(batch, valid), least)
+        sums, hits = sums + found[0], hits + found[1]
+    assert sums > 500
+    assert hits > 200
+
+
+def test_a_batch_without_an_activation() -> None:
+    for plan in PLANS.values():
+        batch = factories.batch(np.ones((3, 6)), [6, 2, 0])
+        valid = valid_tokens(plan, batch)
+        least = np.full(plan.clusters * plan.tables, -np.inf, np.float32)
+        none = kept(plan, valid, np.zeros((plan.components, 3, 6), np.float32))
+        assert assert_same(plan, batch, valid, none, least)[1] == 0
+
+
+def test_sums_round_each_token_half_to_even_and_refuse_what_is_too_large() -> None:
+    plan = factories.plan(clusterings=(), sum_bits=3, sources=(factories.source(components=4),))
+    batch = factories.batch(np.ones((2, 6)), [6, 6])
+    valid = np.ones((2, 6), np.bool_)
+    least = np.full(plan.clusters * plan.tables, -np.inf, np.float32)
+    halves = ((np.arange(48).reshape(4, 2, 6) + 0.5) / 8).astype(np.float32)
+    assert_same(plan, batch, valid, kept(plan, valid, halves), least)
+    assert_same(plan, batch, valid, kept(plan, valid, (halves * 2.0**40).astype(np.float32)), least)
+    large = from_host(kept(plan, valid, np.full_like(halves, 2.0**57)), plan.components, 6)
+    with pytest.raises(OverflowingSumError, match="too large for sums in units of 2"):
+        DeviceSelector(plan, CPU).select(batch, valid, large, least)
+
+
+def test_what_has_no_form_for_a_device_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    DeviceSelector(PLANS["singles"], CPU)
+    assert not caplog.records
+    DeviceSelector(PLANS["every statistic and ranking"], CPU)
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert {"peak_position", "random"} <= set(said.split(" have ")[0].split(", "))
+    assert "no form for cpu: what they read is brought to the host" in said
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """An engine whose activations workers select as tensors."""
+
+    engine: Engine
+    selects_on_device: bool = True
+
+    def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
+        return self.engine.compute(batch, valid)
+
+    def compute_on_device(self, batch: TokenBatch, valid: Bool) -> DeviceActivations:
+        found = self.engine.compute(batch, valid)
+        plan = self.engine.plan  # type: ignore[attr-defined]
+        return from_host(found, plan.components, valid.shape[1])
+
+
+def test_the_final_snapshot_is_the_oracles(tmp_path: Path) -> None:
+    service = make_service("memory://device", tmp_path, "device")
+    service = replace(service, engine=OnDevice(service.engine))
+    service.serve(2, 1)
+    manifest = service.manifest()
+    assert manifest is not None
+    assert manifest.content == service.expected()
