@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from downstream.dashboard import addresses, pages
+from downstream.dashboard import addresses, openapi, pages
 from downstream.dashboard.answers import Answers, Maker
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.editing import Editing
@@ -67,6 +67,7 @@ def make_app(
     app.router.add_get("/components/{run}/{source}", _components)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
+    app.router.add_get("/openapi.json", _openapi)
     app.router.add_get("/events", app[_EVENTS].answer)
     app.router.add_get("/annotations/{run}", _annotations)
     app.router.add_post("/annotations/{run}", editing.answer)
@@ -179,6 +180,10 @@ async def _state(request: web.Request) -> web.StreamResponse:
     """Say which snapshot of each run is open, so that a page can tell that it is old."""
     opened = request.app[_WATCH].shelf.snapshots.items()
     return web.json_response({run: snapshot.manifest.snapshot for run, snapshot in opened})
+
+
+async def _openapi(_: web.Request) -> web.StreamResponse:
+    return web.json_response(openapi.document())
 
 
 async def _annotations(request: web.Request) -> web.StreamResponse:
