@@ -6,9 +6,7 @@ drawn for each width; every export is a process of its own.
 
 import argparse
 import multiprocessing
-import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import millrace
+from benchmarks.crew_worker import resident
 from benchmarks.report import write_report
 from benchmarks.wide_snapshot import Width, write_wide_snapshot
 from downstream.exporters.exporting import export
@@ -100,7 +99,7 @@ def row(name: str, features: int, found: dict[str, Any], least: dict[str, Any]) 
 
 def _export(name: str, folder: str, answer: Any) -> None:
     exporter = find_exporter(name)
-    before = _peak()
+    before = resident("VmRSS")
     out = Path(folder) / "out"
     begun, used = time.perf_counter(), time.process_time()
     export(exporter, millrace.open(folder), out, _CHOICES.get(name, {"examples": EXAMPLES}))
@@ -111,7 +110,7 @@ def _export(name: str, folder: str, answer: Any) -> None:
         {
             "seconds": seconds,
             "processor s": processor,
-            "peak MB": _peak() / 1e6,
+            "peak MB": resident("VmHWM") / 1e6,
             "before MB": before / 1e6,
             "MB written": size / 1e6,
             "files": len(files),
@@ -121,12 +120,6 @@ def _export(name: str, folder: str, answer: Any) -> None:
         shutil.rmtree(out)
     else:
         out.unlink()
-
-
-def _peak() -> int:
-    """Return the bytes of memory that the process held at most."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from downstream.exporters import bands
 from downstream.exporters.cluster_ranges import ClusterRange, features_of
 from downstream.exporters.clusters import ClusterStream
 from downstream.exporters.exporter import Choices, Option
@@ -19,6 +20,11 @@ EXAMPLES = Option("examples", "Examples per feature and ranking, at most.", defa
 RANKING = Option("ranking", "Ranking that the best examples are taken from.", shown="the first")
 FEATURES = Option(
     "features", "Features by their index: 0-99,512; @FILE has one a line.", shown="all"
+)
+INTERVALS = Option(
+    "interval-examples",
+    "Examples per fifth of the largest activation, where the run ranks by intervals.",
+    default=5,
 )
 BATCH = Option("batch", "Features per file.", default=128)
 
@@ -93,7 +99,11 @@ def feature_stream(
     size = positive(choices, "batch") if "batch" in choices else 128
     most = positive(choices, "examples")
     wanted = indices(choices.get("features"), len(chosen))
-    names = [ranking(snapshot, choices)]
+    best, per_band = ranking(snapshot, choices), choices.get(INTERVALS.name, 0)
+    if not 0 <= per_band <= _MOST_EXAMPLES:
+        raise ExportError(f"--{INTERVALS.name} {per_band} is not between 0 and {_MOST_EXAMPLES:,}")
+    if bands.RANKING not in snapshot.rankings or best == bands.RANKING:
+        per_band = 0
     with sample_ids(snapshot, folder) as samples:
         strings = TokenStrings(snapshot)
-        yield ClusterStream(snapshot, chosen, samples, strings, names, most, wanted, size)
+        yield ClusterStream(snapshot, chosen, samples, strings, best, most, per_band, wanted, size)

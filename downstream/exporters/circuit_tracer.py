@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from downstream.exporters import bands, naming
 from downstream.exporters import choices as shared
-from downstream.exporters import naming
 from downstream.exporters.cluster_ranges import SINGLES, ClusterRange, clusterings
 from downstream.exporters.clusters import ClusterBatch, ClusterRow, float32
 from downstream.exporters.exporter import Choices, Option
@@ -35,6 +35,7 @@ _OPTIONS = (
     shared.FEATURES,
     shared.RANKING,
     shared.EXAMPLES,
+    shared.INTERVALS,
     CONVENTION,
 )
 
@@ -137,9 +138,14 @@ class _Features:
 
 
 def _quantiles(row: ClusterRow) -> list[dict[str, Any]]:
+    cuts = bands.borders(float32(row.numbers["max_activation"]))
+    groups = [("Top activations", row.examples)] if row.examples else []
+    for band, examples in row.bands.items():
+        name = f"Subsample interval {cuts[band]:.3g} to {cuts[band + 1]:.3g}"
+        groups.append((name, examples))
     seen: set[int] = set()
     found = []
-    for examples in row.examples.values():
+    for name, examples in groups:
         listed = []
         for example in examples:
             listed.append(
@@ -151,7 +157,7 @@ def _quantiles(row: ClusterRow) -> list[dict[str, Any]]:
                 }
             )
             seen.add(example.number)
-        found.append({"quantile_name": "Top activations", "examples": listed})
+        found.append({"quantile_name": name, "examples": listed})
     return found
 
 

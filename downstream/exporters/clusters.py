@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from downstream.exporters.bands import RANKING as INTERVALS
+from downstream.exporters.bands import picked
 from downstream.exporters.cluster_ranges import SINGLES, ClusterRange
 from downstream.exporters.samples import SampleIds
 from downstream.exporters.token_strings import TokenStrings
@@ -22,6 +24,7 @@ from streams.snapshots.table_reading import read_pieces
 from streams.snapshots.tables import CLUSTERS, HITS
 
 _PIECE = 4096
+_BEST = -1
 _HITS = ("cluster", "ranking", "rank", "score", "sample", "peak", "partition", "sequence", "row")
 _ROWS = ("positions", "activations")
 _NUMBERS = tuple(c.name for c in CLUSTERS.columns if c.name != "dropped_members")
@@ -66,21 +69,24 @@ class ExampleRow:
 class ClusterRow:
     """A cluster. index: its place in the clustering, for a feature its index in the source.
 
-    numbers: its row of the table ``clusters``. examples: by ranking and rank.
+    numbers: its row of the table ``clusters``. examples: by rank. bands: more of them by band, see
+    bands.py, the highest first.
     """
 
     index: int
     label: str
     members: tuple[str, ...]
     numbers: Mapping[str, Any]
-    examples: Mapping[str, Sequence[ExampleRow]]
+    examples: Sequence[ExampleRow]
+    bands: Mapping[int, Sequence[ExampleRow]]
 
 
 @dataclass(frozen=True)
 class ClusterBatch:
     """Some clusters in the order of their numbers; nothing is made of them before it is asked for.
 
-    number: of the batch. indices: the clusters' places in the clustering.
+    number: of the batch. indices: the clusters' places in the clustering. edges: of the run's bins.
+    per_band: examples of each band.
     """
 
     number: int
@@ -90,23 +96,43 @@ class ClusterBatch:
     first: int
     samples: SampleIds
     strings: TokenStrings
+    edges: Sequence[float]
+    per_band: int
 
     def rows(self) -> Iterator[ClusterRow]:
         """Yield the clusters."""
-        hits = _HitColumns(self.hits, self.samples)
+        chosen, band_of = self._chosen()
+        hits = _HitColumns(chosen, self.samples)
         for row in self.clusters.to_pylist():
             begin, end = np.searchsorted(hits.cluster, [row["cluster"], row["cluster"] + 1])
-            examples: dict[str, list[ExampleRow]] = {}
+            groups: dict[int, list[ExampleRow]] = {}
             for at in range(int(begin), int(end)):
-                example = self._example(hits, at)
-                examples.setdefault(example.ranking, []).append(example)
+                groups.setdefault(band_of[at], []).append(self._example(hits, at))
             yield ClusterRow(
                 index=row["cluster"] - self.first,
                 label=row["label"],
                 members=tuple(row["members"]),
                 numbers=row,
-                examples=examples,
+                examples=groups.pop(_BEST, []),
+                bands=groups,
             )
+
+    def _chosen(self) -> tuple[pa.Table, Sequence[int]]:
+        """Return the hits that become examples, and the band of each, -1 for the best."""
+        if not self.per_band:
+            return self.hits, [_BEST] * len(self.hits)
+        best = pc.not_equal(self.hits["ranking"], INTERVALS).to_pylist()
+        scores: list[float] = self.hits["score"].to_pylist()
+        own: I64 = self.hits["cluster"].to_numpy()
+        highest = self.clusters["max_activation"].to_pylist()
+        found: list[tuple[int, int]] = []
+        for cluster, high in zip(self.clusters["cluster"].to_pylist(), highest, strict=True):
+            begin, end = (int(at) for at in np.searchsorted(own, [cluster, cluster + 1]))
+            found += [(_BEST, at) for at in range(begin, end) if best[at]]
+            rest = [at for at in range(begin, end) if not best[at]]
+            picks = picked([scores[at] for at in rest], high, self.edges, self.per_band)
+            found += [(band, rest[place]) for band, place in picks]
+        return self.hits.take([at for _, at in found]), [band for band, _ in found]
 
     def _example(self, hits: "_HitColumns", at: int) -> ExampleRow:
         number = int(hits.number[at])
@@ -153,16 +179,17 @@ class _HitColumns:
 class ClusterStream:
     """The clusters of a range in batches.
 
-    rankings: whose examples are read; ``most`` of each. wanted: places in the clustering, all if
-    None. size: clusters of a batch.
+    ranking: whose ``most`` best examples are read. per_band: how many of each band, from the
+    ranking ``intervals``. wanted: places in the clustering, all if None. size: clusters of a batch.
     """
 
     snapshot: Snapshot
     range: ClusterRange
     samples: SampleIds
     strings: TokenStrings
-    rankings: Sequence[str]
+    ranking: str
     most: int
+    per_band: int = 0
     wanted: Collection[int] | None = None
     size: int = 128
 
@@ -173,7 +200,7 @@ class ClusterStream:
 
     def batches(self) -> Iterator[ClusterBatch]:
         """Yield the batches, in the order of the clusters' numbers."""
-        hits = _Hits(self.snapshot, self.rankings, self.most)
+        hits = _Hits(self.snapshot, self.ranking, self.most, bands=self.per_band > 0)
         kept: list[pa.Table] = []
         number = 0
         for table in self._clusters():
@@ -190,7 +217,15 @@ class ClusterStream:
         found = hits.take(int(own[0]), int(own[-1]) + 1)
         indices: list[int] = (own - self.range.first).tolist()
         return ClusterBatch(
-            number, indices, clusters, found, self.range.first, self.samples, self.strings
+            number=number,
+            indices=indices,
+            clusters=clusters,
+            hits=found,
+            first=self.range.first,
+            samples=self.samples,
+            strings=self.strings,
+            edges=self.snapshot.about["edges"],
+            per_band=self.per_band,
         )
 
     def _clusters(self) -> Iterator[pa.Table]:
@@ -208,9 +243,9 @@ class ClusterStream:
 class _Hits:
     """The hits of a snapshot, taken in the order of the clusters' numbers."""
 
-    def __init__(self, snapshot: Snapshot, rankings: Sequence[str], most: int) -> None:
+    def __init__(self, snapshot: Snapshot, ranking: str, most: int, *, bands: bool) -> None:
         files = read_pieces(snapshot.manifest, "hits", columns=(*_HITS, *_ROWS), size=_PIECE)
-        keep = partial(_kept, rankings=list(rankings), most=most)
+        keep = partial(_kept, ranking=ranking, most=most, all_of=INTERVALS if bands else "")
         self._pieces = (keep(piece) for pieces in files for piece in pieces if len(piece))
         self._pending: list[pa.Table] = []
         self._last = -1
@@ -236,14 +271,12 @@ class _Hits:
         return rows.slice(begin, end - begin)
 
 
-def _kept(piece: pa.RecordBatch, rankings: list[str], most: int) -> tuple[int, pa.Table]:
+def _kept(piece: pa.RecordBatch, *, ranking: str, most: int, all_of: str) -> tuple[int, pa.Table]:
     """Return the last cluster of a piece, and its hits that are wanted."""
     table = pa.Table.from_batches([piece])
     last: int = table["cluster"][len(table) - 1].as_py()
-    wanted = pc.and_(
-        pc.less(table["rank"], most), pc.is_in(table["ranking"], value_set=pa.array(rankings))
-    )
-    return last, table.filter(wanted)
+    best = pc.and_(pc.less(table["rank"], most), pc.equal(table["ranking"], ranking))
+    return last, table.filter(pc.or_(best, pc.equal(table["ranking"], all_of)))
 
 
 def _empty() -> pa.Table:

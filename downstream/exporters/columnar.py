@@ -124,6 +124,7 @@ class Columnar:
         shared.FEATURES,
         shared.RANKING,
         shared.EXAMPLES,
+        shared.INTERVALS,
         Option("batch", "Features per batch.", default=512),
         *naming.NAMES,
         CONVENTION,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from downstream.exporters import bands
 from downstream.exporters.clusters import ClusterRow, ExampleRow, float32
 from downstream.exporters.histograms import bars
 from downstream.exporters.logit_lens import Lens
@@ -80,11 +81,19 @@ class DashboardFeatures:
         }
 
     def groups(self, row: ClusterRow) -> Iterator[tuple[ExampleRow, float, float, float]]:
-        """Yield the examples of a feature with bin_min, bin_max and bin_contains of their group."""
-        largest = self.rounding(row.numbers["max_activation"])
-        for examples in row.examples.values():
+        """Yield the examples of a feature with bin_min, bin_max and bin_contains of their group.
+
+        That is the group of the best, and bands where there are any, the highest first.
+        """
+        largest = row.numbers["max_activation"]
+        for example in row.examples:
+            yield example, TOP, self.rounding(largest), TOP
+        if row.bands:
+            cuts = self.rounding.all(bands.borders(largest))
+            parts = bands.shares(row.numbers, self.snapshot.about["edges"])
+        for band, examples in row.bands.items():
             for example in examples:
-                yield example, TOP, largest, TOP
+                yield example, cuts[band], cuts[band + 1], parts[band]
 
 
 def dataset_of(snapshot: Snapshot) -> dict[str, Any]:
@@ -104,6 +113,8 @@ def notes(features: DashboardFeatures) -> list[str]:
         "features, decoder weight distribution, vector",
         "activation histograms are made from the run's bins: totals are exact, borders are not",
     ]
+    if bands.RANKING not in features.snapshot.rankings:
+        found.append("no examples by interval: the run has no ranking intervals")
     if features.lens is None:
         found.append("empty, since no logit lens is attached: top and bottom tokens, logits")
     if features.rounding.lost:

@@ -31,19 +31,20 @@ class Bars:
 
 
 def bars(
-    numbers: Mapping[str, Any], edges: Sequence[float], most: int = BARS, silent: int = 0
+    numbers: Mapping[str, Any], edges: Sequence[float], most: int = BARS, silent: int | None = None
 ) -> Bars:
     """Return a cluster's histogram in bars of equal width from its smallest to its largest value.
 
-    numbers: its row of ``clusters``. edges: lower edges of the run's bins. silent: tokens at which
-    it is not active, where they are to be counted, too: the first bar begins at 0 then.
+    numbers: its row of ``clusters``. edges: lower edges of the run's bins. silent: how
+    many tokens at which it is not active are counted, too; with it the first bar begins at 0.
     """
     counts, bounds = _filled(numbers, edges)
     total = int(counts.sum())
     if not total:
-        edges_of_none = np.linspace(0, 1, most + 1).tolist() if silent else ()
-        return Bars(tuple(edges_of_none), (silent, *[0] * (most - 1)) if silent else ())
-    low, high = 0.0 if silent else float(bounds[0]), float(bounds[-1])
+        if not silent:
+            return Bars()
+        return Bars(tuple(np.linspace(0, 1, most + 1).tolist()), (silent, *[0] * (most - 1)))
+    low, high = float(bounds[0]) if silent is None else 0.0, float(bounds[-1])
     if low == high:
         return Bars((low, high), (total,))
     cuts = np.linspace(low, high, most + 1)
@@ -52,7 +53,7 @@ def bars(
     else:
         below = np.rint(np.interp(cuts, bounds, np.r_[0, np.cumsum(counts)])).astype(np.int64)
     inside = np.diff(below)
-    inside[0] += silent
+    inside[0] += silent or 0
     return Bars(tuple(cuts.tolist()), tuple(inside.tolist()))
 
 

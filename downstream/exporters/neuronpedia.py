@@ -51,6 +51,7 @@ class Neuronpedia:
         shared.FEATURES,
         shared.RANKING,
         shared.EXAMPLES,
+        shared.INTERVALS,
         shared.BATCH,
         *naming.NAMES,
         CONVENTION,
@@ -236,7 +237,7 @@ class _Rows:
         identity = self.fields.snapshot.identity
         for example, low, high, share in self.fields.groups(row):
             values = example.values(self.fields.rounding.each)
-            named = (identity, self.names.model, self.names.source, row.index, example.ranking)
+            named = (identity, self.names.model, self.names.source, row.index, low, high)
             yield {
                 "id": activation_id(*named, example.sample.hex()),
                 "tokens": example.tokens,

@@ -33,6 +33,7 @@ class SAEDashboard:
         shared.FEATURES,
         shared.RANKING,
         shared.EXAMPLES,
+        shared.INTERVALS,
         shared.BATCH,
         *naming.NAMES,
         CONVENTION,

@@ -143,7 +143,7 @@ class _Writer:
         """Return a cluster's ClusterData."""
         criterion = self.names.separator.join(("max_activation", "max", str(self.most)))
         samples: dict[str, dict[str, Any]] = {}
-        examples = [example for found in row.examples.values() for example in found]
+        examples = row.examples
         for example in examples:
             samples[self.hashes.of(example.number)] = {
                 "text_hash": self.hashes.of(example.number),

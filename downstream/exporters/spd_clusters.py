@@ -91,7 +91,7 @@ def statistics(
     """Return the numbers over all valid tokens, at which a silent cluster has activation 0."""
     numbers, tokens = row.numbers, totals["tokens"]
     silent = tokens - numbers["firing_tokens"]
-    found = bars(numbers, edges, BINS, silent=silent)
+    found = bars(numbers, edges, BINS, silent=silent or None)
     active = quantiles(numbers, edges, [max(0.0, (tokens / 2 - silent) / max(tokens - silent, 1))])
     return {
         "all_activations": {"bin_edges": list(found.edges), "bin_counts": list(found.counts)},
@@ -107,10 +107,9 @@ def statistics(
 def tokens(row: ClusterRow) -> dict[str, Any]:
     """Return which tokens of the examples the cluster is active at."""
     counts: Counter[str] = Counter()
-    for examples in row.examples.values():
-        for example in examples:
-            at = example.positions[example.activations > _THRESHOLD].tolist()
-            counts.update(example.tokens[position] for position in at)
+    for example in row.examples:
+        at = example.positions[example.activations > _THRESHOLD].tolist()
+        counts.update(example.tokens[position] for position in at)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     total = sum(counts.values())
     shares = np.array([count for _, count in ordered]) / max(total, 1)

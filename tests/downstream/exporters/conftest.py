@@ -67,7 +67,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     done: dict[str, Path] = {}
 
     def write(format: str, snapshot: Snapshot, **choices: Any) -> Path:
-        whole = {**CHOICES.get(format, {}), **choices} if snapshot.run != "many" else choices
+        choices = {name.replace("_", "-"): value for name, value in choices.items()}
+        usual = CHOICES.get(format, {}) if snapshot.run in ("bare", "attached") else {}
+        whole = {**usual, **choices}
         key = repr((format, snapshot.run, whole))
         if key not in done:
             out = tmp_path_factory.mktemp("export") / format
