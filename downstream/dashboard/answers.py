@@ -11,6 +11,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from downstream.dashboard import addresses, figures, formats, token_html
+from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.editing import Editing
 from downstream.dashboard.pages import Moved, Page
 from downstream.dashboard.progress import RunProgress
@@ -38,7 +39,8 @@ class Answers:
     def tag(self, request: web.Request, shelf: Shelf, run: str = "") -> str:
         """Return the ETag of what an address shows of a run, or of all, in the form asked for.
 
-        It follows from the content of the snapshot, what is said of it, and this program.
+        It follows from the content of the snapshot and of what is attached to it, what is said of
+        it, and this program.
         """
         name, _, pinned = run.partition("@")
         parts = [self._build, _JSON if wants_json(request) else "", str(shelf.looked)]
@@ -47,6 +49,7 @@ class Answers:
                 parts += [each.run, each.snapshot, each.created, each.content]
         for snapshot in shelf.snapshots.values():
             parts += [snapshot.name, str(snapshot.text_index.ready)]
+            parts += [f"{a.kind}/{a.name} {a.hash}" for a in attachments_of(snapshot).known]
         parts.append(repr(shelf.written(name).log[-1:]))
         parts.append(str(len(shelf.written(name).log)))
         parts.append(str(self.editing.knows(request)) if self.editing else "")

@@ -1,5 +1,6 @@
 """Pages as JSON: made only when they are asked for, with the token strings as they are."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +10,7 @@ from downstream.dashboard.contexts import Context, Token
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.listing import Listing, Row
 from downstream.dashboard.paging import cursor_at
+from downstream.dashboard.panels.panel import ShownPanel
 from downstream.dashboard.watch import Shelf
 from streams.snapshots.annotations import ClusterAnnotations
 
@@ -63,7 +65,12 @@ def _row(row: Row) -> Json:
     }
 
 
-def cluster_form(snapshot: LoadedSnapshot, page: ClusterPage, written: ClusterAnnotations) -> Json:
+def cluster_form(
+    snapshot: LoadedSnapshot,
+    page: ClusterPage,
+    written: ClusterAnnotations,
+    panels: Sequence[ShownPanel],
+) -> Json:
     """Return the page of a cluster with all that it shows."""
     named = (
         "number", "label", "status", "members", "dropped", "criterion", "criteria", "k",
@@ -84,8 +91,13 @@ def cluster_form(snapshot: LoadedSnapshot, page: ClusterPage, written: ClusterAn
             "neighbours": page.neighbours and [asdict(other) for other in page.neighbours],
             "matrix": page.matrix and asdict(page.matrix),
             "sharing": [asdict(other) for other in page.sharing],
+            "attached": [_attached(panel) for panel in panels],
         },
     }
+
+
+def _attached(panel: ShownPanel) -> Json:
+    return {name: value for name, value in asdict(panel).items() if name != "template"}
 
 
 def component_form(snapshot: LoadedSnapshot, page: ComponentPage) -> Json:

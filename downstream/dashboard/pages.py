@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 
 from downstream.dashboard import addresses
+from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.cluster import FEW, cluster_page
 from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
@@ -19,6 +20,8 @@ from downstream.dashboard.labels import Marks, marks_of
 from downstream.dashboard.list_query import Query, query_of
 from downstream.dashboard.listing import make_listing, matching, peaks_of
 from downstream.dashboard.paging import PAGE, CursorError, number_of, start_of
+from downstream.dashboard.panels.panel import panels_of
+from downstream.dashboard.panels.registry import PANELS
 from downstream.dashboard.watch import Shelf
 from streams.arrays import I64
 from streams.snapshots.annotations import ClusterAnnotations
@@ -207,6 +210,7 @@ def _cluster_page(
         page = replace(page, previous=before, next=after)
     title = f"{page.label} · {page.clustering.name} · {snapshot.manifest.run}"
     written = marks.of.get(number - here.first, ClusterAnnotations())
+    panels = panels_of(PANELS, snapshot, attachments_of(snapshot).now(), number)
     values = {
         "snapshot": snapshot,
         "run": run,
@@ -214,8 +218,10 @@ def _cluster_page(
         "written": written,
         "peaks": peaks_of(snapshot, number),
         "order": query.order_address(),
+        "panels": panels,
     }
-    return Page("cluster.html", title, values, partial(cluster_form, snapshot, page, written))
+    data = partial(cluster_form, snapshot, page, written, panels)
+    return Page("cluster.html", title, values, data)
 
 
 def _beside(snapshot: LoadedSnapshot, found: I64, number: int) -> tuple[str | None, str | None]:

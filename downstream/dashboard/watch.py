@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.labels import LabelLog
 from downstream.dashboard.opening import open_snapshot
@@ -31,6 +32,8 @@ Source = Callable[[], Iterable[Manifest]]
 _RETRY_AFTER = 20
 _OTHERS = 2
 """Snapshots that stay open beside the one shown of each run."""
+_LIST_EVERY = 5
+"""Looks between two listings of attachments, each of which is some requests to an object store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class SnapshotWatch:
         self._shelf = Shelf()
         self._refused: dict[tuple[str, ...], int] = {}
         self._damaged: dict[tuple[str, ...], str] = {}
+        self._looks = 0
         self._looking = threading.Lock()
         self._logs: dict[tuple[str, str], LabelLog] = {}
         self._others: dict[tuple[str, ...], LoadedSnapshot] = {}
@@ -181,6 +185,9 @@ class SnapshotWatch:
                 opened[run] = snapshot
             if problem:
                 problems[run] = problem
+        for snapshot in opened.values() if self._looks % _LIST_EVERY == 0 else ():
+            attachments_of(snapshot).list_again()
+        self._looks += 1
         self._refused = {key: looks - 1 for key, looks in self._refused.items() if looks > 1}
         listed = {_key(manifest) for manifest in manifests if isinstance(manifest, RunManifest)}
         self._damaged = {key: why for key, why in self._damaged.items() if key in listed}

@@ -1,0 +1,1 @@
+"""Panels of a feature's page that show attachments; one file each."""

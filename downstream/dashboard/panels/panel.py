@@ -1,0 +1,107 @@
+"""What a panel is: a kind of attachment read for one feature, and the template that shows it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from downstream.dashboard.data import LoadedSnapshot
+from streams.errors import SnapshotError
+from streams.snapshots.attachments import AttachmentManifest
+from streams.snapshots.table_entry import find_entry
+from streams.snapshots.table_reading import read_table
+from streams.snapshots.tables import TableForm
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """The feature that a page is about. number: as in the table of features."""
+
+    number: int
+    source: str
+    index: int
+
+
+class Panel(Protocol):
+    """A panel. kind: of the attachments that it shows. template: shows what ``read`` returns."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of attachment."""
+
+    @property
+    def template(self) -> str:
+        """The template, which finds what was read as ``panel.shown``."""
+
+    def read(
+        self, snapshot: LoadedSnapshot, attached: AttachmentManifest, feature: Feature
+    ) -> Any | None:
+        """Return what to show of a feature, a dataclass, or None for nothing.
+
+        Raises SnapshotError if the attachment cannot be read or is of another form.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPanel:
+    """A panel of a page. name: of the attachment. problem: why there is nothing, else empty."""
+
+    kind: str
+    name: str
+    template: str
+    shown: Any | None
+    problem: str = ""
+
+
+def panels_of(
+    panels: Sequence[Panel],
+    snapshot: LoadedSnapshot,
+    attachments: Sequence[AttachmentManifest],
+    cluster: int,
+) -> tuple[ShownPanel, ...]:
+    """Return the panels of a cluster's page: of a single feature those that have something."""
+    feature = feature_of(snapshot, cluster)
+    found = []
+    for panel in panels if feature else ():
+        for attached in attachments:
+            if attached.kind != panel.kind:
+                continue
+            shown, problem = None, ""
+            try:
+                shown = panel.read(snapshot, attached, feature)  # type: ignore[arg-type]
+            except SnapshotError as error:
+                # The snapshot itself is well: only this panel says that it cannot be read.
+                _log.error("attachment cannot be read: %s/%s %s", panel.kind, attached.name, error)
+                problem = "This attachment cannot be read."
+            if shown is not None or problem:
+                found.append(ShownPanel(panel.kind, attached.name, panel.template, shown, problem))
+    return tuple(found)
+
+
+def feature_of(snapshot: LoadedSnapshot, cluster: int) -> Feature | None:
+    """Return the feature that a cluster of a built-in clustering stands for, else None."""
+    clustering = snapshot.clustering_of(cluster)
+    source = clustering.name.removeprefix("features/")
+    before = 0
+    for each in snapshot.about.get("sources", ()) if source != clustering.name else ():
+        if each["name"] == source:
+            index = cluster - clustering.first
+            return Feature(before + index, source, index)
+        components = each.get("components")
+        before += components if type(components) is int else 0
+    return None
+
+
+def rows_of(attached: AttachmentManifest, form: TableForm, feature: Feature) -> pa.Table:
+    """Return a feature's rows of an attachment's table.
+
+    Raises SnapshotError if it has none of that form.
+    """
+    entry = find_entry(attached.tables, form.name)
+    if entry is None or not entry.schema.equals(form.schema):
+        raise SnapshotError(f"it has no table {form.name!r} of the form that this program knows")
+    return read_table(attached, form.name, filters=[("feature", "==", feature.number)])

@@ -1,0 +1,7 @@
+"""The panels of a feature's page, in the order in which they stand; a new one is listed here."""
+
+from downstream.dashboard.panels.logit_lens import LogitLensPanel
+from downstream.dashboard.panels.neighbours import NeighboursPanel
+from downstream.dashboard.panels.panel import Panel
+
+PANELS: tuple[Panel, ...] = (LogitLensPanel(), NeighboursPanel())
