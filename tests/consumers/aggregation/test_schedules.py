@@ -7,6 +7,7 @@ is in the message, and ``simulate(SCENE, seed)`` replays it.
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.consumers.simulation import EVERY_RULE, INCOMPLETE, Rules, make_scene, simulate
@@ -23,6 +24,13 @@ def test_every_schedule_is_exact(group: int) -> None:
     for seed in range(group, SCHEDULES, GROUPS):
         wrong = simulate(SCENE, seed)
         assert not wrong, f"schedule {seed}: {', '.join(wrong)}"
+
+
+def test_tables_of_several_rankings_are_exact_each_with_its_own_k() -> None:
+    names = ("random=2", "maximum=1", "intervals=1", "shared=3", "mean=2")
+    scene = make_scene(rankings=names, edges=np.array([1.0], np.float32), bucket_bytes=4000)
+    for seed in range(100):
+        assert simulate(scene, seed) == []
 
 
 @pytest.mark.parametrize("rule", sorted(set(RULES) - {"chain_wants_successor"}))
