@@ -125,8 +125,7 @@ class Tokens:
             cells = (found.key[first:stop] - np.uint64(first_cell(_cells(run)))).astype(np.int64)
             value = found.value[first:stop]
             tokens = estimates(cells, value, 0, of_ids)
-            top = np.sort(np.argsort(-tokens, kind="stable")[: _budget(run)])
-            top = top[tokens[top] > 0]
+            top = _top(tokens, _budget(run))
             total = int(value[cells < _cells(run), 0].sum())  # each key is in each row of cells
             both = np.stack([tokens[top], estimates(cells, value, 1, of_ids[top])], axis=1)
             error = np.full(len(top), error_of(total, _cells(run)))
@@ -164,6 +163,14 @@ def _chosen(keys: U8, one_in: int) -> Bool:
     high = np.ascontiguousarray(keys).view(">u8")[:, 0].astype(np.uint64)
     chosen: Bool = high % np.uint64(one_in) == 0
     return chosen
+
+
+def _top(counts: I64, most: int) -> I64:
+    """Return where the largest counts above 0 stand, ascending; of equal ones the first."""
+    least = np.partition(counts, -most)[-most] if most < len(counts) else np.int64(0)
+    above = np.flatnonzero(counts > least)
+    equal = np.flatnonzero((counts == least) & (counts > 0))[: most - len(above)]
+    return np.sort(np.concatenate([above, equal]))
 
 
 @compiled
