@@ -1,7 +1,9 @@
 """Running tests on a mutant, in a copy of the tree, so that the checkout is never touched."""
 
+import compileall
 import multiprocessing
 import os
+import py_compile
 import shutil
 import signal
 import subprocess
@@ -116,11 +118,13 @@ def _session(root: str, more: Mapping[str, str], called: list[str], output: str)
     os.dup2(sink, 2)
     os.chdir(root)
     os.environ.update(more)
-    # Byte code is told from its source by seconds and size, which a mutant may share.
+    # Else byte code is told from its source by seconds and size, which a mutant may share.
     sys.dont_write_bytecode = True
     sys.path.insert(0, root)
-    for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
-        del sys.modules[name]  # this module's own package, of the checkout
+    # What is known of the checkout, this module for one, is imported anew from the tree.
+    ours = {path.parent.name for path in Path(root).glob("*/__init__.py")}
+    for name in [name for name in sys.modules if name.split(".")[0] in ours]:
+        del sys.modules[name]
     sys.exit(int(pytest.main(called)))
 
 
@@ -134,4 +138,7 @@ def copied(checkout: Path, into: Path, environment: Mapping[str, str]) -> Tree:
         if (checkout / name).is_file():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(checkout / name, into / name)
+    # Told from its source by what that holds, so that a mutant is compiled anew and nothing else.
+    mode = py_compile.PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(into, quiet=1, invalidation_mode=mode)
     return Tree(into, environment)
