@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from benchmarks.machine import WAITING
 from benchmarks.page import PAGE, filled
 
-NAMES = ("efficiency", "storing", "features", "dashboard", "traffic", "scale_out")
-WITHOUT_QUICK = ("traffic",)
+NAMES = ("efficiency", "storing", "features", "dashboard", "traffic", "scale_out", "statistics")
+WITHOUT_QUICK = ("traffic", "statistics")
 """Those that have no quick form; with ``--quick`` they are left out."""
 
 

@@ -1,6 +1,7 @@
 """Select, aggregate and flush: this checkout and others, without and with optional statistics.
 
-``python -m benchmarks.statistics [FOLDER]``: FOLDER is another checkout of this project.
+``python -m benchmarks.statistics [FOLDERS] [--each]``: FOLDERS are other checkouts of this project;
+``--each``: also every optional statistic alone.
 """
 
 import json
@@ -26,12 +27,12 @@ NOTES = (
 )
 
 
-def main(others: Mapping[str, Path], folder: Path = RESULTS) -> None:
+def main(others: Mapping[str, Path], each: bool, folder: Path = RESULTS) -> None:
     """Measure all choices in turn and write the report."""
     choices = {
         **{f"{name}, {BASE}": (path, ()) for name, path in others.items()},
         BASE: (HERE, ()),
-        **{name: (HERE, (name,)) for name in OPTIONAL},
+        **{name: (HERE, (name,)) for name in OPTIONAL if each},
         "all optional statistics": (HERE, OPTIONAL),
     }
     workers = {name: _started(*choice) for name, choice in choices.items()}
@@ -77,5 +78,12 @@ def _round(worker: "subprocess.Popen[str]") -> dict[str, float]:
     return found
 
 
+def _commit(path: Path) -> str:
+    """Return the commit that a checkout stands at, in short."""
+    command = ["git", "-C", str(path), "rev-parse", "--short=7", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 if __name__ == "__main__":
-    main({"another checkout": Path(sys.argv[1]).resolve()} if sys.argv[1:] else {})
+    folders = [Path(each).resolve() for each in sys.argv[1:] if not each.startswith("-")]
+    main({_commit(path): path for path in folders}, "--each" in sys.argv)
