@@ -4,6 +4,7 @@
 # make chaos    faults against the oracle on a real broker; make soak: memory over time; MINUTES=30
 # make mutate   a sample of one-line mutants, and those that no fast test notices; NUMBER=60 SEED=0
 # make bench    every benchmark, about an hour and a quarter; NAMES="efficiency storing" some, BENCH=--quick tiny
+# make bench-gpu    on a GPU against the bare model, five minutes; BENCH="--device cpu --tiny"; BENCH_PYTHON=python
 # make bench-peers  other tools on the same work; POINTS=small:128 measures that point alone
 # make peer-readers  the tools that exports are for, so that the tests that read with them run
 # make lock     bring the locks up to pyproject.toml; UPGRADE=--upgrade takes newer versions too
@@ -39,7 +40,7 @@ READY := $(VENV)/.ready
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
     --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 
-.PHONY: test check demo chaos soak mutate bench bench-peers peer-readers lock clean
+.PHONY: test check demo chaos soak mutate bench bench-gpu bench-peers peer-readers lock clean
 .DEFAULT_GOAL := test
 
 test: $(READY)
@@ -65,6 +66,9 @@ mutate: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(NAMES) $(BENCH)
+
+bench-gpu: $(if $(BENCH_PYTHON),,$(READY))
+	$(or $(BENCH_PYTHON),$(BIN)/python) -m benchmarks.gpu $(BENCH)
 
 bench-peers: $(READY)
 	$(BIN)/python -m benchmarks.peers $(POINTS)

@@ -12,23 +12,27 @@ from streams.arrays import AnyArray
 class Bare:
     """transformer-lens' own model with the weights of a shape as they are, and its dictionary."""
 
-    def __init__(self, built: Built) -> None:
+    def __init__(
+        self, built: Built, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
         from sae_lens import StandardSAE
 
         self._stop = built.shape.hook_layer
-        self._model = _hooked_transformer(built)
-        self._sae = StandardSAE.load_from_disk(built.dictionary)
+        self._device = torch.device(device)
+        self._model = _hooked_transformer(built).to(self._device).to(dtype)
+        self._model.cfg.device = device
+        self._sae = StandardSAE.load_from_disk(built.dictionary).to(self._device, dtype)
 
     def hooked(self, ids: AnyArray) -> Tensor:
-        """Return what goes into the hook's block, float32 [row, position, width]."""
+        """Return what goes into the hook's block, [row, position, width]."""
         with torch.inference_mode():
             values: Tensor = self._model(
-                torch.from_numpy(ids.astype("int64")), stop_at_layer=self._stop
+                torch.from_numpy(ids.astype("int64")).to(self._device), stop_at_layer=self._stop
             )
             return values
 
     def encode(self, hooked: Tensor) -> Tensor:
-        """Return the features float32 [row, position, feature]."""
+        """Return the features [row, position, feature]."""
         with torch.inference_mode():
             features: Tensor = self._sae.encode(hooked)
             return features

@@ -2,9 +2,12 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
+from consumers.activations.device_activations import DeviceActivations
 from consumers.activations.engine import Activations
 from consumers.activations.torch_engine import TorchEngine
 from consumers.health.progress import Progress
@@ -21,6 +24,7 @@ from streams.snapshots.manifests import RunManifest
 from streams.transport.connect import connect
 
 _POLL = 0.02
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,25 @@ class Clocked:
         self.begun: float | None = None
         self.done = 0.0
 
+    @property
+    def selects_on_device(self) -> bool:
+        """As the engine inside."""
+        return self.engine.selects_on_device
+
     def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         """Compute, as the engine inside."""
+        return self._noted(self.engine.compute, batch, valid)
+
+    def compute_on_device(self, batch: TokenBatch, valid: Bool) -> DeviceActivations:
+        """Compute, as the engine inside; the device may be at work still."""
+        return self._noted(self.engine.compute_on_device, batch, valid)
+
+    def _noted(self, compute: Callable[[TokenBatch, Bool], T], batch: TokenBatch, valid: Bool) -> T:
         if self.begun is None:
             self.begun = time.perf_counter()
-        activations = self.engine.compute(batch, valid)
+        found = compute(batch, valid)
         self.done = time.perf_counter()
-        return activations
+        return found
 
 
 @dataclass(slots=True)
@@ -100,7 +116,13 @@ def serve_whole(loaded: TorchEngine, broker: str, name: str, store: Path) -> Ser
     the run ends without a final snapshot, and whatever ends a worker.
     """
     run = replace(loaded.plan.run, name=name, store=str(store))
-    engine = TorchEngine(make_plan(run), loaded.model, loaded.sources)
+    engine = TorchEngine(
+        make_plan(run),
+        loaded.model,
+        loaded.sources,
+        loaded.on_device,
+        loaded.selects_on_device,
+    )
     clocked, progress = Clocked(engine), Progress()
     watcher = Watcher(broker, engine, progress)
     client = connect(broker)

@@ -44,8 +44,13 @@ class TorchEngine:
         model: Model,
         sources: Sequence[LoadedSource],
         on_device: bool | None = None,
+        select_on_device: bool = True,
     ) -> None:
-        """Prepare an engine. on_device: encode as on a GPU; None for what the device asks for."""
+        """Prepare an engine.
+
+        on_device: encode as on a GPU; None for what the device asks for. select_on_device: let
+        workers select there, too, if it encodes so.
+        """
         self.plan = plan
         self.model = model
         self.sources = tuple(sources)
@@ -54,6 +59,8 @@ class TorchEngine:
         self._row_hooks = sorted({s.hook for s in sources if s.whole_rows})
         if on_device is None:
             on_device = model.device.type != "cpu"
+        self.on_device = on_device
+        self._select_on_device = on_device and select_on_device
         buffer = Buffer()
         device: Device = "gpu" if on_device else "cpu"
         self._encoders = [
@@ -77,7 +84,8 @@ class TorchEngine:
     @property
     def selects_on_device(self) -> bool:
         """Whether ``compute_on_device`` is what a worker should call."""
-        return self.model.device.type == "cuda"
+        # MPS is left out until somebody has tried it: what it lacks of int64 is not known here.
+        return self._select_on_device and self.model.device.type != "mps"
 
     def compute_on_device(self, batch: TokenBatch, valid: Bool) -> DeviceActivations:
         """Return the same as ``compute``, left on the device; errors as there.
