@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from benchmarks.report import write_report
-from benchmarks.wide_snapshot import Width, write_wide_snapshot
+from benchmarks.wide_snapshot import SYLLABLES, Width, write_wide_snapshot
 
 WIDE = Width(features=65_536, samples=100_000)
 QUICK = Width(features=256, samples=512, vocabulary=512)
@@ -57,10 +57,16 @@ def pages(width: Width) -> dict[str, tuple[Asked, float]]:
     def feature(number: int) -> str:
         return f"{_LIST}{chance[number % width.features]}"
 
+    def word(number: int) -> str:
+        return SYLLABLES[number % len(SYLLABLES)]
+
     return {
         "list": (lambda number: f"{_LIST}?page={number + 1}", 40),
         "list sorted": (lambda number: f"{_LIST}?sort=density&down=1&page={number + 1}", 40),
         "search by label": (lambda number: f"{_LIST}?q={number}", 40),
+        "search by token": (lambda number: f"{_LIST}?q=token:{word(number)}", 40),
+        "search by word": (lambda number: f"{_LIST}?q=text:{word(number)}", 40),
+        "search anywhere": (lambda number: f"{_LIST}?q={word(number)}", 40),
         "feature": (feature, 40),
         "feature as JSON": (lambda number: f"{feature(number)}?format=json", 80),
         "list as JSON": (lambda number: f"{_LIST}?format=json&page={number + 1}", 80),

@@ -26,6 +26,9 @@ _SUM_BITS = 20
 _ENTRIES = 2.0
 """Positions at which a feature is active in a row that it keeps, on average."""
 
+SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in ("a", "e", "i", "o", "u", "ay"))
+"""Those words of the vocabulary that are one syllable are words of the texts, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Width:
@@ -227,8 +230,7 @@ def _features(width: Width) -> Iterator[pa.Table]:
 
 def _vocabulary(width: Width, random: np.random.Generator) -> Iterator[pa.Table]:
     """Yield made-up words, which differ; most begin with a blank, as they do in real ones."""
-    syllables = np.array([c + v for c in "bdfgklmnprstvz" for v in ("a", "e", "i", "o", "u", "ay")])
-    drawn = syllables[random.integers(0, len(syllables), (width.vocabulary, 3))]
+    drawn = np.array(SYLLABLES)[random.integers(0, len(SYLLABLES), (width.vocabulary, 3))]
     lengths = 1 + random.integers(0, 3, width.vocabulary)
     words = [
         f"{' ' if number % 4 else ''}{''.join(row[:length])}{number if length > 2 else ''}".encode()

@@ -43,8 +43,10 @@ class ExampleIndex:
 
     def peak_tokens(self, cluster: int, most: int = 3) -> list[tuple[int, int]]:
         """Return the tokens at which most of a cluster's examples peak, and how many do."""
-        found = self.token[self.first[cluster] : self.first[cluster + 1]]
-        return Counter(found.tolist()).most_common(most)
+        found = self.token[self.first[cluster] : self.first[cluster + 1]].tolist()
+        if len(set(found)) == len(found):
+            return [(token, 1) for token in found[:most]]
+        return Counter(found).most_common(most)
 
 
 def read_example_index(manifest: RunManifest, text: StoredText, clusters: int) -> ExampleIndex:

@@ -5,7 +5,6 @@ A search is words, each of which may say where to look: ``token:import``, ``text
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +38,10 @@ class Found:
         return int(self.peaks[at]), int(self.texts[at])
 
     def order(self) -> I64:
-        """Return the clusters, best match first: labels, then peaks, then texts."""
-        return np.lexsort((-self.texts, -self.peaks, ~self.labelled))
+        """Return the clusters that match, the best first: labels, then peaks, then texts."""
+        kept = np.flatnonzero(self.keep)
+        worth = (self.labelled[kept].astype(np.int64) * 2**20 + self.peaks[kept]) * 2**20
+        return kept[np.argsort(-(worth + self.texts[kept]), kind="stable")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ def _labels(snapshot: LoadedSnapshot, span: slice, asked: str) -> Bool:
 def _peaks(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
     """Return how many examples of each cluster peak at a token that reads as asked for."""
     words = snapshot.once("words", lambda: _words(snapshot))
-    ids = words.get(asked.strip().casefold(), ())
-    return _counted(snapshot, span, snapshot.examples.token, ids)
+    same = pc.equal(words, asked.strip().casefold()).to_numpy(zero_copy_only=False)
+    return _counted(snapshot, span, snapshot.examples.token, np.flatnonzero(same))
 
 
 def _texts(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
@@ -120,28 +121,27 @@ def _texts(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
     return _counted(snapshot, span, snapshot.examples.sample, samples)
 
 
-def _counted(
-    snapshot: LoadedSnapshot, span: slice, of_example: I32, wanted: Sequence[int] | I64
-) -> I64:
+def _counted(snapshot: LoadedSnapshot, span: slice, of_example: I32, wanted: I64) -> I64:
+    """Return how many examples of each cluster are of a wanted token or sample."""
     index = snapshot.examples
     first, stop = int(index.first[span.start]), int(index.first[span.stop])
     ours = of_example[first:stop]
     if not len(wanted) or not len(ours):
         return np.zeros(span.stop - span.start, np.int64)
-    chosen = np.zeros(max(int(ours.max()), int(max(wanted))) + 1, bool)
-    chosen[np.asarray(wanted)] = True
+    chosen = np.zeros(max(int(ours.max()), int(wanted.max())) + 1, bool)
+    chosen[wanted] = True
     clusters = index.cluster[first:stop][chosen[ours]] - span.start
     return np.bincount(clusters, minlength=span.stop - span.start)
 
 
-def _words(snapshot: LoadedSnapshot) -> dict[str, list[int]]:
-    """Return the token ids that read alike, by what they read without blanks around and case."""
-    found: dict[str, list[int]] = {}
-    for token_id, raw in snapshot.vocabulary.items():
-        try:
-            word = raw.decode().strip().casefold()
-        except UnicodeDecodeError:
-            continue
-        if word:
-            found.setdefault(word, []).append(token_id)
-    return found
+def _words(snapshot: LoadedSnapshot) -> pa.StringArray:
+    """Return what each token id reads without blanks around and case; null where it is no text."""
+    size = max(snapshot.vocabulary, default=-1) + 1
+    return pa.array([_word(snapshot.vocabulary.get(i, b"")) for i in range(size)], pa.string())
+
+
+def _word(raw: bytes) -> str | None:
+    try:
+        return raw.decode().strip().casefold() or None
+    except UnicodeDecodeError:
+        return None

@@ -217,6 +217,7 @@ def _cluster_page(
         "page": page,
         "written": written,
         "peaks": peaks_of(snapshot, number),
+        "examples": int(np.diff(snapshot.examples.first[number : number + 2])[0]),
         "order": query.order_address(),
         "panels": panels,
     }

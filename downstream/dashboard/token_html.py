@@ -5,12 +5,14 @@ token that is silent carries no title: the page's script names it from where it 
 """
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from markupsafe import Markup, escape
 
 from downstream.dashboard import formats
 from downstream.dashboard.contexts import Context, Token
+from downstream.dashboard.listing import Peak
 from downstream.reading.token_text import Piece, whole_pieces
 
 _LONGEST_BLANK = 7
@@ -60,7 +62,7 @@ def _pieces(token: Token, is_whole: bool) -> str:
     return "".join(_piece(piece, is_whole) for piece in token.pieces)
 
 
-@lru_cache(2**16)
+@lru_cache(2**14)
 def _alone(raw: bytes, is_whole: bool) -> str:
     """Return what a token shows that its neighbours do not change."""
     return "".join(_piece(piece, is_whole) for piece in whole_pieces(raw) or ())
@@ -86,3 +88,13 @@ def _fragment(piece: Piece) -> str:
     hidden = ' aria-hidden="true"' if piece.part else ""
     place = f"of{piece.parts} at{piece.part}"
     return f'<i class="f {place}{wide}"{hidden}><b>{escape(piece.glyph)}</b></i>'
+
+
+def peaks(found: Sequence[Peak], examples: int) -> Markup:
+    """Return the tokens at which most examples peak, each with how many do on hover."""
+    chips = (
+        f'<span class="peak" title="{formats.count(each.count)} of {formats.count(examples)} best '
+        f'examples peak here">{escape(each.text or "(nothing)")}</span>'
+        for each in found
+    )
+    return Markup("".join(chips))

@@ -52,7 +52,7 @@ def readable(tokens: Sequence[bytes]) -> list[tuple[Piece, ...]]:
     return [pieces or () for pieces in found]
 
 
-@lru_cache(2**16)
+@lru_cache(2**15)
 def whole_pieces(token: bytes) -> tuple[Piece, ...] | None:
     """Return what a token shows wherever it stands; None where its neighbours decide."""
     try:  # of no bytes: it may lie between those of one character

@@ -14,6 +14,7 @@ from downstream.dashboard.app import make_app
 from downstream.dashboard.watch import Shelf, SnapshotWatch
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 
+TOKEN = "not to be guessed"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -39,7 +40,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     for snapshot in found.shelf.snapshots.values():
         assert snapshot.text_index.wait(30)
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(make_app(found.watch), access_log=None)
+    runner = web.AppRunner(make_app(found.watch, edit_token=TOKEN), access_log=None)
 
     async def start() -> None:
         await runner.setup()
@@ -56,7 +57,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     loop.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, no other event loop can in this thread
 def chromium() -> Iterator[Any]:
     """Chromium; says so where it or Playwright is missing."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser.conftest import TOKEN
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 
 LIST = "/runs/demo/features/sae/"
@@ -98,3 +99,27 @@ def test_a_newer_snapshot_is_announced_and_the_page_stays(page, served):
     served.watch.look()
     page.wait_for_selector(".fresh")
     assert page.url.endswith("/1")
+
+
+def test_a_label_is_written_and_found(page, served):
+    page.goto(f"{LIST}2")
+    page.locator("#labels summary").click()
+    form = page.locator("form.write").first
+    form.get_by_label("Label").fill("word endings")
+    form.get_by_label("Your name").fill("ada")
+    form.get_by_label("Edit token").fill(TOKEN)
+    form.locator("button").click()
+    page.wait_for_selector("h1 .name")
+    assert page.locator("h1 .name").inner_text() == "word endings"
+    page.fill("#q", "label:endings")
+    page.press("#q", "Enter")
+    page.wait_for_selector(".clusters tbody th .name")
+    assert page.locator(".clusters tbody tr").count() == 1
+
+
+def test_a_click_on_a_column_sorts(page):
+    page.goto(LIST)
+    page.locator("thead a", has_text="Max").click()
+    page.wait_for_url("**sort=max*")
+    assert page.locator("[aria-sort=descending]").inner_text().startswith("Max")
+    assert page.locator(".clusters tbody th a").first.inner_text() == "2"

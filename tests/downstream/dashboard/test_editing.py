@@ -78,6 +78,7 @@ async def test_a_label_is_shown_found_and_exported_as_it_was_written(
         ({"token": ""}, {}, 403),
         ({"token": ""}, {"Cookie": "millrace-edit=" + "0" * 64}, 403),
         ({}, {"Origin": "https://elsewhere.example"}, 403),
+        ({}, {"Origin": "null"}, 403),
         ({"token": ""}, {"Authorization": f"Bearer {TOKEN}"}, 303),
         ({"label": "99"}, {}, 404),
         ({"clustering": "none"}, {}, 404),
