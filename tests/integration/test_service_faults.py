@@ -2,7 +2,7 @@
 
 Each seed is one schedule: at every point named in ``POINTS`` a worker may crash, sends fail, stall
 or are confirmed late, records are delivered twice or late, commits are lost, workers are killed,
-stopped, added or become zombies. MILLRACE_SERVICE_SCHEDULES sets how many are tried (200; the long
+stopped, added or become zombies. MILLRACE_SERVICE_SCHEDULES sets how many are tried (80; the long
 version takes 2,000). A failing seed is in the test's name.
 """
 
@@ -36,7 +36,7 @@ from streams.transport.memory.broker import Faults, broker, forget
 from tests import factories
 from tests.service import Service, make_service
 
-SCHEDULES = int(os.environ.get("MILLRACE_SERVICE_SCHEDULES", "200"))
+SCHEDULES = int(os.environ.get("MILLRACE_SERVICE_SCHEDULES", "80"))
 PATIENCE = 240.0  # of a busy machine
 POINTS = (
     "decode",

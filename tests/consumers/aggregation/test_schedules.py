@@ -1,6 +1,6 @@
 """Random schedules of faults against the core: exact with every rule, wrong without each of them.
 
-MILLRACE_SCHEDULES sets how many schedules are tried (10,000 by default, in CI too); a failing seed
+MILLRACE_SCHEDULES sets how many schedules are tried (4,000 by default, in CI too); a failing seed
 is in the message, and ``simulate(SCENE, seed)`` replays it.
 """
 
@@ -12,8 +12,8 @@ import pytest
 
 from tests.consumers.simulation import EVERY_RULE, INCOMPLETE, Rules, make_scene, simulate
 
-SCHEDULES = int(os.environ.get("MILLRACE_SCHEDULES", "10000"))
-GROUPS = 20
+SCHEDULES = int(os.environ.get("MILLRACE_SCHEDULES", "4000"))
+GROUPS = 16
 SCENE = make_scene()
 RULES = sorted(Rules.__dataclass_fields__)
 
