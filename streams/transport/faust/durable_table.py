@@ -156,7 +156,15 @@ class ChangelogRecovery(Recovery):
                 await self._wait(table.read({tp.partition for tp in tps}))
         self._set_recovery_ended()
         await self.app.on_rebalance_complete.send()
-        await self._wait(self.app.consumer.perform_seek())
+        try:
+            await self._wait(self.app.consumer.perform_seek())
+        except (RebalanceAgain, ServiceStopped):
+            raise
+        except Exception as error:
+            # Partitions that were given up meanwhile cannot be sought: the next recovery does it.
+            if not self._outdated(generation, rebalance):
+                raise
+            self.log.info("Begun anew, for a rebalance came in between: %s", error)
         if self._outdated(generation, rebalance):
             return
         self._resume({tp for tp in self.app.consumer.assignment() if not self._is_changelog_tp(tp)})

@@ -259,3 +259,32 @@ def test_an_app_has_our_recovery(client: Client) -> None:
         assert isinstance(recovery, table_module.ChangelogRecovery)
 
     run(work())
+
+
+class Seeking:
+    """A consumer whose partitions cannot be sought. moved: another rebalance took them away."""
+
+    def __init__(self, app: Any, moved: bool) -> None:
+        self.app, self.moved = app, moved
+
+    async def perform_seek(self) -> None:
+        self.app.rebalancing_count += self.moved
+        raise LookupError("no current assignment")
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_partitions_given_up_in_a_recovery_are_sought_by_the_next(
+    client: Client, moved: bool
+) -> None:
+    async def work() -> None:
+        app: Any = create_app("rules", f"memory://{NAME}")
+        app.consumer = Seeking(app, moved)
+        recovery = app.tables.recovery
+        if moved:
+            await recovery._recover(app.consumer_generation_id)
+            assert not recovery.completed.is_set()
+        else:
+            with pytest.raises(LookupError):
+                await recovery._recover(app.consumer_generation_id)
+
+    run(work())
