@@ -15,6 +15,7 @@ from consumers.encoders.buffer import Buffer
 from consumers.encoders.cpu import linear as cpu_linear
 from consumers.encoders.cpu.linear import CpuLinear
 from consumers.encoders.forms import LinearForm
+from consumers.encoders.gpu import device_nonzeros, transfer
 from consumers.encoders.gpu import linear as gpu_linear
 from consumers.encoders.gpu.linear import GpuLinear
 from consumers.encoders.nonzeros import NonZeros
@@ -318,13 +319,12 @@ def test_on_a_device_each_number_is_written_and_compared_once(
 def test_one_transfer_brings_out_what_a_source_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_linear, "PRODUCTS", 64 * 90)
     moved = list[int]()
-    to_host = gpu_linear.to_host  # type: ignore[attr-defined]
 
     def noted(values: torch.Tensor, timings: Timings) -> I32:
         moved.append(values.nbytes)
-        return to_host(values, timings)
+        return transfer.to_host(values, timings)
 
-    monkeypatch.setattr(gpu_linear, "to_host", noted)
+    monkeypatch.setattr(device_nonzeros, "to_host", noted)
     found = on_device("s", rectified(300), np.ones(300, np.bool_)).collect(
         random(90, 16), Timings()
     )
