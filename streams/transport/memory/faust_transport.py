@@ -91,7 +91,8 @@ class MemoryTransport(Transport):
         self, url: list[URL], app: AppT, loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         super().__init__(url, app, loop)
-        self.broker: MemoryBroker = broker(url[0].host or "")
+        # Not the address' host, which is in small letters whatever the name is.
+        self.broker: MemoryBroker = broker(cast(WorkerApp, app).access.place)
         self.cut = False
 
 

@@ -216,3 +216,12 @@ def test_a_confirmation_comes_at_once_or_later_or_never(here: MemoryBroker) -> N
         assert here.end_offset("t", 1) == 4
 
     tried(work)
+
+
+@pytest.mark.parametrize("name", ["Capitals", "a/Path", "with.dots_and-more", "a:1"])
+def test_workers_and_clients_of_a_name_meet_at_one_broker(name: str) -> None:
+    async def work() -> Any:
+        return create_app("worker", f"memory://{name}").transport
+
+    assert asyncio.run(work()).broker is broker(name)
+    forget(name)
