@@ -450,7 +450,9 @@ def test_the_tokenizer_is_loaded_once_and_the_plan_made_once(
     monkeypatch.setattr(
         loading, "_load_plain", lambda *given: (loaded.append(given), load(*given))[1]
     )
-    monkeypatch.setattr(plan, "check_run", lambda run: (planned.append(run), check_run(run)))  # type: ignore[call-arg]
+    monkeypatch.setattr(
+        plan, "check_run", lambda run, *more: (planned.append(run), check_run(run, *more))[1]
+    )
     ended = program(
         *("run", jsonl, "--text-field", "body", "--model", disk / "gpt2", "--k", K),
         *("--dictionary", disk / "standard", "--pack", "--run", "once"),
