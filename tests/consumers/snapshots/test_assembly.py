@@ -11,7 +11,7 @@ import pytest
 from consumers.plan import Plan, make_plan
 from consumers.snapshots import assembly, joining
 from consumers.snapshots.assembly import Assembler, Assembly, shard_manifests
-from consumers.snapshots.failed_snapshots import give_up
+from consumers.snapshots.failed_snapshots import failure_taken_back, give_up
 from consumers.snapshots.joining import joined
 from consumers.snapshots.snapshots import final_manifest, publish, published, write_shard
 from consumers.snapshots.withdrawals import MOST, withdraw
@@ -392,3 +392,21 @@ def test_a_right_that_is_missing_gives_up_a_mid_run_snapshot_and_not_the_final_o
     with pytest.raises(AccessError):
         look(plan, client)
     assert not failure(plan, client)
+
+
+def test_a_failure_is_taken_back_unless_the_work_on_it_fails(plan: Plan, client: Client) -> None:
+    with failure_taken_back(client, plan) as said:
+        assert said is None
+    assert give_up(plan, client, FINAL, "a part is lost")
+
+    def work() -> None:
+        assert not failure(plan, client, FINAL)
+        raise BrokerError("away")
+
+    with pytest.raises(BrokerError), failure_taken_back(client, plan):
+        work()
+    assert failure(plan, client, FINAL) == "a part is lost"
+    with failure_taken_back(client, plan) as said:
+        assert said is not None
+        assert said.failed == "a part is lost"
+    assert not failure(plan, client, FINAL)
