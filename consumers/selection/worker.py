@@ -133,7 +133,7 @@ class ActivationWorker:
             found = select(self._plan, batch, valid, activations, least)
             return found.tally, with_rows(found, self._winners(found.candidates))
         if self._selector is None:
-            # Imports torch, which whoever computes on a device has imported long since.
+            # Imports torch, which an engine on a device has imported long since.
             from consumers.selection.device.selection import DeviceSelector
 
             self._selector = DeviceSelector(self._plan, activations.first.device)

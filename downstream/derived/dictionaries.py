@@ -1,7 +1,7 @@
 """Encoder and decoder directions of a run's sources, read from where the run record says.
 
 SAELens folders and weight components are safetensors and read here. Dictionaries of other tools
-need their own loaders, which need torch: whoever calls gives a function that returns them.
+need their own loaders, which need torch: the caller gives a function that returns them.
 """
 
 import hashlib

@@ -1,5 +1,6 @@
 """Non-zeros as tensors on the device that found them, and the encoders that leave them there."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -38,15 +39,17 @@ class DeviceEncoder(Protocol):
     ) -> Iterator[DeviceNonZeros]:
         """Yield the non-zeros of all components, in order; the arguments are those of ``collect``.
 
-        Values may be NaN or infinite: whoever takes them looks.
+        Values may be NaN or infinite: they are checked where they are read.
         """
 
 
 def joined(parts: Iterator[DeviceNonZeros], source: str, timings: Timings) -> NonZeros:
     """Return the non-zeros of all components of a source, in one transfer to the host.
 
-    Raises NotFiniteError if one is NaN or infinite.
+    The time that it takes to find them counts as that of encoding. Raises NotFiniteError if one is
+    NaN or infinite.
     """
+    start = time.perf_counter()
     found = [(part.count, part.token, part.value) for part in parts]
     count, token, value = (torch.cat(part) for part in zip(*found, strict=True))
     out = to_host(torch.cat([count, token, value.view(torch.int32)]), timings)
@@ -54,4 +57,5 @@ def joined(parts: Iterator[DeviceNonZeros], source: str, timings: Timings) -> No
     result = NonZeros(counts.astype(np.int64), tokens, bits.view(np.float32))
     if not np.isfinite(result.value).all():
         raise NotFiniteError(f"source {source}")
+    timings.encode += time.perf_counter() - start
     return result

@@ -1,6 +1,5 @@
 """Linear forms on a GPU: products by large chunks, compared and compacted there."""
 
-import time
 from collections.abc import Iterator
 
 import torch
@@ -10,10 +9,10 @@ from consumers.encoders.encoder import EncoderKind
 from consumers.encoders.float_order import NEVER, order
 from consumers.encoders.forms import LinearForm
 from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros, joined
+from consumers.encoders.gpu.halving import in_chunks
 from consumers.encoders.nonzeros import NonZeros
 from consumers.encoders.rules import Rule
 from consumers.encoders.timings import Timings
-from consumers.models.out_of_memory import out_of_memory
 from streams.arrays import Bool
 
 # Products held at once: 64 MiB of float32 or half of it in bfloat16: near what a data centre GPU's
@@ -41,10 +40,7 @@ class GpuLinear:
         Raises NotFiniteError if a component is NaN or infinite, and the device's own error if not
         even one component fits its memory.
         """
-        start = time.perf_counter()
-        result = joined(self.chunks(hooked, timings), self.name, timings)
-        timings.encode += time.perf_counter() - start
-        return result
+        return joined(self.chunks(hooked, timings), self.name, timings)
 
     def chunks(
         self, hooked: Tensor, timings: Timings, valid: Tensor | None = None
@@ -57,20 +53,12 @@ class GpuLinear:
         prepared = self.form.prepare(hooked)
         products = self.form.products(prepared)
         size = min(max(PRODUCTS // max(len(prepared), 1), 1), self.components)
-        first = 0
-        while first < self.components:
-            stop = min(first + size, self.components)
-            try:
-                room = prepared.new_empty((stop - first, len(prepared)), dtype=self.form.dtype)
-                found = self._chunk(products(first, stop, room), first, stop)
-            except (RuntimeError, MemoryError) as error:
-                if size == 1 or not out_of_memory(error):
-                    raise
-                size //= 2
-                timings.splits += 1
-            else:
-                yield found
-                first = stop
+
+        def chunk(first: int, stop: int) -> DeviceNonZeros:
+            room = prepared.new_empty((stop - first, len(prepared)), dtype=self.form.dtype)
+            return self._chunk(products(first, stop, room), first, stop)
+
+        yield from in_chunks(chunk, self.components, size, timings)
 
     def _chunk(self, product: Tensor, first: int, stop: int) -> DeviceNonZeros:
         """Return what is not 0 of some components."""

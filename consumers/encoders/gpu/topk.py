@@ -4,7 +4,6 @@ A value's bits above 2**31 - 1 - component are one int64: positive floats are or
 bits, so that keys differ, and of equal values the lower component has the larger key.
 """
 
-import time
 from collections.abc import Iterator
 
 import torch
@@ -14,9 +13,9 @@ from consumers.encoders.encoder import EncoderKind
 from consumers.encoders.forms import TopKForm
 from consumers.encoders.gpu.dense import by_component
 from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros, joined
+from consumers.encoders.gpu.halving import in_chunks
 from consumers.encoders.nonzeros import NonZeros
 from consumers.encoders.timings import Timings
-from consumers.models.out_of_memory import out_of_memory
 from streams.arrays import Bool
 
 # Keys held at once, 8 bytes each.
@@ -41,10 +40,7 @@ class GpuTopK:
         Raises NotFiniteError if a component is NaN or infinite, and the device's own error if not
         even one component fits its memory.
         """
-        start = time.perf_counter()
-        result = joined(self.chunks(hooked, timings), self.name, timings)
-        timings.encode += time.perf_counter() - start
-        return result
+        return joined(self.chunks(hooked, timings), self.name, timings)
 
     def chunks(
         self, hooked: Tensor, timings: Timings, valid: Tensor | None = None
@@ -68,22 +64,18 @@ class GpuTopK:
         products = form.linear.products(prepared)
         best = torch.zeros((tokens, form.k), dtype=torch.int64, device=hooked.device)
         bad = torch.zeros((tokens, 1), dtype=torch.int64, device=hooked.device)
-        size, first = min(max(KEYS // max(tokens, 1), 1), components), 0
-        while first < components:
-            stop = min(first + size, components)
-            try:
-                room = prepared.new_empty((stop - first, tokens), dtype=form.linear.dtype)
-                keys = self._keys(products(first, stop, room)[:, :tokens], first, stop)
-                infinite = (keys >> 32 == _INFINITE) & self._kept[first:stop, None]
-                bad = torch.maximum(bad, torch.where(infinite, keys, 0).amax(0)[:, None])
-                best = torch.cat([best, keys.T], dim=1).topk(form.k, dim=1, sorted=False).values
-            except (RuntimeError, MemoryError) as error:
-                if size == 1 or not out_of_memory(error):
-                    raise
-                size //= 2
-                timings.splits += 1
-            else:
-                first = stop
+        size = min(max(KEYS // max(tokens, 1), 1), components)
+
+        def merge(first: int, stop: int) -> None:
+            nonlocal best, bad
+            room = prepared.new_empty((stop - first, tokens), dtype=form.linear.dtype)
+            keys = self._keys(products(first, stop, room)[:, :tokens], first, stop)
+            infinite = (keys >> 32 == _INFINITE) & self._kept[first:stop, None]
+            bad = torch.maximum(bad, torch.where(infinite, keys, 0).amax(0)[:, None])
+            best = torch.cat([best, keys.T], dim=1).topk(form.k, dim=1, sorted=False).values
+
+        for _ in in_chunks(merge, components, size, timings):
+            pass  # each chunk was merged into best and bad
         return torch.cat([best, torch.where((best == bad).any(1, keepdim=True), 0, bad)], dim=1)
 
     def _keys(self, product: Tensor, first: int, stop: int) -> Tensor:

@@ -71,7 +71,7 @@ class DeviceActivity:
         return owners(self.token_first)
 
     def to_host(self, clusters: RunClusters, batch: TokenBatch, valid: Bool) -> ClusterActivity:
-        """Return the same as arrays, for whoever has no form for the device."""
+        """Return the same as arrays, for what has no form for the device."""
 
         def array(tensor: Tensor, kind: type) -> AnyArray:
             return tensor.cpu().numpy().astype(kind, copy=False)
