@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from millrace.cli import run_program
+from streams.transport.memory.broker import forget
 from tests.models_on_disk import ARCHITECTURES, SHAPES, save_dictionary, save_model
 
 _serial = itertools.count()
@@ -42,7 +43,8 @@ Program = Callable[..., Ended]
 def program(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Program]:
-    """Run the program with arguments, in an empty folder of its own."""
+    """Run the program with arguments, in an empty folder and with an empty broker of its own."""
+    forget("local")  # the embedded broker that no option names, and that other tests may have filled
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
