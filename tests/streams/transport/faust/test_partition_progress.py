@@ -80,3 +80,14 @@ def test_holes_that_a_seek_mends_are_forgotten() -> None:
     for _ in range(100):
         partition.found_hole(partition.next_out + 3)
         handed_over(partition, 1)
+
+
+def test_ten_seeks_are_tried_before_and_after_a_record_came() -> None:
+    partition = PartitionProgress[Record]("t", 0)
+    for _ in range(10):
+        partition.found_hole(3)
+    handed_over(partition, 1)
+    for _ in range(10):
+        partition.found_hole(3)
+    with pytest.raises(LostInputError, match="offset 1 is missing"):
+        partition.found_hole(3)

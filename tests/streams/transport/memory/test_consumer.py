@@ -11,9 +11,9 @@ from faust.types import TP
 from streams.errors import BrokerError
 from streams.transport.client import StoredRecord, TopicSpec
 from streams.transport.connect import connect
-from streams.transport.faust.app import AppOptions, create_app
+from streams.transport.faust.app import AppOptions, create_app, raw_topic
 from streams.transport.memory.broker import Faults, MemoryBroker, broker, forget
-from streams.transport.memory.consumer import MemoryConsumer
+from streams.transport.memory.consumer import MemoryConsumer, _Cluster
 
 NAME = "consumed"
 FIRST, SECOND, THIRD = TP("t", 0), TP("t", 1), TP("t", 2)
@@ -225,3 +225,39 @@ def test_workers_and_clients_of_a_name_meet_at_one_broker(name: str) -> None:
 
     assert asyncio.run(work()).broker is broker(name)
     forget(name)
+
+
+def test_a_topic_that_is_not_there_has_no_partition_to_assign(here: MemoryBroker) -> None:
+    cluster = _Cluster(here.topics())
+    assert cluster.partitions_for_topic("t") == {0, 1, 2}
+    assert cluster.partitions_for_topic("u") == set()
+
+
+class Listening(Faults):
+    """Hears heartbeats, and lets none of them count."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+
+    def heartbeat(self, group: str, member: str) -> bool:
+        self.heard.set()
+        return False
+
+
+def test_a_member_says_again_and_again_that_it_is_alive(here: MemoryBroker) -> None:
+    async def work(app: Any) -> None:
+        here.faults = faults = Listening()
+
+        async def pass_over(stream: Any) -> None:
+            async for _ in stream:
+                pass
+
+        app.agent(raw_topic(app, "t"), name="pass_over")(pass_over)
+        serving = asyncio.ensure_future(app.start())
+        for _ in range(2):
+            faults.heard.clear()
+            await asyncio.wait_for(faults.heard.wait(), 60)
+        await app.stop()
+        await asyncio.gather(serving, return_exceptions=True)
+
+    tried(work)

@@ -1,0 +1,70 @@
+"""Tests of what a run lacks, from its stored states."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from consumers.aggregation.overlay import bucket_key
+from consumers.aggregation.shards import new_bucket
+from consumers.health.missing import Missing, first_missing, stored_states
+from consumers.plan import Plan
+from streams import topics
+from streams.errors import RecordError
+from streams.records.partials import BucketState
+from streams.transport.client import Client
+from streams.transport.memory.broker import forget
+from streams.transport.memory.client import MemoryClient
+from streams.wire import codec
+from tests.factories import complete_states, plan
+
+NAME = "missing"
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    forget(NAME)
+    yield MemoryClient(NAME)
+    forget(NAME)
+
+
+def store(client: Client, made: Plan, state: BucketState) -> None:
+    """Append a state to the changelog, made if it is not there."""
+    log = topics.changelog(made.run.name, made.run.shards, 1 << 20)
+    client.create_topics([log])
+    key = bucket_key(state.shard, state.bucket)
+    with client.sender() as sender:
+        sender.send(log.name, state.shard, codec.encode(state), key=key)
+
+
+def test_what_is_not_stored_has_seen_nothing_and_what_is_complete_lacks_nothing(
+    client: Client,
+) -> None:
+    made = plan()
+    for state in complete_states(made, 0):
+        store(client, made, state)
+    states = list(stored_states(client, made))
+    lacking = [(one.shard, one.bucket) for one in states if first_missing(made, [one])]
+    assert lacking == [(s, b) for s in range(1, made.run.shards) for b in made.buckets_of(s)]
+    shard, bucket = lacking[0]
+    assert first_missing(made, states) == [
+        Missing(partition, 0, shard, bucket) for partition in range(made.run.partitions)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"run": "0" * 16}, "is that of run id"), ({"chain": [0]}, "other source partitions")],
+    ids=["another run", "another number of partitions"],
+)
+def test_a_stored_state_of_another_layout_is_refused(
+    client: Client, change: dict[str, object], said: str
+) -> None:
+    made = plan()
+    bucket = next(iter(made.buckets_of(0)))
+    state = new_bucket(made, 0, bucket)
+    if "chain" in change:
+        change = {"chain": state.chain[:1], "batches": state.batches[:1]}
+    store(client, made, replace(state, **change))
+    with pytest.raises(RecordError, match=said):
+        list(stored_states(client, made))
