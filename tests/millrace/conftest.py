@@ -44,7 +44,8 @@ def program(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Program]:
     """Run the program with arguments, in an empty folder and with an empty broker of its own."""
-    forget("local")  # the embedded broker that no option names, and that other tests may have filled
+    # The embedded broker of those who name none: another test may have left a corpus there.
+    forget("local")
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
