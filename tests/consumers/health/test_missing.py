@@ -52,19 +52,12 @@ def test_what_is_not_stored_has_seen_nothing_and_what_is_complete_lacks_nothing(
     ]
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [({"run": "0" * 16}, "is that of run id"), ({"chain": [0]}, "other source partitions")],
-    ids=["another run", "another number of partitions"],
-)
-def test_a_stored_state_of_another_layout_is_refused(
-    client: Client, change: dict[str, object], said: str
-) -> None:
+def test_a_stored_state_of_another_layout_is_refused(client: Client) -> None:
     made = plan()
-    bucket = next(iter(made.buckets_of(0)))
-    state = new_bucket(made, 0, bucket)
-    if "chain" in change:
-        change = {"chain": state.chain[:1], "batches": state.batches[:1]}
-    store(client, made, replace(state, **change))
-    with pytest.raises(RecordError, match=said):
+    state = new_bucket(made, 0, next(iter(made.buckets_of(0))))
+    store(client, made, replace(state, run="0" * 16))
+    with pytest.raises(RecordError, match="is that of run id"):
+        list(stored_states(client, made))
+    store(client, made, replace(state, chain=state.chain[:1], batches=state.batches[:1]))
+    with pytest.raises(RecordError, match="other source partitions"):
         list(stored_states(client, made))
