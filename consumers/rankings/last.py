@@ -1,12 +1,15 @@
 """Ranking by the activation at the last valid token of a row."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from consumers.rankings.ranking import Candidates, PlainRow, PlainScore, Ranking
 from consumers.statistics.activity import ClusterActivity
 from streams.arrays import F32
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 
 class Last(Ranking):
@@ -27,6 +30,12 @@ class Last(Ranking):
         found = np.flatnonzero(tokens.activity[at] >= least[cluster, 0])
         at = at[found]
         return Candidates(cluster[found].astype(np.uint32), tokens.activity[at], tokens.token[at])
+
+    def candidates_on_device(self, activity: "DeviceActivity", least: F32) -> Candidates:
+        """Return the same from tensors, bit for bit."""
+        from consumers.rankings import ranked_on_device
+
+        return ranked_on_device.lasts(activity, least)
 
     def recompute(self, row: PlainRow) -> PlainScore | None:
         """Return the last valid position if it is active."""

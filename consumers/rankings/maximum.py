@@ -1,6 +1,6 @@
 """Ranking by the largest activation of a row: the max-activating examples of the field."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from consumers.rankings.ranking import (
 from consumers.statistics.activity import ClusterActivity
 from streams.arrays import F32
 
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
+
 
 class Maximum(Ranking):
     """Rows by their largest activation; the peak is the first token with it."""
@@ -24,6 +27,12 @@ class Maximum(Ranking):
     def candidates(self, activity: ClusterActivity, least: F32) -> Candidates:
         """Return the rows whose largest activation is large enough."""
         return candidates_of_rows(activity, activity.rows.maximum, least)
+
+    def candidates_on_device(self, activity: "DeviceActivity", least: F32) -> Candidates:
+        """Return the same from tensors, bit for bit."""
+        from consumers.rankings import ranked_on_device
+
+        return ranked_on_device.maxima(activity, least)
 
     def recompute(self, row: PlainRow) -> PlainScore:
         """Return the first of the largest."""

@@ -1,12 +1,15 @@
 """Ranking protocol: the score that orders a table of examples, and its plain recomputation."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from consumers.statistics.activity import ClusterActivity
 from streams.arrays import F32, I32, U32, AnyArray
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 
 class Candidates(NamedTuple):
@@ -75,6 +78,15 @@ class Ranking(Protocol):
 
     def recompute(self, row: PlainRow) -> PlainScore | None:
         """Return the same of one row in the plainest way; None if it is no example."""
+        ...
+
+
+@runtime_checkable
+class DeviceRanking(Protocol):
+    """A ranking that can also score rows where the activations are; others do on the host."""
+
+    def candidates_on_device(self, activity: "DeviceActivity", least: F32) -> Candidates:
+        """Return what ``candidates`` does, to the last bit. least: on the host."""
         ...
 
 

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,9 @@ from streams.arrays import I64
 from streams.errors import OverflowingSumError
 from streams.records.measures import ACTIVATION, COACTIVATION, HISTOGRAM, MEMBER_COACTIVATION
 from streams.snapshots.tables import CLUSTERS, FEATURES, TableForm
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 
 class Activation:
@@ -75,6 +78,14 @@ class Activation:
             sums=((count_at, count), features),
             moments=(MomentSums(at["activation"][firing], sums, low, high),),
         )
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit."""
+        from consumers.statistics.device import activation
+
+        return activation.contribute(activity, at)
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return a row per cluster and per feature."""

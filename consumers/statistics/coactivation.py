@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,9 @@ from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Ro
 from streams.arrays import I64, AnyArray
 from streams.records import measures
 from streams.snapshots.tables import COACTIVATION, TableForm
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 
 class Coactivation:
@@ -39,6 +42,14 @@ class Coactivation:
         wanted = [c for c in activity.clusters.clusterings if c.coactivation]
         size = activity.valid.size
         return Contributions(tuple(_pairs(c, at["tokens"], activity.tokens, size) for c in wanted))
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit."""
+        from consumers.statistics.device import coactivation
+
+        return coactivation.contribute(activity, at)
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return the pairs a < b that are not 0; a's bucket holds them."""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,9 @@ from streams.arrays import F32, I32, I64, AnyArray
 from streams.bounds import PAIRS_LIMIT
 from streams.records import measures
 from streams.snapshots.tables import MEMBER_COACTIVATION, TableForm
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 _SILENT = np.float32(-np.inf)
 
@@ -37,6 +40,14 @@ class MemberCoactivation:
         """Return the counts of every pair."""
         found = _pairs(activity, at["tokens"])
         return Contributions((found,) if len(found[0]) else ())
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit."""
+        from consumers.statistics.device import member_coactivation
+
+        return member_coactivation.contribute(activity, at)
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return the pairs that are not 0."""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from streams.arrays import I64
 from streams.bounds import MAX_CONTEXT
 from streams.records.runs import RunRecord
 from streams.snapshots.tables import Column, TableForm
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 FORM = TableForm(
     "peak_positions",
@@ -61,6 +64,14 @@ class PeakPosition:
         position = activity.tokens.token[rows.peak] - rows.row * np.int32(activity.valid.shape[1])
         bins = position.astype(np.int64) // _width(run)
         return Contributions((histograms(rows.begin, bins, at["rows"], run.context),))
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit."""
+        from consumers.statistics.device import peak_position
+
+        return peak_position.contribute(activity, at, _width(activity.clusters.run))
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return the bins in which some row has its peak."""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +16,13 @@ from consumers.statistics.counter_merge import Counts
 from consumers.statistics.parameters import whole_number
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
-from streams.arrays import F32, I32, I64, AnyArray
+from streams.arrays import F32, I32, I64, AnyArray, Bool
 from streams.bounds import MAX_CONTEXT
 from streams.records.runs import RunRecord
 from streams.snapshots.tables import Column, TableForm
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 NAME = "position@1"
 _BIN = (
@@ -70,10 +73,6 @@ class Position:
         """Return what the tokens of a batch add; sums fit where those over all positions do."""
         run, tokens = activity.clusters.run, activity.tokens
         width, count = _width(run), 2 * len(_bins(run))
-        valid = np.add.reduceat(
-            activity.valid.sum(axis=0), np.arange(0, activity.valid.shape[1], width)
-        )
-        some = np.flatnonzero(valid)
         size = min(2 * len(tokens.token), count * int(np.count_nonzero(np.diff(tokens.first))))
         to, value = np.empty(size, np.int64), np.empty(size, np.int64)
         found = _along_rows(
@@ -88,8 +87,18 @@ class Position:
             to,
             value,
         )
-        of_run: Counts = at["tokens"][0] + some, valid[some].astype(np.int64)
+        of_run = _valid_tokens(activity.valid, width, at["tokens"])
         return Contributions(((to[:found], value[:found]), of_run))
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit."""
+        from consumers.statistics.device.position import along_rows
+
+        width, bins = _width(activity.clusters.run), len(_bins(activity.clusters.run))
+        of_run = _valid_tokens(activity.valid, width, at["tokens"])
+        return Contributions((along_rows(activity, at["active"], width, bins), of_run))
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return the bins that are not empty."""
@@ -122,6 +131,13 @@ def _bins(run: RunRecord) -> list[tuple[int, int]]:
     """Return the first position of each bin and the one behind its last."""
     width = _width(run)
     return [(at, min(at + width, run.context)) for at in range(0, run.context, width)]
+
+
+def _valid_tokens(valid: Bool, width: int, at: I64) -> Counts:
+    """Return what a batch adds to the tokens that the run has in each bin, from ``at[0]`` on."""
+    counts = np.add.reduceat(valid.sum(axis=0), np.arange(0, valid.shape[1], width))
+    some = np.flatnonzero(counts)
+    return at[0] + some, counts[some].astype(np.int64)
 
 
 @compiled

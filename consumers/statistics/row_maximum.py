@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,9 @@ from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import I64
 from streams.snapshots.tables import Column, TableForm
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 FORM = TableForm(
     "row_maxima",
@@ -51,6 +54,14 @@ class RowMaximum:
         rows, edges = activity.rows, activity.clusters.run.edges
         bins = bins_of(rows.maximum, edges)
         return Contributions((histograms(rows.begin, bins, at["rows"], len(edges) + 1),))
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit."""
+        from consumers.statistics.device import row_maximum
+
+        return row_maximum.contribute(activity, at)
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return the histograms that are not empty."""

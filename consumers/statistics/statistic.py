@@ -7,7 +7,7 @@ knows it by name: layout, messages, aggregators and manifests follow from what i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -19,6 +19,9 @@ from consumers.statistics.state_view import StateView
 from streams.arrays import F32, I64, Bool
 from streams.records.corpus import TokenBatch
 from streams.snapshots.tables import TableForm
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 Rows = list[dict[str, Any]]
 
@@ -84,3 +87,16 @@ class Statistic(Protocol):
 
     def recount(self, clusters: RunClusters) -> Recount:
         """Return the plain recomputation, which has seen nothing."""
+
+
+@runtime_checkable
+class DeviceStatistic(Protocol):
+    """A statistic that can also count where the activations are; others are counted on the host.
+
+    Its torch operations lie in ``consumers/statistics/device``: aggregators import no torch.
+    """
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return what ``contribute`` does, to the last bit; errors as there."""

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from consumers.selection.device.activity import DeviceActivity, DeviceClusters, owners, slices
+from consumers.selection.device.membership import DeviceClusters
+from consumers.statistics.device.activity import DeviceActivity, owners, slices
 from streams.arrays import F32, I32, I64
 
 

@@ -1,7 +1,6 @@
 """Selection on a device: only tallies, candidates and the rows of winners cross to the host."""
 
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,41 +8,21 @@ import torch
 
 from consumers.activations.device_activations import DeviceActivations
 from consumers.plan import Plan, name_of
-from consumers.rankings.last import Last
-from consumers.rankings.maximum import Maximum
 from consumers.rankings.ranking import Candidates as RankedRows
-from consumers.run_clusters import RunClusters
+from consumers.rankings.ranking import DeviceRanking
 from consumers.selection.batch_tally import BatchTally, tally_of
-from consumers.selection.device import activation, coactivation, member_coactivation, ranked_rows
-from consumers.selection.device.activity import DeviceActivity, DeviceClusters, device_activity
 from consumers.selection.device.member_rows import member_rows
+from consumers.selection.device.membership import DeviceClusters, device_activity
 from consumers.selection.selection import Candidates, candidates_of
-from consumers.statistics.activation import Activation
 from consumers.statistics.activity import ClusterActivity
-from consumers.statistics.coactivation import Coactivation
 from consumers.statistics.contributions import Contributions
-from consumers.statistics.member_coactivation import MemberCoactivation
-from streams.arrays import F32, I64, AnyArray, Bool
+from consumers.statistics.device.activity import DeviceActivity
+from consumers.statistics.statistic import DeviceStatistic
+from streams.arrays import F32, AnyArray, Bool
 from streams.records.corpus import TokenBatch
 from streams.records.hits import Hits
 
 log = logging.getLogger(__name__)
-
-Contribute = Callable[[RunClusters, DeviceActivity, Mapping[str, I64]], Contributions]
-Rank = Callable[[DeviceActivity, Bool, F32], RankedRows]
-
-STATISTICS: Mapping[type, Contribute] = {
-    Activation: activation.contribute,
-    Coactivation: coactivation.contribute,
-    MemberCoactivation: member_coactivation.contribute,
-}
-"""Statistics with a form for devices; for any other a batch is brought to the host."""
-
-RANKINGS: Mapping[type, Rank] = {
-    Maximum: ranked_rows.maxima,
-    Last: ranked_rows.lasts,
-}
-"""Rankings with a form for devices; any other likewise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,8 +64,9 @@ class DeviceSelector:
     def __init__(self, plan: Plan, device: torch.device) -> None:
         self._plan = plan
         self._clusters = DeviceClusters.of(plan, device)
-        names = [name_of(each) for each in plan.statistics if type(each) not in STATISTICS]
-        names += [each.name for each in plan.rankings if type(each.ranking) not in RANKINGS]
+        counted, ranked = plan.statistics, plan.rankings
+        names = [name_of(each) for each in counted if not isinstance(each, DeviceStatistic)]
+        names += [each.name for each in ranked if not isinstance(each.ranking, DeviceRanking)]
         if names:
             log.warning(
                 "%s have no form for %s: what they read is brought to the host for each batch",
@@ -100,29 +80,28 @@ class DeviceSelector:
         """Return what a batch adds; bit for bit that of ``selection.select``, errors as there."""
         plan, host = self._plan, list[ClusterActivity]()
         with torch.inference_mode():
-            activity = device_activity(self._clusters, found)
+            activity = device_activity(plan, self._clusters, batch, valid, found)
 
             def on_host() -> ClusterActivity:
                 if not host:
-                    host.append(activity.to_host(plan, batch, valid))
+                    host.append(activity.to_host())
                 return host[0]
 
             parts = list[Contributions]()
             for statistic in plan.statistics:
                 at = plan.layout.addresses(name_of(statistic))
-                contribute = STATISTICS.get(type(statistic))
                 parts.append(
-                    statistic.contribute(on_host(), at)
-                    if contribute is None
-                    else contribute(plan, activity, at)
+                    statistic.contribute_on_device(activity, at)
+                    if isinstance(statistic, DeviceStatistic)
+                    else statistic.contribute(on_host(), at)
                 )
             lowest, ranked = least.reshape(plan.clusters, plan.tables), list[RankedRows]()
             for each in plan.rankings:
-                given, rank = lowest[:, each.first : each.stop], RANKINGS.get(type(each.ranking))
+                given, ranking = lowest[:, each.first : each.stop], each.ranking
                 ranked.append(
-                    each.ranking.candidates(on_host(), given)
-                    if rank is None
-                    else rank(activity, valid, given)
+                    ranking.candidates_on_device(activity, given)
+                    if isinstance(ranking, DeviceRanking)
+                    else ranking.candidates(on_host(), given)
                 )
         tally, candidates = tally_of(plan, valid, parts), candidates_of(plan, batch, ranked)
         return DeviceSelection(tally, candidates, plan, batch, self._clusters, activity)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from consumers.plan import Plan
 from consumers.rankings.registry import RANKINGS
 from consumers.selection.device.selection import DeviceSelector
 from consumers.selection.selection import select, valid_tokens, with_rows
-from consumers.statistics.registry import OPTIONAL, optional_statistics
+from consumers.statistics.registry import OPTIONAL, STATISTICS, optional_statistics
 from streams.arrays import F32, Bool
 from streams.errors import OverflowingSumError
 from streams.records.corpus import TokenBatch
+from streams.records.measures import measure, statistics
 from tests import factories
 from tests.consumers.selection.test_selection import PLAN, cases, sparse
 from tests.service import make_service
@@ -89,6 +91,15 @@ PLANS = {
         rankings=EVERYTHING,
         statistics=(*PLAN.run.statistics, *optional_statistics(OPTIONAL)),
     ),
+    "bins of unequal width": factories.plan(
+        sources=SOURCES,
+        clusterings=(OVERLAPPING,),
+        statistics=(
+            *PLAN.run.statistics,
+            measure("peak_position@1", bins=3),
+            measure("position@1", bins=5),
+        ),
+    ),
 }
 
 
@@ -130,13 +141,27 @@ def test_sums_round_each_token_half_to_even_and_refuse_what_is_too_large() -> No
         DeviceSelector(plan, CPU).select(batch, valid, large, least)
 
 
+def on_device(each: Any) -> bool:
+    return hasattr(each, "contribute_on_device") or hasattr(each, "candidates_on_device")
+
+
+def test_those_of_every_run_and_those_that_are_simple_have_a_form_for_devices() -> None:
+    names = {name for each in STATISTICS if on_device(each) for name in each.names}
+    assert names >= {each.name for each in statistics()}
+    assert names >= {"peak_position@1", "row_maximum@1", "position@1"}
+    assert {"maximum@1", "last@1"} == {each.name for each in RANKINGS if on_device(each)}
+
+
 def test_what_has_no_form_for_a_device_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     DeviceSelector(PLANS["singles"], CPU)
     assert not caplog.records
     DeviceSelector(PLANS["every statistic and ranking"], CPU)
     (record,) = caplog.records
     said = record.getMessage()
-    assert {"peak_position", "random"} <= set(said.split(" have ")[0].split(", "))
+    assert set(said.split(" have ")[0].split(", ")) == {
+        *(each.names[0].partition("@")[0] for each in STATISTICS if not on_device(each)),
+        *(each.name.partition("@")[0] for each in RANKINGS if not on_device(each)),
+    }
     assert "no form for cpu: what they read is brought to the host" in said
 
 

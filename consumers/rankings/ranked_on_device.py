@@ -5,21 +5,21 @@ import torch
 from torch import Tensor
 
 from consumers.rankings.ranking import Candidates
-from consumers.selection.device.activity import DeviceActivity
-from streams.arrays import F32, Bool
+from consumers.statistics.device.activity import DeviceActivity
+from streams.arrays import F32
 
 
-def maxima(activity: DeviceActivity, valid: Bool, least: F32) -> Candidates:
+def maxima(activity: DeviceActivity, least: F32) -> Candidates:
     """Return what ``Maximum.candidates`` does; least: [cluster, 1], on the host."""
-    del valid
     lowest = _on(least, activity)
     strong = (activity.maximum >= lowest[activity.row_cluster]).nonzero()[:, 0]
     token = activity.cluster_token[activity.peak[strong]]
     return _to_host(activity.row_cluster[strong], activity.maximum[strong], token)
 
 
-def lasts(activity: DeviceActivity, valid: Bool, least: F32) -> Candidates:
-    """Return what ``Last.candidates`` does. valid: [row, position], on the host."""
+def lasts(activity: DeviceActivity, least: F32) -> Candidates:
+    """Return what ``Last.candidates`` does; least: likewise."""
+    valid = activity.valid
     rows, positions = valid.shape
     last = positions - 1 - np.argmax(valid[:, ::-1], axis=1)
     is_last = np.zeros(valid.size, np.bool_)

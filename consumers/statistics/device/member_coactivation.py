@@ -5,17 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from consumers.run_clusters import RunClusters
-from consumers.selection.device.activity import SILENT, DeviceActivity, slices
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.device.activity import SILENT, DeviceActivity, slices
 from streams.arrays import I64
 
 
-def contribute(
-    clusters: RunClusters, activity: DeviceActivity, at: Mapping[str, I64]
-) -> Contributions:
+def contribute(activity: DeviceActivity, at: Mapping[str, I64]) -> Contributions:
     """Return what ``MemberCoactivation.contribute`` does."""
-    wanted = np.flatnonzero(at["tokens"] >= 0)
+    clusters, wanted = activity.clusters, np.flatnonzero(at["tokens"] >= 0)
     if not len(wanted) or not len(activity.token):
         return Contributions()
     device = activity.token.device

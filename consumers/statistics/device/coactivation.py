@@ -4,20 +4,18 @@ from collections.abc import Mapping
 
 import torch
 
-from consumers.run_clusters import ClusteringPlan, RunClusters
-from consumers.selection.device.activity import DeviceActivity
+from consumers.run_clusters import ClusteringPlan
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.device.activity import DeviceActivity
 from streams.arrays import I64
 
 # Zeros and ones held at once. Counts are exact in float32 below 2**24 tokens, which no part has.
 _ENTRIES, _MOST_TOKENS = 2**26, 2**20
 
 
-def contribute(
-    clusters: RunClusters, activity: DeviceActivity, at: Mapping[str, I64]
-) -> Contributions:
+def contribute(activity: DeviceActivity, at: Mapping[str, I64]) -> Contributions:
     """Return what ``Coactivation.contribute`` does."""
-    wanted = [each for each in clusters.clusterings if each.coactivation]
+    wanted = [each for each in activity.clusters.clusterings if each.coactivation]
     return Contributions(tuple(_pairs(each, activity, at["tokens"]) for each in wanted))
 
 

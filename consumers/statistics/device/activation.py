@@ -5,23 +5,20 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from consumers.run_clusters import RunClusters
-from consumers.selection.device.activity import DeviceActivity
 from consumers.statistics.activation import check_sums
 from consumers.statistics.contributions import Contributions, MomentSums
+from consumers.statistics.device.activity import DeviceActivity
 from streams.arrays import I64
 
 
-def contribute(
-    clusters: RunClusters, activity: DeviceActivity, at: Mapping[str, I64]
-) -> Contributions:
+def contribute(activity: DeviceActivity, at: Mapping[str, I64]) -> Contributions:
     """Return what ``Activation.contribute`` does, to the last bit; raises OverflowingSumError.
 
     Sums need no float64, which some devices lack: float32 times a power of two is exact, and
     ``round`` takes halves to the even neighbour.
     """
-    run, value = clusters.run, activity.cluster_activity
-    count, bins = clusters.clusters, len(run.edges) + 1
+    run, value = activity.clusters.run, activity.cluster_activity
+    count, bins = activity.clusters.clusters, len(run.edges) + 1
     tokens = activity.token_first.diff()
     device = value.device
     if len(value):

@@ -1,4 +1,4 @@
-"""Activity of clusters in one batch as tensors: runs, tokens and rows, as ``ClusterActivity``."""
+"""Membership on a device: from features' activations to those of clusters, and their rows."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,9 @@ from torch import Tensor
 
 from consumers.activations.device_activations import DeviceActivations
 from consumers.run_clusters import RunClusters
-from consumers.statistics.activity import ClusterActivity, ClusterTokens, FiringRows, Runs
-from streams.arrays import AnyArray, Bool
+from consumers.statistics.device.activity import SILENT, DeviceActivity, bounds, owners, slices
+from streams.arrays import Bool
 from streams.records.corpus import TokenBatch
-
-SILENT = -torch.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,71 +37,13 @@ class DeviceClusters:
         return DeviceClusters(tensors[0], tensors[1], tensors[2], tensors[3], each_itself)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DeviceActivity:
-    """All tensors are int64 but activity, value and maximum, which are float32.
-
-    first [component + 1], token, value, activity, fired [component]: as in ``Runs``.
-    token_first [cluster + 1], cluster_token, cluster_activity: as in ``ClusterTokens``.
-    row_cluster, row, row_first, row_stop, maximum, peak: as in ``FiringRows``. row_of_token: which
-    of these each of the clusters' tokens is in.
-    """
-
-    positions: int
-    first: Tensor
-    token: Tensor
-    value: Tensor
-    activity: Tensor
-    fired: Tensor
-    token_first: Tensor
-    cluster_token: Tensor
-    cluster_activity: Tensor
-    row_cluster: Tensor
-    row: Tensor
-    row_first: Tensor
-    row_stop: Tensor
-    maximum: Tensor
-    peak: Tensor
-    row_of_token: Tensor
-
-    def cluster_of_token(self) -> Tensor:
-        """Return whose each of the clusters' tokens is."""
-        return owners(self.token_first)
-
-    def to_host(self, clusters: RunClusters, batch: TokenBatch, valid: Bool) -> ClusterActivity:
-        """Return the same as arrays, for what has no form for the device."""
-
-        def array(tensor: Tensor, kind: type) -> AnyArray:
-            return tensor.cpu().numpy().astype(kind, copy=False)
-
-        runs = Runs(
-            self.positions,
-            array(self.first, np.int64),
-            array(self.token, np.int32),
-            array(self.value, np.float32),
-            array(self.activity, np.float32),
-            array(self.fired, np.int64),
-        )
-        tokens = ClusterTokens(
-            array(self.token_first, np.int64),
-            array(self.cluster_token, np.int32),
-            array(self.cluster_activity, np.float32),
-        )
-        rows = array(self.row_cluster, np.uint32)
-        begin = np.searchsorted(rows, np.arange(len(tokens.first)))
-        found = FiringRows(
-            begin.astype(np.int64),
-            rows,
-            array(self.row, np.int32),
-            array(self.row_first, np.int64),
-            array(self.row_stop, np.int64),
-            array(self.maximum, np.float32),
-            array(self.peak, np.int64),
-        )
-        return ClusterActivity(clusters, batch, valid, runs, tokens, found)
-
-
-def device_activity(clusters: DeviceClusters, found: DeviceActivations) -> DeviceActivity:
+def device_activity(
+    plan: RunClusters,
+    clusters: DeviceClusters,
+    batch: TokenBatch,
+    valid: Bool,
+    found: DeviceActivations,
+) -> DeviceActivity:
     """Return where clusters are active in a batch, and in which rows.
 
     A cluster's activity is the largest of its members', wherever these lie: in any chunk, of any
@@ -120,6 +60,9 @@ def device_activity(clusters: DeviceClusters, found: DeviceActivations) -> Devic
     counts = torch.bincount(cluster, minlength=len(clusters.member_first) - 1)
     rows = _rows(cluster, token // found.positions, strongest)
     return DeviceActivity(
+        plan,
+        batch,
+        valid,
         found.positions,
         found.first,
         found.token,
@@ -131,24 +74,6 @@ def device_activity(clusters: DeviceClusters, found: DeviceActivations) -> Devic
         strongest,
         *rows,
     )
-
-
-def owners(first: Tensor) -> Tensor:
-    """Return for each entry whose it is; first [owner + 1]: where the entries of each begin."""
-    every = torch.arange(len(first) - 1, device=first.device)
-    return every.repeat_interleave(first.diff())
-
-
-def bounds(count: Tensor) -> Tensor:
-    """Return where the entries of each owner begin, [owner + 1]; count [owner]."""
-    return torch.cat([count.new_zeros(1), count.cumsum(0)])
-
-
-def slices(begin: Tensor, length: Tensor) -> Tensor:
-    """Return the indices begin to begin + length - 1 of all slices, one slice after the other."""
-    first = bounds(length)
-    shift = (begin - first[:-1]).repeat_interleave(length)
-    return torch.arange(len(shift), device=begin.device) + shift
 
 
 def _cluster_tokens(

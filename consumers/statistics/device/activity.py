@@ -1,0 +1,101 @@
+"""Activity of clusters in one batch as tensors: runs, tokens and rows, as ``ClusterActivity``."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from consumers.run_clusters import RunClusters
+from consumers.statistics.activity import ClusterActivity, ClusterTokens, FiringRows, Runs
+from streams.arrays import AnyArray, Bool
+from streams.records.corpus import TokenBatch
+
+SILENT = -torch.inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceActivity:
+    """What statistics and rankings see of a batch on a device, as ``ClusterActivity`` on the host.
+
+    valid [row, position], on the host: the tokens that count. All else is tensors on the device,
+    int64 but activity, value, cluster_activity and maximum, which are float32.
+    first [component + 1], token, value, activity, fired [component]: as in ``Runs``.
+    token_first [cluster + 1], cluster_token, cluster_activity: as in ``ClusterTokens``.
+    row_cluster, row, row_first, row_stop, maximum, peak: as in ``FiringRows``. row_of_token: which
+    of these each of the clusters' tokens is in.
+    """
+
+    clusters: RunClusters
+    batch: TokenBatch
+    valid: Bool
+    positions: int
+    first: Tensor
+    token: Tensor
+    value: Tensor
+    activity: Tensor
+    fired: Tensor
+    token_first: Tensor
+    cluster_token: Tensor
+    cluster_activity: Tensor
+    row_cluster: Tensor
+    row: Tensor
+    row_first: Tensor
+    row_stop: Tensor
+    maximum: Tensor
+    peak: Tensor
+    row_of_token: Tensor
+
+    def cluster_of_token(self) -> Tensor:
+        """Return whose each of the clusters' tokens is."""
+        return owners(self.token_first)
+
+    def to_host(self) -> ClusterActivity:
+        """Return the same as arrays, for what has no form for the device."""
+
+        def array(tensor: Tensor, kind: type) -> AnyArray:
+            return tensor.cpu().numpy().astype(kind, copy=False)
+
+        runs = Runs(
+            self.positions,
+            array(self.first, np.int64),
+            array(self.token, np.int32),
+            array(self.value, np.float32),
+            array(self.activity, np.float32),
+            array(self.fired, np.int64),
+        )
+        tokens = ClusterTokens(
+            array(self.token_first, np.int64),
+            array(self.cluster_token, np.int32),
+            array(self.cluster_activity, np.float32),
+        )
+        rows = array(self.row_cluster, np.uint32)
+        begin = np.searchsorted(rows, np.arange(len(tokens.first)))
+        found = FiringRows(
+            begin.astype(np.int64),
+            rows,
+            array(self.row, np.int32),
+            array(self.row_first, np.int64),
+            array(self.row_stop, np.int64),
+            array(self.maximum, np.float32),
+            array(self.peak, np.int64),
+        )
+        return ClusterActivity(self.clusters, self.batch, self.valid, runs, tokens, found)
+
+
+def owners(first: Tensor) -> Tensor:
+    """Return for each entry whose it is; first [owner + 1]: where the entries of each begin."""
+    every = torch.arange(len(first) - 1, device=first.device)
+    return every.repeat_interleave(first.diff())
+
+
+def bounds(count: Tensor) -> Tensor:
+    """Return where the entries of each owner begin, [owner + 1]; count [owner]."""
+    return torch.cat([count.new_zeros(1), count.cumsum(0)])
+
+
+def slices(begin: Tensor, length: Tensor) -> Tensor:
+    """Return the indices begin to begin + length - 1 of all slices, one slice after the other."""
+    first = bounds(length)
+    shift = (begin - first[:-1]).repeat_interleave(length)
+    return torch.arange(len(shift), device=begin.device) + shift
