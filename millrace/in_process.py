@@ -22,7 +22,7 @@ from millrace.producing import dump_in, expect_writable, produce_in
 from millrace.progress_bars import bars, say, shown_on_terminal, stages
 from streams.catalog.runs import put_run
 from streams.errors import SnapshotError
-from streams.monitoring.events import DEAD_LETTER, PROGRESS
+from streams.monitoring.events import DEAD_LETTER, DEVICE, PROGRESS
 from streams.records.corpus import CorpusRecord
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.store import check_store, open_store
@@ -48,7 +48,8 @@ def run_in_process(
     """
     # Bars and the table at the end say the rest; off a terminal bars do not move.
     moving = shown_on_terminal()
-    show_events((DEAD_LETTER.name,) if moving else (DEAD_LETTER.name, PROGRESS.name))
+    always = (DEVICE.name, DEAD_LETTER.name)
+    show_events(always if moving else (*always, PROGRESS.name))
     check_store(settings.store)
     client = connect(settings.access)
     expect_session(client, settings.session())
@@ -61,6 +62,9 @@ def run_in_process(
     prepared = prepare(client, settings)
     engine = prepared.engine
     loaded = time.perf_counter() - begun
+    from consumers.models.devices import say_device  # imports torch, as preparing has
+
+    say_device(engine.model.device)
     progress = Progress(device=partial(device_status, engine))
     with bars() as shown:
         begun = time.perf_counter()

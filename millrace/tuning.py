@@ -45,8 +45,8 @@ def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
     with bars() as shown:
         loading = shown.add_task("loading", total=None)
         shown.start()
+        from consumers.models.devices import pick_device
         from consumers.models.dtypes import measured_dtypes
-        from consumers.models.loading import pick_device
         from consumers.tuning.tuning_run import compare_dtypes, random_sample
 
         wanted = tuple(dict.fromkeys(dtypes)) or measured_dtypes(pick_device(spec.model.device))

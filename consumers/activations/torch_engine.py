@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from consumers.activations.device_activations import DeviceActivations
+from consumers.activations.device_operations import lacks
 from consumers.activations.engine import Activations
 from consumers.encoders.buffer import Buffer
 from consumers.encoders.encoder import Device, Encoder, EncoderJob
@@ -20,6 +21,7 @@ from consumers.models.dtypes import NARROW, pick_dtype
 from consumers.models.hook_values import HookValues
 from consumers.models.model import Model
 from consumers.models.out_of_memory import out_of_memory
+from consumers.models.tf32 import set_tf32
 from consumers.plan import Plan
 from consumers.sources.source import LoadedSource
 from streams.arrays import AnyArray, Bool
@@ -69,7 +71,6 @@ class TorchEngine:
         ]
         # Hooks sit on the model itself, so that only one thread may run it.
         self._one_at_a_time = threading.Lock()
-        torch.set_float32_matmul_precision("highest")
 
     def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         """Return the activations where ``valid`` [row, position] holds.
@@ -84,8 +85,7 @@ class TorchEngine:
     @property
     def selects_on_device(self) -> bool:
         """Whether ``compute_on_device`` is what a worker should call."""
-        # MPS is left out until somebody has tried it: what it lacks of int64 is not known here.
-        return self._select_on_device and self.model.device.type != "mps"
+        return self._select_on_device and not lacks(self.model.device)
 
     def compute_on_device(self, batch: TokenBatch, valid: Bool) -> DeviceActivations:
         """Return the same as ``compute``, left on the device; errors as there.
@@ -93,7 +93,7 @@ class TorchEngine:
         Raises TypeError if a source has an encoder that leaves nothing there, as those of the CPU.
         """
         with self._one_at_a_time, torch.inference_mode():
-            self._set_threads()
+            self._set_up_thread()
             parts = list[tuple[str, DeviceNonZeros]]()
             if valid.any():
                 hooked = self._forward(batch.ids, valid)
@@ -106,7 +106,7 @@ class TorchEngine:
             return self._joined_on_device(parts, valid)
 
     def _compute(self, batch: TokenBatch, valid: Bool) -> Activations:
-        self._set_threads()
+        self._set_up_thread()
         found = list[NonZeros]()
         if valid.any():
             hooked = self._forward(batch.ids, valid)
@@ -121,7 +121,11 @@ class TorchEngine:
         self.timings.select += time.perf_counter() - start
         return activations
 
-    def _set_threads(self) -> None:
+    def _set_up_thread(self) -> None:
+        """Set what torch keeps by thread or process and the record decides."""
+        set_tf32(self.plan.run.model.tf32)
+        if self.model.device.type == "cuda":
+            torch.cuda.set_device(self.model.device)  # pinned memory belongs to the current one
         if torch.get_num_threads() != self.plan.run.model.threads:
             torch.set_num_threads(self.plan.run.model.threads)  # counts per calling thread
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from consumers.models.devices import pick_device
 from consumers.models.hooked_transformer import is_official_name, load_hooked_transformer
 from consumers.models.language_model import Fidelity, LanguageModel, one_line
 from consumers.models.published import Published, observe
@@ -88,20 +89,6 @@ def processing_of(wishes: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
             f"({_words(one)} against {_words(other)}): put them into two runs"
         )
     return next(iter(found), ())
-
-
-def pick_device(wanted: str) -> torch.device:
-    """Return the device for cpu, cuda, cuda:N, mps or auto; ModelError if it is not there."""
-    has_mps = torch.backends.mps.is_available()
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
-    kind, _, number = wanted.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
-        raise ModelError(f"unknown device {wanted!r}: take cpu, cuda, cuda:N, mps or auto")
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}[kind]
-    if int(number or 0) >= there:
-        raise ModelError(f"this machine has no device {wanted}")
-    return torch.device(wanted)
 
 
 def _reads_prompts(location: str, net: Any) -> tuple[str, ...]:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from consumers.activations.device_operations import lacks
 from consumers.activations.torch_engine import TorchEngine
 from consumers.models.agreement import hook_widths, with_forward
+from consumers.models.devices import pick_device, this_machine
 from consumers.models.dtypes import pick_dtype
 from consumers.models.hook_names import hook_named
 from consumers.models.language_model import LanguageModel
-from consumers.models.loading import load_model, pick_device, processing_of
+from consumers.models.loading import load_model, processing_of
+from consumers.models.tf32 import expect_tf32_possible, set_tf32, without_effect
 from consumers.plan import Plan, make_plan
 from consumers.rankings.registry import rankings
 from consumers.runs.clusters import load_clustering
@@ -60,6 +63,8 @@ def prepare_run(
     optional = optional_statistics(spec.statistics)
     device = pick_device(spec.model.device)
     dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
+    if spec.model.tf32:
+        expect_tf32_possible(dtype)
     wanted = [WantedSource(s.name, s.kind, s.location, s.hook) for s in spec.sources]
     model, loaded = _load(wanted, spec.model.path, device, dtype)
     check_corpus(corpus, model)
@@ -82,6 +87,7 @@ def prepare_run(
             threads=threads,
             forward=model.forward,
             reason=model.reason,
+            tf32=spec.model.tf32,
         ),
         sources=sources,
         clusterings=_clusterings(spec, sources),
@@ -98,6 +104,7 @@ def prepare_run(
     )
     for line in run.warnings:
         log.warning("%s", line)
+    _say_lacks(run, device)
     engine = TorchEngine(make_plan(run), model, loaded)
     return _tuned(engine, corpus, sample) if size == "auto" else engine
 
@@ -150,7 +157,9 @@ def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:
     """
     run = plan.run
     wanted = [WantedSource(s.name, s.kind, s.location, s.hook) for s in run.sources]
-    model, loaded = _load(wanted, run.model.location, pick_device(device), run.model.dtype)
+    place = pick_device(device)
+    _say_lacks(run, place)
+    model, loaded = _load(wanted, run.model.location, place, run.model.dtype)
     for source, found in zip(run.sources, loaded, strict=True):
         if (found.content, found.components) != (source.content, source.components):
             raise _changed(run, f"{source.kind} {source.name!r} ({source.location})")
@@ -175,6 +184,7 @@ def _load(
     wanted: Sequence[WantedSource], location: str, device: torch.device, dtype: str
 ) -> tuple[LanguageModel, list[LoadedSource]]:
     """Return the model, with the processing that the dictionaries ask for, and the sources."""
+    set_tf32(False)  # what is compared while a model is loaded is compared exactly
     opened = [open_source(one, device) for one in wanted]
     wishes = {
         one.name: source.wishes
@@ -189,6 +199,23 @@ def _load(
         for source, hook in zip(opened, hooks, strict=True)
     ]
     return model, loaded
+
+
+def _say_lacks(run: RunRecord, device: torch.device) -> None:
+    """Say what a device lacks of what a run asks for, and of what a selection there needs."""
+    if missing := lacks(device):
+        log.warning(
+            "%s lacks %s: selection happens on the processor, which is slower",
+            device.type,
+            ", ".join(missing),
+        )
+    if run.model.tf32 and (why := without_effect(device, this_machine())):
+        log.warning(
+            "run %s asks for TF32, and %s: this worker multiplies float32 exactly, so that its "
+            "last bits are not those of workers with TF32",
+            run.name,
+            why,
+        )
 
 
 def _source(spec: SourceSpec, loaded: LoadedSource) -> Source:

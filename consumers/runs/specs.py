@@ -28,8 +28,8 @@ class ModelSpec:
 
     threads: CPU threads of the forward pass, 0 for all cores of this machine. dtype: "auto" is
     bfloat16 where the processor has it. micro_batch: "auto" is measured when the run is created.
-    forward: "auto" is the fastest that agrees with the published code. Records hold what was
-    chosen.
+    forward: "auto" is the fastest that agrees with the published code. tf32: let GPUs multiply
+    float32 as TF32. Records hold what was chosen.
     """
 
     path: str = ""
@@ -38,6 +38,7 @@ class ModelSpec:
     micro_batch: bounds.MicroBatch | Literal["auto"] = 8
     threads: bounds.Threads = 0
     forward: Forward | Literal["auto"] = "auto"
+    tf32: bool = False
     __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
 
 

@@ -200,6 +200,7 @@ def about(plan: Plan) -> dict[str, Any]:
         "model": run.model.location,
         "model_content": run.model.content,
         "dtype": run.model.dtype,
+        "tf32": run.model.tf32,
         "micro_batch": run.model.micro_batch,
         "forward": run.model.forward,
         "vocabulary": run.model.vocabulary,

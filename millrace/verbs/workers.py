@@ -94,6 +94,7 @@ def activations(
     if not _has_work(chosen, plan):
         return
     from consumers.activations.device_status import device_status
+    from consumers.models.devices import say_device
     from consumers.runs.creation import load_engine
     from consumers.service.serving import Crew, serve_run
     from consumers.snapshots.verdict import expect_few_refused
@@ -101,6 +102,7 @@ def activations(
     with _measured(metrics_port, metrics_host) as progress:
         engine = load_engine(plan, chosen.model.device)
         progress.device = partial(device_status, engine)
+        say_device(engine.model.device)
         final = serve_run(
             plan,
             chosen.access,

@@ -29,6 +29,11 @@ WORKER_STARTED = Event(
     "Worker started: run {run}, {activations} for activations, {aggregates} for aggregates",
     ("run", "run_id", "activations", "aggregates"),
 )
+DEVICE = Event(
+    "device",
+    "Device of this worker: {device}, {name}; {others}",
+    ("device", "name", "others"),
+)
 REBALANCED = Event(
     "rebalanced",
     "Rebalanced: {side} of run {run}, partitions {partitions} of {topic}",

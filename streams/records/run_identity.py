@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from streams.records.runs import RunRecord
+from streams.wire import codec
 
 LAYOUT = 2
 """Counted up when the addresses of counters or the numbers of tables follow another rule."""
@@ -52,13 +53,16 @@ def _hash(head: str, run: RunRecord, without: frozenset[str]) -> str:
 def _lines(value: Any, without: frozenset[str], name: str = "", bare: str = "") -> Iterator[Any]:
     """Yield (name, value) of everything in a record, in the order of its fields.
 
-    Numbers read alike whatever type holds them; an array or a list of words is one value, a hash.
+    A field that came after a release is left out at its default, so that hashes stay. Numbers read
+    alike whatever type holds them; an array or a list of words is one value, a hash.
     bare: the name without places in lists, as ``without`` names what to leave out.
     """
     if bare in without:
         return
     if dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
+            if codec.is_left_out(field, value):
+                continue
             inner = f"{name}.{field.name}" if name else field.name
             plain = f"{bare}.{field.name}" if bare else field.name
             yield from _lines(getattr(value, field.name), without, inner, plain)

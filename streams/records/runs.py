@@ -24,6 +24,7 @@ from streams.records.measures import (
     parameters_of,
     statistics,
 )
+from streams.wire import codec
 
 Sign = Literal["value", "absolute", "positive", "negative"]
 Forward = Literal["transformers-onednn", "transformers", "transformers-eager", "transformer-lens"]
@@ -36,7 +37,7 @@ class Model:
     location: a transformer-lens name or a local folder. content: a hash of its weights.
     dtype: of the forward pass. micro_batch: rows per forward. threads: of the CPU. forward: whose
     code computes it, see ``consumers.models.agreement``; reason: why that one, if it is none of
-    the usual.
+    the usual. tf32: whether GPUs multiply float32 as TF32.
     """
 
     location: bounds.Text
@@ -47,6 +48,7 @@ class Model:
     threads: bounds.Threads = 1
     forward: Forward = "transformer-lens"
     reason: str = ""
+    tf32: bool = codec.later(False)
 
 
 @dataclass(frozen=True, slots=True)

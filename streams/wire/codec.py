@@ -127,7 +127,7 @@ def _lower(value: Any, wire: _Wire) -> Any:
     if isinstance(value, np.ndarray):
         return _lower_array(value, wire)
     if dataclasses.is_dataclass(value):
-        sent = (f for f in dataclasses.fields(value) if not _left_out(f, value))
+        sent = (f for f in dataclasses.fields(value) if not is_left_out(f, value))
         return {f.name: _lower(getattr(value, f.name), wire) for f in sent}
     if isinstance(value, tuple | list):
         return [_lower(item, wire) for item in value]
@@ -136,7 +136,8 @@ def _lower(value: Any, wire: _Wire) -> Any:
     return value
 
 
-def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
+def is_left_out(field: dataclasses.Field[Any], value: Any) -> bool:
+    """Return whether a record says nothing of a field, which came later and has its default."""
     if "later" not in field.metadata:
         return False
     found = getattr(value, field.name)

@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from consumers.runs.specs import (
     settled,
     suggested_context,
 )
+from consumers.tuning.tuning_run import random_sample
 from streams.errors import ModelError, RunError, SettingsError, StreamError
 from streams.records.corpus import CorpusRecord
 from streams.records.runs import RunRecord
@@ -46,6 +48,40 @@ def test_the_record_says_what_the_numbers_depend_on(
 
 def test_the_same_settings_make_the_same_record(spec: RunSpec, corpus: CorpusRecord) -> None:
     assert codec.encode(create_run(spec, corpus)) == codec.encode(create_run(spec, corpus))
+
+
+def test_tf32_is_in_the_record_and_set_by_the_worker(
+    spec: RunSpec, corpus: CorpusRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    plain = create_run(spec, corpus)
+    wanted = create_run(replace(spec, model=replace(spec.model, tf32=True)), corpus)
+    assert (plain.model.tf32, wanted.model.tf32) == (False, True)
+    assert replace(wanted, model=replace(wanted.model, tf32=False)).model == plain.model
+    with caplog.at_level(logging.WARNING):
+        caplog.clear()
+        found = {run: load_engine(make_plan(run), "cpu") for run in (wanted, plain)}
+    (line,) = [record.getMessage() for record in caplog.records if "TF32" in record.getMessage()]
+    assert "cpu has no TF32" in line
+    batch = random_sample(corpus, 4)
+    values = list[bytes]()
+    try:
+        for run, engine in found.items():
+            values.append(engine.compute(batch, batch.mask).value.tobytes())
+            asked = run.model.tf32
+            assert torch.backends.cuda.matmul.allow_tf32 is asked
+            assert torch.backends.cudnn.allow_tf32 is asked
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    assert values[0] == values[1]  # the processor has none
+    assert settled(replace(spec, model=replace(spec.model, tf32=True)), plain).model.tf32
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_tf32_of_another_dtype_is_refused(spec: RunSpec, corpus: CorpusRecord, dtype: Any) -> None:
+    asked = replace(spec, model=replace(spec.model, tf32=True, dtype=dtype))
+    with pytest.raises(ModelError, match=f"the run computes in {dtype}: set model.dtype"):
+        create_run(asked, corpus)
 
 
 @pytest.mark.parametrize(

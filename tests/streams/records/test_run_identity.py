@@ -13,6 +13,8 @@ from streams.wire import codec
 from tests import factories
 
 RUN = factories.run_record()
+# Of this record, as they were before the first field that came later.
+IDS = ("6a6e1f996352a6ec517d6d25009eca99", "27789b5f97c9baccbcaa1729a6241d92")
 MODEL = RUN.model
 
 
@@ -33,7 +35,8 @@ NUMBERS = [
     with_clustering(index=np.array([1, 2, 2, 3, 10], np.int32)),
     {"model": replace(MODEL, content="1")}, {"model": replace(MODEL, dtype="bfloat16")},
     {"model": replace(MODEL, micro_batch=4)}, {"model": replace(MODEL, threads=9)},
-    {"model": replace(MODEL, forward="transformers")}, {"rankings": rankings(("maximum",), 3)},
+    {"model": replace(MODEL, forward="transformers")}, {"model": replace(MODEL, tf32=True)},
+    {"rankings": rankings(("maximum",), 3)},
     {"rankings": rankings(("last", "maximum"), 3)}, {"rankings": rankings(k=4)},
     {"statistics": RUN.statistics[:-1]}, {"statistics": (*RUN.statistics, measure("more@1"))},
     {"statistics": (measure("activation@2", sum_bits=20), *RUN.statistics[1:])},
@@ -87,6 +90,10 @@ def test_hashes_do_not_depend_on_how_numbers_are_held_nor_on_the_wire():
         assert (run_id(other), identity(other)) == (run_id(RUN), identity(RUN))
     assert len(run_id(RUN)) == len(identity(RUN)) == 32
     assert run_id(RUN) != identity(RUN)
+
+
+def test_a_record_from_before_a_field_keeps_its_hashes():
+    assert (identity(RUN), run_id(RUN)) == IDS
 
 
 def test_settings_that_differ_are_named():
