@@ -253,7 +253,9 @@ def test_what_lies_before_a_cut_corpus_ends_the_worker_though_its_end_was_not_se
     assert "batch 3 is needed" in str(error)
 
 
-def test_a_look_reads_both_groups_and_where_a_cut_corpus_begins(corpus: Any) -> None:
+def test_a_look_reads_both_groups_and_where_a_cut_corpus_begins(
+    corpus: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     corpus.rewind("aggregates.test", {(TOPIC, 1): 0})
     corpus.rewind("activations.test", {("tokens.text", 0): 6, ("tokens.text", 1): 2})
     broker(NAME).append(f"a.{TOPIC}", 1, None, b"x")
@@ -265,9 +267,14 @@ def test_a_look_reads_both_groups_and_where_a_cut_corpus_begins(corpus: Any) -> 
         assert seen.ours == {0: Reading(0, 0, 0), 1: Reading(0, 0, 1), 2: Reading(0, 0, 0)}
         assert seen.activations == {0: Reading(6, 6, 6), 1: Reading(3, 2, 6)}
         assert seen.first == {0: sys.maxsize, 1: 3}
+        open_client = watch.dog._client
+        assert open_client is not None
+        monkeypatch.setattr(open_client, "close", lambda: closed.append("client"))
         watch.dog._close()
 
+    closed: list[str] = []
     watching(work)
+    assert closed == ["client"]
 
 
 @pytest.mark.parametrize(

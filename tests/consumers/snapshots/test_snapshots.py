@@ -125,6 +125,14 @@ def test_a_part_is_complete_when_all_its_states_are(plan: Plan, client: Client) 
     assert write_shard(plan, "a", 0, [*whole, last], client).complete
 
 
+def test_a_shard_of_one_bucket_is_a_part_like_any_other(client: Client, tmp_path: Path) -> None:
+    record = factories.run_record(store=str(tmp_path), shards=1, bucket_bytes=1 << 20)
+    publish_run(client, record, factories.batches(per_partition=1))
+    alone = make_plan(record)
+    (state,) = factories.complete_states(alone, 0, tokens=5)
+    assert write_shard(alone, "a", 0, [state], client).tokens == 5
+
+
 def put_together(plan: Plan, client: Client, snapshot: str) -> bytes:
     for shard in range(plan.run.shards):
         write_shard(plan, snapshot, shard, factories.complete_states(plan, shard), client)
