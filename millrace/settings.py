@@ -23,6 +23,7 @@ from pydantic_settings.exceptions import SettingsError as VariableError
 
 from consumers.health.limits import Limits
 from consumers.runs import specs
+from consumers.runs.decomposed_spec import DecomposedSpec
 from millrace.secret_files import with_secret_files, with_secrets
 from millrace.sections import (
     CorpusSection,
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     dictionaries: tuple[specs.DictionarySpec, ...] = ()
     neurons: tuple[specs.NeuronsSpec, ...] = ()
     weights: tuple[specs.WeightsSpec, ...] = ()
+    decomposed: tuple[DecomposedSpec, ...] = ()
     clusterings: tuple[specs.ClusteringSpec, ...] = ()
     limits: LimitsSettings = LimitsSettings()
 
@@ -122,7 +124,7 @@ class Settings(BaseSettings):
 
     def sources(self) -> list[specs.SourceSpec]:
         """Return where components come from."""
-        return [*self.dictionaries, *self.neurons, *self.weights]
+        return [*self.dictionaries, *self.neurons, *self.weights, *self.decomposed]
 
 
 def load_settings(

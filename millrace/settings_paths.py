@@ -7,10 +7,10 @@ from typing import Any
 
 _KAFKA = ("ca", "certificate", "key", "password_file", "key_password_file")
 _TABLES = {"model": ("path",), "corpus": ("tokenizer", "text", "chat_template"), "kafka": _KAFKA}
-_LISTS = {"dictionaries": ("path",), "weights": ("path",), "clusterings": ("path",)}
+_LISTS = dict.fromkeys(("dictionaries", "weights", "decomposed", "clusterings"), ("path",))
 # What cannot also be a name: these are paths even when nothing is there.
 _ALWAYS = {
-    *(("dictionaries", "path"), ("weights", "path"), ("clusterings", "path")),
+    *((table, "path") for table in _LISTS),
     *(("kafka", key) for key in _KAFKA),
 }
 _MARKS = ("/", "./", "../", "~")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from consumers.encoders.cpu import dense as cpu_dense
+from consumers.encoders.cpu import importance as cpu_importance
 from consumers.encoders.cpu import linear as cpu_linear
 from consumers.encoders.cpu import topk as cpu_topk
 from consumers.encoders.encoder import Device, EncoderKind
@@ -14,6 +15,7 @@ from consumers.encoders.gpu import topk as gpu_topk
 ENCODERS: tuple[EncoderKind[Any], ...] = (
     cpu_linear.KIND,
     cpu_topk.KIND,
+    cpu_importance.KIND,
     cpu_dense.KIND,
     gpu_linear.KIND,
     gpu_topk.KIND,

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from consumers.encoders.forms import LinearForm
+from consumers.sources.decomposed import load_factors
 from consumers.sources.dictionary import load_dictionary
 from consumers.sources.sae_loading import load_sae
 from consumers.sources.weights import load_weights
@@ -29,6 +30,8 @@ class Directions:
 def load_directions(name: str, kind: str, location: str, hook: str) -> Directions:
     """Return the directions of a dictionary, or of weight components, which have no decoder.
 
+    Those of a decomposed layer are V and U; what U writes is the layer's output, which has no hook.
+
     hook: empty for the one that its metadata names. Raises ModelError for what cannot be loaded.
     """
     device = torch.device("cpu")
@@ -36,6 +39,9 @@ def load_directions(name: str, kind: str, location: str, hook: str) -> Direction
         weights = load_weights(name, location, hook, device)
         matrix = weights.form.weight if isinstance(weights.form, LinearForm) else None
         return Directions(hook, "", weights.content, _rows(matrix, False), None)
+    if kind == "decomposed":
+        content, v, u = load_factors(name, location)
+        return Directions(hook, "", content, _rows(v, True), _rows(u, False))
     loaded = load_dictionary(name, location, hook or None, device)
     sae, _ = load_sae(name, location, device)
     transcodes = "transcoder" in sae.cfg.architecture()

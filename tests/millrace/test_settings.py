@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from consumers.runs.decomposed_spec import DecomposedSpec
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, WeightsSpec
 from millrace.settings import Settings, load_settings
 from streams.errors import SettingsError
@@ -43,6 +44,12 @@ path = "v.safetensors"
 tensor = "V"
 hook = "h"
 sign = "value"
+[[decomposed]]
+name = "spd"
+path = "spd.safetensors"
+module = "h.0.mlp.c_fc"
+hook = "h"
+values = "upper_leaky"
 [[clusterings]]
 path = "groups.json"
 coactivation = false
@@ -77,6 +84,9 @@ def test_a_file_becomes_a_run(tmp_path: Path) -> None:
         DictionarySpec("hub", release="r", id="blocks.1", clusters_of_one=False),
         NeuronsSpec("mlp", hook="blocks.0.mlp.hook_post"),
         WeightsSpec("v", path=str(tmp_path / "v.safetensors"), tensor="V", hook="h", sign="value"),
+        DecomposedSpec(
+            "spd", str(tmp_path / "spd.safetensors"), "h.0.mlp.c_fc", "h", "upper_leaky"
+        ),
     )
     assert spec.clusterings[0].path == str(tmp_path / "groups.json")
     assert spec.edges == (0.5, 1.0)

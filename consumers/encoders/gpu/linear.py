@@ -9,7 +9,7 @@ from consumers.encoders.encoder import EncoderKind
 from consumers.encoders.float_order import NEVER, order
 from consumers.encoders.forms import LinearForm
 from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros, joined
-from consumers.encoders.gpu.halving import in_chunks
+from consumers.encoders.halving import in_chunks
 from consumers.encoders.nonzeros import NonZeros
 from consumers.encoders.rules import Rule
 from consumers.encoders.timings import Timings

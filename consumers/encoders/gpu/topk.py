@@ -13,7 +13,7 @@ from consumers.encoders.encoder import EncoderKind
 from consumers.encoders.forms import TopKForm
 from consumers.encoders.gpu.dense import by_component
 from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros, joined
-from consumers.encoders.gpu.halving import in_chunks
+from consumers.encoders.halving import in_chunks
 from consumers.encoders.nonzeros import NonZeros
 from consumers.encoders.timings import Timings
 from streams.arrays import Bool
