@@ -31,7 +31,7 @@ def checked(settings: "Settings") -> Report:
 
         sample = first_batch(client, corpus, text)
         engine = prepare_run(
-            spec, corpus, sample=sample, tokenizer=text.tokenizer if text else None
+            spec, corpus, sample=lambda: sample, tokenizer=text.tokenizer if text else None
         )
         return report_on(engine, corpus, _tokens(client, corpus, text), sample)
 

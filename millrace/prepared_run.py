@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,7 @@ def prepare(client: Client, settings: "Settings") -> PreparedRun:
         from consumers.runs.creation import prepare_run
 
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        auto = spec.model.micro_batch == "auto"
-        sample = first_batch(client, corpus, text) if auto else None
+        sample = partial(first_batch, client, corpus, text)
         engine = prepare_run(spec, corpus, now, sample, text.tokenizer if text else None)
     expect_new(client, engine.plan.run)
     if settings.has_auto():

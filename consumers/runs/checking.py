@@ -84,14 +84,7 @@ def check_engine(
     plan = engine.plan
     context = sample.ids.shape[1]
     rows = max(1, min(len(sample.ids), _VALUES // (context * plan.components)))
-    batch = replace(
-        sample,
-        ids=sample.ids[:rows],
-        mask=sample.mask[:rows],
-        keys=sample.keys[:rows],
-        documents=sample.documents[:rows],
-        domains=sample.domains[:rows],
-    )
+    batch = sample.first_rows(rows)
     valid = valid_tokens(plan, batch)
     if not valid.any():
         raise RunError("nothing can be checked: every token of the first rows is masked")

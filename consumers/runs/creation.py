@@ -4,6 +4,8 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
 
 import torch
 
@@ -20,6 +22,7 @@ from consumers.plan import Plan, make_plan
 from consumers.rankings.registry import rankings
 from consumers.runs.clusters import load_clustering
 from consumers.runs.disagreements import disagreements
+from consumers.runs.measured_l0 import Sample, l0_lines
 from consumers.runs.run_checks import (
     bin_edges,
     check_corpus,
@@ -48,13 +51,14 @@ def prepare_run(
     spec: RunSpec,
     corpus: CorpusRecord,
     created: str = "",
-    sample: TokenBatch | None = None,
+    sample: Sample = lambda: None,
     tokenizer: Tokenizer | None = None,
 ) -> TorchEngine:
     """Return the engine of a new run over a corpus, whose plan holds the run's record.
 
-    The corpus need not be sealed yet, nor be on a broker. created: the time, as text. sample: rows
-    of the corpus to choose the micro-batch with, if that is "auto"; random ones if None. tokenizer:
+    The corpus need not be sealed yet, nor be on a broker. created: the time, as text. sample: what
+    gives the first batch of the corpus, to choose the micro-batch with if that is "auto" (random
+    rows if there is none), and to measure the L0 that a dictionary was published with. tokenizer:
     the corpus', if it is loaded. Raises ModelError, RunError or SettingsError in one line for
     whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
     """
@@ -102,11 +106,20 @@ def prepare_run(
         created=created,
         warnings=_warnings(loaded, corpus, model, *absent, tokenizer),
     )
-    for line in run.warnings:
-        log.warning("%s", line)
     _say_lacks(run, device)
     engine = TorchEngine(make_plan(run), model, loaded)
-    return _tuned(engine, corpus, sample) if size == "auto" else engine
+    first_batch = cache(sample)
+    engine = _said(engine, l0_lines(engine, first_batch))
+    return _tuned(engine, corpus, first_batch()) if size == "auto" else engine
+
+
+def _said(engine: TorchEngine, more: tuple[str, ...]) -> TorchEngine:
+    """Return the engine with these lines among its record's warnings, all of which are logged."""
+    run = replace(engine.plan.run, warnings=(*engine.plan.run.warnings, *more))
+    for line in run.warnings:
+        log.warning("%s", line)
+    engine.plan = replace(engine.plan, run=run)
+    return engine
 
 
 def _warnings(

@@ -16,7 +16,10 @@ PAGE = 2000
 
 @dataclass(frozen=True, slots=True)
 class SourceSummary:
-    """A source of components and how many of them are dead or dropped."""
+    """A source of components and how many of them are dead or dropped.
+
+    l0: how many are active at a valid token, on average; None where the snapshot does not say it.
+    """
 
     name: str
     kind: str
@@ -26,6 +29,12 @@ class SourceSummary:
     components: int
     dead: int
     dropped: int
+    l0: float | None
+
+    @property
+    def dead_share(self) -> float:
+        """The share of dead ones among those that are not dropped."""
+        return self.dead / max(1, self.components - self.dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,14 @@ def _summary(snapshot: LoadedSnapshot, source: Mapping[str, object]) -> SourceSu
         components=len(rows),
         dead=dead,
         dropped=dropped,
+        l0=_l0(snapshot, rows),
     )
+
+
+def _l0(snapshot: LoadedSnapshot, rows: pa.Table) -> float | None:
+    if not snapshot.tokens or not len(rows) or "features.firing_tokens" in snapshot.absent:
+        return None
+    return int(rows["firing_tokens"].to_numpy().sum()) / snapshot.tokens
 
 
 def _of_source(snapshot: LoadedSnapshot, name: str) -> pa.Table:

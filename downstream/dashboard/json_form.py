@@ -28,6 +28,7 @@ def provenance(snapshot: LoadedSnapshot) -> Json:
         "rows": snapshot.rows,
         "refused": snapshot.refused,
         "dead_letters": [asdict(letter) for letter in manifest.dead_letters],
+        "warnings": list(manifest.warnings),
         "about": manifest.about,
     }
 

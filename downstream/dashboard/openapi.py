@@ -138,6 +138,7 @@ _SCHEMAS: Json = {
         tokens=_COUNT,
         rows=_COUNT,
         refused=_COUNT,
+        warnings=_list_of(_TEXT),
         about={"type": "object"},
     ),
     "Text": {

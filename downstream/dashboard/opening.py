@@ -64,7 +64,7 @@ OPTIONAL_COLUMNS = {
         "coactivation_counted",
         "member_coactivation_counted",
     ),
-    "features": ("dead", "dropped"),
+    "features": ("firing_tokens", "dead", "dropped"),
     "totals": ("refused",),
     "vocabulary": ("first", "last", "alone"),
 }

@@ -95,7 +95,7 @@ def create(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     spec = settled_spec(client, chosen)
     sample = first_batch(client, record, None)
-    engine = prepare_run(spec, record, now, sample)
+    engine = prepare_run(spec, record, now, lambda: sample)
     made = engine.plan.run
     try:
         found = list(short(report_on(engine, record, (), sample)))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -39,6 +39,18 @@ class TokenBatch:
     def row_lengths(self) -> I32:
         """Return how many tokens each row begins with, [row]; what follows is padding."""
         return lengths_of(self.mask) if self.lengths is None else self.lengths
+
+    def first_rows(self, rows: int) -> "TokenBatch":
+        """Return a batch of the first rows alone, at the same place."""
+        return replace(
+            self,
+            ids=self.ids[:rows],
+            mask=self.mask[:rows],
+            keys=self.keys[:rows],
+            documents=self.documents[:rows],
+            domains=self.domains[:rows],
+            lengths=None if self.lengths is None else self.lengths[:rows],
+        )
 
     def check(self, vocabulary: int) -> None:
         """Raise ShapeError or VocabularyError unless the batch is whole and its ids are known."""

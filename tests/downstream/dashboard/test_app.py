@@ -160,6 +160,16 @@ async def test_refused_records_are_told_with_their_cause(manifest: RunManifest) 
 
 
 @pytest.mark.asyncio
+async def test_what_has_to_be_said_of_a_run_stands_on_its_first_page(manifest: RunManifest) -> None:
+    warned = replace(manifest, warnings=("L0 is <40>, published with 71",))
+    async with browser_of(SnapshotWatch(lambda: [warned], interval=60)) as browser:
+        _, html = await fetched(browser, "/")
+        assert "L0 is &lt;40&gt;, published with 71" in html
+        found = json.loads((await fetched(browser, "/?format=json"))[1])
+        assert found["snapshot"]["warnings"] == list(warned.warnings)
+
+
+@pytest.mark.asyncio
 async def test_before_the_first_snapshot_the_page_says_so() -> None:
     async with browser_of(SnapshotWatch(list, interval=60)) as browser:
         status, html = await fetched(browser, "/")

@@ -125,6 +125,9 @@ def test_a_senseless_query_counts_as_not_said(page: str) -> None:
 def test_dead_and_dropped_components_are_listed(snapshot: LoadedSnapshot) -> None:
     (source,) = source_summaries(snapshot)
     assert (source.components, source.dead, source.dropped) == (5, 1, 1)
+    assert source.dead_share == 1 / 4
+    fired = sum(snapshot.features["firing_tokens"].to_pylist())
+    assert source.l0 == fired / snapshot.tokens > 0
     assert component_page(snapshot, source, {}).indices == (3,)
     assert component_page(snapshot, source, {"show": "dropped"}).indices == (4,)
 
