@@ -59,6 +59,7 @@ def _merged(place: KeyedPlace, held: KeyedSums, news: KeyedSums) -> KeyedSums:
         news.cluster,
         news.key,
         news.value.reshape(-1, place.columns),
+        place.columns - place.maxima,
         place.budget,
         OTHER,
         cluster,
@@ -93,6 +94,7 @@ def _sketched(place: KeyedPlace, held: KeyedSums, news: KeyedSums) -> KeyedSums:
         np.lexsort((keys, np.concatenate([held.cluster, news.cluster]))),
         cells,
         raw,
+        place.columns - place.maxima,
         place.budget,
         np.uint64(first),
         np.zeros((DEPTH * place.sketch, place.columns), np.int64),
@@ -104,6 +106,19 @@ def _sketched(place: KeyedPlace, held: KeyedSums, news: KeyedSums) -> KeyedSums:
 
 
 @compiled
+def _add(value: I64, added: int, to: AnyArray) -> bool:
+    """Add the sums and keep the larger maxima; return whether 64 bits hold all sums."""
+    fits = True
+    for column in range(len(to)):
+        if column < added:
+            to[column] += value[column]
+            fits = fits and to[column] >= 0
+        else:
+            to[column] = max(to[column], value[column])
+    return fits
+
+
+@compiled
 def _merge_sketched(
     cluster: U32,
     key: U64,
@@ -111,6 +126,7 @@ def _merge_sketched(
     order: I64,
     cells: I64,
     raw: AnyArray,
+    added: int,
     budget: int,
     first: np.uint64,
     sums: AnyArray,
@@ -118,7 +134,10 @@ def _merge_sketched(
     to_key: AnyArray,
     to_value: AnyArray,
 ) -> int:
-    """Add entries up, in order of cluster and key, by key or, past the budget, by cell."""
+    """Add entries up, in order of cluster and key, by key or, past the budget, by cell.
+
+    added: how many columns are sums; of the others the largest is kept.
+    """
     n, begin, fits = 0, 0, True
     while begin < len(order):
         end, distinct, exact = begin, 0, True
@@ -131,21 +150,17 @@ def _merge_sketched(
                 if at == begin or key[order[at]] != key[order[at - 1]]:
                     to_cluster[n], to_key[n] = cluster[order[at]], key[order[at]]
                     n += 1
-                for column in range(value.shape[1]):
-                    to_value[n - 1, column] += value[order[at], column]
-                    fits = fits and to_value[n - 1, column] >= 0
+                fits = _add(value[order[at]], added, to_value[n - 1]) and fits
         else:
             for at in range(begin, end):
                 rows = cells.shape[1] if raw[order[at]] else 1
                 for row in range(rows):
-                    for column in range(value.shape[1]):
-                        sums[cells[order[at], row], column] += value[order[at], column]
+                    fits = _add(value[order[at]], added, sums[cells[order[at], row]]) and fits
             for cell in range(len(sums)):
                 if sums[cell].any():
                     to_cluster[n] = cluster[order[begin]]
                     to_key[n] = first + np.uint64(cell)
                     for column in range(value.shape[1]):
-                        fits = fits and sums[cell, column] >= 0
                         to_value[n, column] = sums[cell, column]
                         sums[cell, column] = 0
                     n += 1
@@ -161,6 +176,7 @@ def _merge(
     other_cluster: U32,
     other_key: U64,
     other_value: I64,
+    added: int,
     budget: int,
     rest: np.uint64,
     to_cluster: AnyArray,
@@ -191,12 +207,10 @@ def _merge(
                 to_cluster[n], to_key[n] = at_cluster, at_key
                 n += 1
                 kept += at_key != rest
-        for column in range(value.shape[1]):
-            more = value[i, column] if from_first else other_value[j, column]
-            to_value[n - 1, column] += more
-            fits = fits and to_value[n - 1, column] >= 0
         if from_first:
+            fits = _add(value[i], added, to_value[n - 1]) and fits
             i += 1
         else:
+            fits = _add(other_value[j], added, to_value[n - 1]) and fits
             j += 1
     return n if fits else -1

@@ -42,6 +42,8 @@ class Moments:
 class Keyed:
     """Sums by key: ``columns`` whole numbers from 0 on for each key of an owner.
 
+    The last ``maxima`` columns are no sums: of each the largest number is kept.
+
     Of an owner's keys the ``budget`` smallest are kept, the sums of all others go to one entry,
     ``keys.OTHER``. A kept key was never evicted, so its sums are exact; keys are hashes, so which
     ones are kept does not depend on order. named: keys are hashes of texts (``keys.key_of``); then
@@ -57,6 +59,7 @@ class Keyed:
     per: Literal["cluster", "run"] = "cluster"
     named: bool = False
     sketch: int = 0
+    maxima: int = 0
 
     @property
     def bytes(self) -> int:

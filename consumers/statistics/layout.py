@@ -48,6 +48,7 @@ class KeyedPlace:
     budget: int
     named: bool
     sketch: int = 0
+    maxima: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +146,7 @@ def make_layout(
         for (name, each), width, at in zip(moments, widths, starts, strict=True)
     ]
     keyed = tuple(
-        KeyedPlace(name, each.per, each.columns, each.budget, each.named, each.sketch)
+        KeyedPlace(name, each.per, each.columns, each.budget, each.named, each.sketch, each.maxima)
         for name, each in given
         if isinstance(each, Keyed)
     )

@@ -93,7 +93,8 @@ class StateView:
         found = KeySums(np.concatenate(cluster), np.concatenate(key), np.concatenate(value))
         if not place.named:
             return found
-        return _of_named(found, np.array(sorted(self.names(accumulator)), np.uint64))
+        named = np.array(sorted(self.names(accumulator)), np.uint64)
+        return _of_named(found, named, place.columns - place.maxima)
 
     def names(self, accumulator: str) -> Mapping[int, str]:
         """Return the texts whose hashes are kept, by key."""
@@ -106,8 +107,11 @@ class StateView:
         return range(int(first[self.states[0].bucket]), int(first[self.states[-1].bucket + 1]))
 
 
-def _of_named(found: KeySums, named: U64) -> KeySums:
-    """Return keyed sums with those of keys that have no name among the others."""
+def _of_named(found: KeySums, named: U64, added: int) -> KeySums:
+    """Return keyed sums with those of keys that have no name among the others.
+
+    added: how many columns are sums; of the others the largest is kept.
+    """
     key = np.where(np.isin(found.key, named), found.key, OTHER)
     order = np.lexsort((key, found.cluster))
     cluster, key, value = found.cluster[order], key[order], found.value[order]
@@ -116,4 +120,6 @@ def _of_named(found: KeySums, named: U64) -> KeySums:
     )
     if not len(begins):
         return found
-    return KeySums(cluster[begins], key[begins], np.add.reduceat(value, begins, axis=0))
+    sums = np.add.reduceat(value[:, :added], begins, axis=0)
+    maxima = np.maximum.reduceat(value[:, added:], begins, axis=0)
+    return KeySums(cluster[begins], key[begins], np.concatenate([sums, maxima], axis=1))

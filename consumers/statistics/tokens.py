@@ -17,53 +17,14 @@ from consumers.statistics.accumulators import Accumulator, Keyed, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions, KeySums
 from consumers.statistics.parameters import whole_number
-from consumers.statistics.sketch import CERTAINTY, cells_of, error_of, estimates, first_cell
+from consumers.statistics.sketch import cells_of, error_of, estimates, first_cell
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
+from consumers.statistics.token_tables import FIRINGS, MAXIMA, TOKENS, TOTALS
 from streams.arrays import F32, I32, I64, U8, AnyArray, Bool
 from streams.records.runs import RunRecord
-from streams.snapshots.tables import Column, TableForm
 
-NAME = "tokens@1"
-_SHARE = "of rows chosen by their sample key, one in `one_in`"
-_ERROR = f"in {CERTAINTY:.0%} of cases at most `error` too high, never too low"
-
-FIRINGS = TableForm(
-    "token_firings",
-    f"Tokens at which a cluster is active, {_SHARE}: all, or the most frequent `budget`.",
-    ("cluster", "token"),
-    (
-        Column("cluster", pa.int32(), "cluster"),
-        Column("token", pa.int32(), "token id"),
-        Column(
-            "firing_tokens",
-            pa.int64(),
-            f"valid tokens of this id at which it is active, {_SHARE}",
-            "tokens",
-            "with error",
-            _ERROR,
-        ),
-        Column(
-            "activation_sum",
-            pa.int64(),
-            "activation summed over these",
-            "2^-sum_bits of activation",
-            "with error",
-            "each rounded to the unit; where `error` is not 0, that of a sketch, never too low",
-        ),
-        Column("error", pa.int64(), "0 where the counts of the cluster are exact", "tokens"),
-    ),
-)
-
-TOKENS = TableForm(
-    "sampled_tokens",
-    f"How often each token occurs, {_SHARE}; zeros are left out.",
-    ("token",),
-    (
-        Column("token", pa.int32(), "token id"),
-        Column("tokens", pa.int64(), "valid tokens of this id", "tokens", "sampled"),
-    ),
-)
+NAME = "tokens@2"
 
 
 class Tokens:
@@ -75,12 +36,15 @@ class Tokens:
 
     names = (NAME,)
     defaults: Mapping[str, Any] = {"budget": 128, "one_in": 16, "sketch": 256}
-    tables = (FIRINGS, TOKENS)
+    tables = (FIRINGS, MAXIMA, TOTALS, TOKENS)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
-        """Return sums by token id of each cluster, and a count of each id for the run."""
+        """Return sums by token id of each cluster, and a count of each id for the run.
+
+        The third column is the largest activation: a float32 from 0 on has the order of its bits.
+        """
         run = clusters.run
-        keyed = Keyed("firings", _budget(run), columns=2, sketch=_cells(run))
+        keyed = Keyed("firings", _budget(run), columns=3, sketch=_cells(run), maxima=1)
         return (keyed, Sum("tokens", run.model.vocabulary, per="run"))
 
     def contribute(self, activity: ClusterActivity, at: Mapping[str, I64]) -> Contributions:
@@ -93,22 +57,24 @@ class Tokens:
         picked = np.flatnonzero(chosen[rows.row])
         size = int((rows.stop[picked] - rows.first[picked]).sum())
         cluster, key = np.empty(size, np.int64), np.empty(size, np.int64)
-        fixed = np.empty(size, np.int64)
+        fixed, bits = np.empty(size, np.int64), np.empty(size, np.int64)
         _pick(
             rows.cluster[picked],
             rows.first[picked],
             rows.stop[picked],
             tokens.token,
             tokens.activity,
+            tokens.activity.view(np.int32),
             activity.batch.ids.reshape(-1),
             2.0**run.sum_bits,
             cluster,
             key,
             fixed,
+            bits,
         )
         return Contributions(
             sums=((at["tokens"][0] + ids.astype(np.int64), count.astype(np.int64)),),
-            keyed={"firings": _by_key(cluster, key, fixed)},
+            keyed={"firings": _by_key(cluster, key, fixed, bits)},
         )
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
@@ -119,27 +85,42 @@ class Tokens:
         parts = [
             (found.cluster[exact], found.key[exact].astype(np.int64), found.value[exact], exact * 0)
         ]
+        whole = [_totals(found.cluster[exact], found.value[exact, 0])]
         of_ids = cells_of(np.arange(run.model.vocabulary, dtype=np.uint64), _cells(run))
         for cluster in np.unique(found.cluster[sketched]):
             first, stop = np.searchsorted(found.cluster, (cluster, cluster + 1))
             cells = (found.key[first:stop] - np.uint64(first_cell(_cells(run)))).astype(np.int64)
             value = found.value[first:stop]
-            tokens = estimates(cells, value, 0, of_ids)
-            top = _top(tokens, _budget(run))
+            counts = estimates(cells, value, 0, of_ids)
+            top = _top(counts, _budget(run))
             total = int(value[cells < _cells(run), 0].sum())  # each key is in each row of cells
-            both = np.stack([tokens[top], estimates(cells, value, 1, of_ids[top])], axis=1)
+            whole.append((np.array([cluster]), np.array([total])))
+            said = [estimates(cells, value, column, of_ids[top]) for column in (1, 2)]
             error = np.full(len(top), error_of(total, _cells(run)))
-            parts.append((np.full(len(top), cluster), top, both, error))
-        cluster_of, token, both, error = map(np.concatenate, zip(*parts, strict=True))
+            parts.append(
+                (np.full(len(top), cluster), top, np.stack([counts[top], *said], axis=1), error)
+            )
+        cluster_of, token, values, error = map(np.concatenate, zip(*parts, strict=True))
         order = np.argsort(cluster_of, kind="stable")
-        columns = (cluster_of, token, both[:, 0], both[:, 1], error)
-        named = {n: c[order] for n, c in zip(FIRINGS.schema.names, columns, strict=True)}
-        totals = TOKENS.schema.empty_table()
+        cluster_of, token, values = cluster_of[order], token[order], values[order]
+        firings = (cluster_of, token, values[:, 0], values[:, 1], error[order])
+        named = dict(zip(FIRINGS.schema.names, firings, strict=True))
+        peaks = values[:, 2].astype(np.int32).view(np.float32)
+        maxima = MAXIMA.table({"cluster": cluster_of, "token": token, "max_activation": peaks})
+        of_clusters, totals = map(np.concatenate, zip(*whole, strict=True))
+        order = np.argsort(of_clusters, kind="stable")
+        columns = {"cluster": of_clusters[order], "firing_tokens": totals[order]}
+        tokens = TOKENS.schema.empty_table()
         if view.owns_run:
             counts = view.sums("tokens")[0]
             some = np.flatnonzero(counts)
-            totals = TOKENS.table({"token": some, "tokens": counts[some]})
-        return {FIRINGS.name: FIRINGS.table(named), TOKENS.name: totals}
+            tokens = TOKENS.table({"token": some, "tokens": counts[some]})
+        return {
+            FIRINGS.name: FIRINGS.table(named),
+            MAXIMA.name: maxima,
+            TOTALS.name: TOTALS.table(columns),
+            TOKENS.name: tokens,
+        }
 
     def recount(self, clusters: RunClusters) -> Recount:
         """Return the plain recomputation."""
@@ -165,6 +146,12 @@ def _chosen(keys: U8, one_in: int) -> Bool:
     return chosen
 
 
+def _totals(cluster: I64, count: I64) -> tuple[I64, I64]:
+    """Return the clusters that occur, which lie together, and the sums of their counts."""
+    clusters, first = np.unique(cluster, return_index=True)
+    return clusters, np.add.reduceat(count, first) if len(first) else count[:0]
+
+
 def _top(counts: I64, most: int) -> I64:
     """Return where the largest counts above 0 stand, ascending; of equal ones the first."""
     least = np.partition(counts, -most)[-most] if most < len(counts) else np.int64(0)
@@ -180,38 +167,42 @@ def _pick(
     stop: I64,
     token: I32,
     activity: F32,
+    bits_of: I32,
     ids: AnyArray,
     unit: float,
     cluster: AnyArray,
     key: AnyArray,
     fixed: AnyArray,
+    bits: AnyArray,
 ) -> None:
     n = 0
     for row in range(len(first)):
         for at in range(first[row], stop[row]):
             cluster[n], key[n] = row_cluster[row], ids[token[at]]
             fixed[n] = np.int64(np.rint(np.float64(activity[at]) * unit))
+            bits[n] = bits_of[at]
             n += 1
 
 
-def _by_key(cluster: I64, key: I64, fixed: I64) -> KeySums:
-    """Return counts and sums by cluster and key, sorted."""
+def _by_key(cluster: I64, key: I64, fixed: I64, bits: I64) -> KeySums:
+    """Return counts, sums and maxima by cluster and key, sorted."""
     order = np.lexsort((key, cluster))
-    cluster, key, fixed = cluster[order], key[order], fixed[order]
+    cluster, key, fixed, bits = cluster[order], key[order], fixed[order], bits[order]
     begins = np.flatnonzero(
         np.r_[True, (cluster[1:] != cluster[:-1]) | (key[1:] != key[:-1])][: len(key)]
     )
     if not len(begins):
-        return KeySums(cluster, key.astype(np.uint64), np.zeros((0, 2), np.int64))
+        return KeySums(cluster, key.astype(np.uint64), np.zeros((0, 3), np.int64))
     counts = np.diff(np.r_[begins, len(key)])
-    value = np.stack([counts, np.add.reduceat(fixed, begins)], axis=1)
+    sums, maxima = np.add.reduceat(fixed, begins), np.maximum.reduceat(bits, begins)
+    value = np.stack([counts, sums, maxima], axis=1)
     return KeySums(cluster[begins], key[begins].astype(np.uint64), value)
 
 
 class _Recount:
     def __init__(self, run: RunRecord) -> None:
         self._run = run
-        self._found: dict[int, dict[int, list[int]]] = defaultdict(dict)
+        self._found: dict[int, dict[int, list[Any]]] = defaultdict(dict)
         self._tokens: dict[int, int] = defaultdict(int)
 
     def _is_chosen(self, batch: PlainBatch, row: int) -> bool:
@@ -222,9 +213,9 @@ class _Recount:
         of_cluster, unit = self._found[cluster.number], 2**self._run.sum_bits
         for row, position in zip(*np.nonzero(cluster.activity > -np.inf), strict=True):
             if self._is_chosen(batch, row):
-                sums = of_cluster.setdefault(int(batch.batch.ids[row, position]), [0, 0])
-                sums[0] += 1
-                sums[1] += round(float(cluster.activity[row, position]) * unit)
+                sums = of_cluster.setdefault(int(batch.batch.ids[row, position]), [0, 0, 0.0])
+                value = float(cluster.activity[row, position])
+                sums[:] = sums[0] + 1, sums[1] + round(value * unit), max(sums[2], value)
 
     def batch(self, batch: PlainBatch) -> None:
         for row, position in zip(*np.nonzero(batch.valid), strict=True):
@@ -233,9 +224,22 @@ class _Recount:
 
     def tables(self, tokens: int) -> Mapping[str, Rows]:
         del tokens
-        firings = [row for cluster in sorted(self._found) for row in self._rows(cluster)]
-        totals = [{"token": t, "tokens": n} for t, n in sorted(self._tokens.items())]
-        return {FIRINGS.name: firings, TOKENS.name: totals}
+        rows = [row for cluster in sorted(self._found) for row in self._rows(cluster)]
+        firings = [{name: row[name] for name in FIRINGS.schema.names} for row in rows]
+        maxima = [{name: row[name] for name in MAXIMA.schema.names} for row in rows]
+        found = sorted(self._found.items())
+        totals = [
+            {"cluster": c, "firing_tokens": sum(n for n, _, _ in of.values())}
+            for c, of in found
+            if of
+        ]
+        of_ids = [{"token": t, "tokens": n} for t, n in sorted(self._tokens.items())]
+        return {
+            FIRINGS.name: firings,
+            MAXIMA.name: maxima,
+            TOTALS.name: totals,
+            TOKENS.name: of_ids,
+        }
 
     def _rows(self, cluster: int) -> Rows:
         found, run = self._found[cluster], self._run
@@ -243,12 +247,12 @@ class _Recount:
         if len(found) > _budget(run):
             every = range(run.model.vocabulary)
             cells = cells_of(np.array(every, np.uint64), _cells(run)).tolist()
-            held: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+            held: dict[int, list[Any]] = defaultdict(lambda: [0, 0, 0.0])
             for token, sums in found.items():
                 for cell in cells[token]:
-                    held[cell][0] += sums[0]
-                    held[cell][1] += sums[1]
-            said = {t: [min(held[c][i] for c in cells[t]) for i in (0, 1)] for t in every}
+                    n, total, most = held[cell]
+                    held[cell] = [n + sums[0], total + sums[1], max(most, sums[2])]
+            said = {t: [min(held[c][i] for c in cells[t]) for i in range(3)] for t in every}
             top = sorted(every, key=lambda t: (-said[t][0], t))[: _budget(run)]
             shown = {t: said[t] for t in top if said[t][0]}
             error = error_of(sum(sums[0] for sums in found.values()), _cells(run))
@@ -259,6 +263,7 @@ class _Recount:
                 "firing_tokens": sums[0],
                 "activation_sum": sums[1],
                 "error": error,
+                "max_activation": sums[2],
             }
             for token, sums in sorted(shown.items())
         ]

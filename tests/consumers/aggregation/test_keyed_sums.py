@@ -1,4 +1,6 @@
 from collections import Counter
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +16,18 @@ from streams.records.tallies import KeyedSums, KeyNames
 from tests.streams.same import bits
 from tests.streams.strategies import quick
 
-PLACES = (KeyedPlace("s.k", "cluster", 2, 2, False), KeyedPlace("s.n", "run", 1, 3, True))
-SKETCHED = (KeyedPlace("s.s", "cluster", 2, 2, False, sketch=3),)
+PLACES = (
+    KeyedPlace("s.k", "cluster", 3, 2, False, maxima=1),
+    KeyedPlace("s.n", "run", 1, 3, True),
+)
+SKETCHED = (KeyedPlace("s.s", "cluster", 3, 2, False, sketch=3, maxima=1),)
+ADDED: tuple[Any, ...] = (int.__add__, int.__add__, max)
+"""How the columns of the first accumulator are added up: the last is a maximum."""
 
 added = st.lists(
     st.dictionaries(
         st.tuples(st.integers(0, 2), st.integers(0, 5)),
-        st.tuples(st.integers(0, 9), st.integers(0, 9)),
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
     ),
     max_size=6,
 )
@@ -47,21 +54,22 @@ def held_after(batches, places=PLACES):
 @quick
 @given(added)
 def test_smallest_keys_are_kept_exactly_and_the_rest_is_one_entry(batches):
-    total, expected = Counter(), Counter()
+    keys, expected = {}, Counter()
+    for batch in batches:
+        for cluster, key in batch:
+            keys.setdefault(cluster, set()).add(key)
     for batch in batches:
         for (cluster, key), values in batch.items():
+            shown = key if key in sorted(keys[cluster])[:2] else int(OTHER)
             for column, value in enumerate(values):
-                total[(cluster, key, column)] += value
-    for cluster, key, column in total:
-        smallest = sorted({k for c, k, _ in total if c == cluster})[:2]
-        shown = key if key in smallest else int(OTHER)
-        expected[(cluster, shown, column)] += total[(cluster, key, column)]
+                before = expected[(cluster, shown, column)]
+                expected[(cluster, shown, column)] = ADDED[column](before, value)
     found = {}
     for part in held_after(batches):
-        part.check(2, 3)
+        part.check(3, 3)
         for at, (c, key) in enumerate(zip(part.cluster.tolist(), part.key.tolist(), strict=True)):
-            for column in range(2):
-                found[(c, key, column)] = int(part.value[2 * at + column])
+            for column in range(3):
+                found[(c, key, column)] = int(part.value[3 * at + column])
     assert found == dict(expected)
 
 
@@ -79,33 +87,33 @@ def test_past_the_budget_all_keys_are_in_a_sketch_in_any_order(batches, random):
     assert bits(held_after(random.sample(batches, len(batches)), SKETCHED)) == bits(
         held_after(batches, SKETCHED)
     )
-    held.check(2, 3)
+    held.check(3, 3)
     for cluster in range(3):
         total = Counter()
         for batch in batches:
             for (c, key), values in batch.items():
                 if c == cluster:
-                    total.update({(key, 0): values[0], (key, 1): values[1]})
+                    for column, value in enumerate(values):
+                        total[(key, column)] = ADDED[column](total[(key, column)], value)
         keys = sorted({key for key, _ in total})
         here = np.flatnonzero(held.cluster == cluster)
-        found_keys, values = held.key[here], held.value.reshape(-1, 2)[here]
+        found_keys, values = held.key[here], held.value.reshape(-1, 3)[here]
         if len(keys) <= 2:
             assert found_keys.tolist() == keys
-            assert values.tolist() == [[total[(key, 0)], total[(key, 1)]] for key in keys]
+            assert values.tolist() == [[total[(key, n)] for n in range(3)] for key in keys]
             continue
         first = np.uint64(first_cell(3))
         assert (found_keys >= first).all()
         cells = (found_keys - first).astype(np.int64)
         of_keys = cells_of(np.array(keys, np.uint64), 3)
-        for column in range(2):
+        for column, add in enumerate(ADDED):
             said = estimates(cells, values, column, of_keys).tolist()
             exact = [total[(key, column)] for key in keys]
             assert all(more >= least for more, least in zip(said, exact, strict=True))
-            row = values[cells < 3, column].sum()
-            assert row == sum(exact)
+            assert column == 2 or values[cells < 3, column].sum() == sum(exact)
             slow = [
                 min(
-                    sum(n for n, other in zip(exact, of_keys.tolist(), strict=True) if c in other)
+                    reduce(add, (n for n, o in zip(exact, of_keys.tolist(), strict=True) if c in o))
                     for c in of_key
                 )
                 for of_key in of_keys.tolist()
@@ -114,14 +122,14 @@ def test_past_the_budget_all_keys_are_in_a_sketch_in_any_order(batches, random):
 
 
 def test_what_is_held_is_never_changed_in_place():
-    held = held_after([{(0, 1): (1, 1), (0, 9): (2, 2)}])
+    held = held_after([{(0, 1): (1, 1, 1), (0, 9): (2, 2, 2)}])
     before = bits(held)
-    with_keyed(PLACES, held, (sums({(0, 0): (5, 5), (1, 1): (1, 1)}),))
+    with_keyed(PLACES, held, (sums({(0, 0): (5, 5, 5), (1, 1): (1, 1, 1)}),))
     assert bits(held) == before
 
 
 def test_a_sum_beyond_64_bits_is_an_error():
-    large = {(0, 1): (2**62, 0)}
+    large = {(0, 1): (2**62, 0, 0)}
     with pytest.raises(OverflowingSumError, match=r"exceeds 2\*\*63"):
         held_after([large, large])
 

@@ -36,7 +36,7 @@ TIGHT: dict[str, dict[str, Any]] = {
     "domains@1": {"budget": 2},
     "peak_position@1": {"bins": 4},
     "position@1": {"bins": 5},
-    "tokens@1": {"budget": 3, "one_in": 1, "sketch": 2},
+    "tokens@2": {"budget": 3, "one_in": 1, "sketch": 2},
 }
 """Parameters under which budgets overflow and bins are of unequal width."""
 
