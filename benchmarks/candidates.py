@@ -40,7 +40,7 @@ class Candidate:
             forward=self.forward,
         )
         dictionary = DictionarySpec("sae", path=str(built.dictionary), coactivation=False)
-        return RunSpec("loaded", str(store), model, (dictionary,), k=K)
+        return RunSpec(name="loaded", store=str(store), model=model, sources=(dictionary,), k=K)
 
 
 OWN = Candidate("transformer-lens' forward", "transformer-lens", goals={"gpt2": 0.97, "small": 0.9})

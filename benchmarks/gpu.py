@@ -116,7 +116,8 @@ def _engine(
 ) -> TorchEngine:
     model = ModelSpec(str(built.model), device=device, dtype=dtype, micro_batch=min(batch, 256))
     dictionary = DictionarySpec("sae", path=str(built.dictionary), coactivation=False)
-    made = prepared(RunSpec("gpu", "store", model, (dictionary,), k=K), corpus)
+    spec = RunSpec(name="gpu", store="store", model=model, sources=(dictionary,), k=K)
+    made = prepared(spec, corpus)
     return TorchEngine(made.plan, made.model, made.sources, True, there)
 
 

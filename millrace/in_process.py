@@ -57,7 +57,7 @@ def run_in_process(
         expect_writable(dump)
     if not replacing:
         settings = _named(client, settings)
-    earlier = earlier_run(client, settings.store, settings.run.name, replacing=replacing)
+    earlier = earlier_run(client, settings.store, settings.run_name, replacing=replacing)
     begun = time.perf_counter()
     prepared = prepare(client, settings)
     engine = prepared.engine
@@ -100,14 +100,14 @@ def run_in_process(
 
 def _named(client: Client, settings: "Settings") -> "Settings":
     """Return the settings, with another name of the run if nobody chose one and it is taken."""
-    usual = settings.run.name
-    if "name" in settings.run.model_fields_set:
+    usual = settings.run_name
+    if settings.run.name is not None:
         return settings
     name = unused_name(client, settings.store, usual)
     if name == usual:
         return settings
     say(f"the store has a run {usual!r}: this one is {name!r} (--run NAME to choose, --replace)")
-    return settings.model_copy(update={"run": settings.run.model_copy(update={"name": name})})
+    return settings.model_copy(update={"run": replace(settings.run, name=name)})
 
 
 def manifest_path(manifest: RunManifest) -> str:

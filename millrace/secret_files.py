@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from millrace.settings_errors import keys_of
 from streams.errors import SettingsError
 
 _MOST_BYTES = 64 * 1024
@@ -82,6 +83,5 @@ def _is_setting(variable: str, prefix: str, settings: type[BaseModel]) -> bool:
     if field is None:
         return False
     inner = field.annotation
-    if isinstance(inner, type) and issubclass(inner, BaseModel):
-        return bool(nested) and key in inner.model_fields
-    return not nested
+    known = keys_of(inner) if isinstance(inner, type) else []
+    return bool(nested) and key in known if known else not nested

@@ -1,11 +1,11 @@
 """The tables of the settings file, with their defaults and what they allow."""
 
 import codecs
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from annotated_types import MaxLen
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from consumers.runs.specs import RunOptions
 from streams import bounds
 from streams.timeouts import LEAST_SESSION, check_session
 from streams.transport.access import check_prefix
@@ -46,7 +47,6 @@ def _known_date(text: str) -> str:
     return text
 
 
-RankingName = Annotated[str, Field(pattern=r"^[a-z_]+(=[1-9][0-9]{0,5})?$")]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
@@ -91,24 +91,11 @@ class CorpusSection(Section):
     skip_bad: bool = False
 
 
-class RunSettings(Section):
-    """What is computed; the meanings are those of the run record.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings(RunOptions):
+    """What is computed. name: None if nobody chose one; see ``Settings.run_name``."""
 
-    rankings: NAME, or NAME=K for K examples of each cluster instead of ``k``.
-    """
-
-    name: str = "run"
-    k: bounds.K = 100
-    rankings: Annotated[tuple[RankingName, ...], MaxLen(16)] = ("maximum",)
-    statistics: Annotated[tuple[bounds.Label, ...], MaxLen(64)] = ()
-    shards: bounds.Shards = 4
-    mask_special: bool = True
-    mask_ids: Annotated[tuple[bounds.TokenId, ...], MaxLen(bounds.MAX_VOCABULARY)] = ()
-    mask_positions: Annotated[tuple[bounds.Position, ...], MaxLen(bounds.MAX_CONTEXT)] = ()
-    edges: Annotated[tuple[float, ...], MaxLen(bounds.MAX_EDGES)] | None = None
-    sum_bits: bounds.SumBits = 20
-    bucket_bytes: Annotated[int, Field(ge=2**10, le=2**30)] = 8 * 2**20
-    record_bytes: Annotated[int, Field(ge=2**12, le=2**30)] = 32 * 2**20
+    name: str | None = None
 
 
 class KafkaSettings(Section):

@@ -48,6 +48,7 @@ from streams.timeouts import usual_session
 from streams.transport.access import BrokerAccess
 
 PREFIX = "MILLRACE_"
+USUAL_RUN = "run"
 _MOST_BYTES = 16 * 2**20  # of a settings file
 # Variables of ours that are no settings: of the command line, of the broker's cache.
 OTHERS = ("settings", "cache", "wait", "until_done", "metrics_port", "metrics_host", "log_format")
@@ -96,17 +97,22 @@ class Settings(BaseSettings):
         """The broker and how to reach it, for every client; SettingsError for a wrong address."""
         return BrokerAccess(self.broker, self.kafka.prefix, self.kafka.security())
 
+    @property
+    def run_name(self) -> str:
+        """The name of the run, the usual one if nobody chose one."""
+        return USUAL_RUN if self.run.name is None else self.run.name
+
     def run_spec(self) -> specs.RunSpec:
         """Return the run that these settings ask for; SettingsError without a model."""
         if not self.model.path:
             raise SettingsError("model.path is missing: name a model or its folder")
-        options = self.run.model_dump()
         return specs.RunSpec(
+            name=self.run_name,
             store=self.store,
             model=self.model,
             sources=tuple(self.sources()),
             clusterings=self.clusterings,
-            **options,
+            **self.run.options(),
         )
 
     def has_auto(self) -> bool:

@@ -34,7 +34,9 @@ def measure(job: Job, broker: str, start: int | None) -> tuple[Found, int | None
     shape = Shape(**job.shape)
     client = connect(broker)
     model, dictionary = ModelSpec(job.model), DictionarySpec("sae", path=job.dictionary)
-    spec = RunSpec("loaded", job.output, model, (dictionary,), k=job.amount)
+    spec = RunSpec(
+        name="loaded", store=job.output, model=model, sources=(dictionary,), k=job.amount
+    )
     engine = prepared(spec, _to_be(shape))
     memory, others = Memory(start), Others()
     producing, serving = Lap(), Lap()

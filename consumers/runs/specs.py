@@ -2,14 +2,16 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from annotated_types import Interval, MaxLen
 
 from streams import bounds
+from streams.bounds import FieldRule
 from streams.records.runs import Forward, RunRecord, Sign
 
 Coactivation = bool | Literal["auto"]
@@ -161,31 +163,49 @@ class ClusteringSpec:
     __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
 
 
-@dataclass(frozen=True, slots=True)
-class RunSpec:
-    """A run to be created; the meanings are those of ``streams.records.runs.RunRecord``.
+def _names_ranking(text: str) -> bool:
+    return re.fullmatch(r"[a-z_]+(=[1-9][0-9]{0,5})?", text) is not None
 
-    rankings: NAME or NAME=K, see ``consumers.rankings.registry``; k: where they name none.
-    mask_special: ids that the tokenizer calls special count as absent. edges: None for the usual.
-    statistics: the optional ones, by name.
+
+RankingName = Annotated[str, FieldRule(_names_ranking, "no ranking: write NAME or NAME=K")]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What is computed of a run, the keys of ``[run]``; meanings are those of ``RunRecord``.
+
+    rankings: NAME, or NAME=K for K examples of each cluster instead of ``k``. statistics: the
+    optional ones, by name. mask_special: ids that the tokenizer calls special count as absent.
+    edges: None for the usual.
     """
+
+    k: bounds.K = 100
+    rankings: Annotated[tuple[RankingName, ...], MaxLen(16)] = ("maximum",)
+    statistics: Annotated[tuple[bounds.Label, ...], MaxLen(64)] = ()
+    shards: bounds.Shards = 4
+    mask_special: bool = True
+    mask_ids: Annotated[tuple[bounds.TokenId, ...], MaxLen(bounds.MAX_VOCABULARY)] = ()
+    mask_positions: Annotated[tuple[bounds.Position, ...], MaxLen(bounds.MAX_CONTEXT)] = ()
+    edges: Annotated[tuple[float, ...], MaxLen(bounds.MAX_EDGES)] | None = None
+    sum_bits: bounds.SumBits = 20
+    bucket_bytes: Annotated[int, Interval(ge=2**10, le=2**30)] = 8 * 2**20
+    record_bytes: Annotated[int, Interval(ge=2**12, le=2**30)] = 32 * 2**20
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
+
+    def options(self) -> dict[str, Any]:
+        """Return these keys alone, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(RunOptions)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec(RunOptions):
+    """A run to be created: what to compute, and of which model, sources and clusterings."""
 
     name: str
     store: str
     model: ModelSpec
     sources: tuple[SourceSpec, ...]
     clusterings: tuple[ClusteringSpec, ...] = ()
-    k: int = 100
-    rankings: tuple[str, ...] = ("maximum",)
-    statistics: tuple[str, ...] = ()
-    shards: int = 4
-    mask_special: bool = True
-    mask_ids: tuple[int, ...] = ()
-    mask_positions: tuple[int, ...] = ()
-    edges: tuple[float, ...] | None = None
-    sum_bits: int = 20
-    bucket_bytes: int = 8 * 2**20
-    record_bytes: int = 32 * 2**20
 
 
 def coactivates(wanted: Coactivation, clusters: int) -> bool:

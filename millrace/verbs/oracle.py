@@ -86,7 +86,7 @@ def oracle(
 
         plan, tables = oracle_from_settings(client, chosen, dump)
     else:
-        record = get_run(client, chosen.run.name)
+        record = get_run(client, chosen.run_name)
         plan, tables = run_oracle(client, record, chosen.model.device, dump)
     if out:
         write_plain(plan, tables, "oracle", out)

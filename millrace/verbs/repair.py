@@ -25,7 +25,7 @@ def repair(settings_file: Path | None, broker: str | None, run_name: str | None)
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
     client = connect(chosen.access)
-    plan = make_plan(get_run(client, chosen.run.name))
+    plan = make_plan(get_run(client, chosen.run_name))
     with failure_taken_back(client, plan) as failed:
         done = repairing.repair(client, plan)
     for line in repairing.lines(done, plan, client):

@@ -89,7 +89,7 @@ def create(
     chosen = settings(settings_file, **options)
     open_store(chosen.store)
     client = connect(chosen.access)
-    earlier = earlier_run(client, chosen.store, chosen.run.name, replacing=replace)
+    earlier = earlier_run(client, chosen.store, chosen.run_name, replacing=replace)
     record = get_corpus(client, chosen.corpus.name)
     expect_whole(client, record.name)
     now = datetime.now(UTC).isoformat(timespec="seconds")

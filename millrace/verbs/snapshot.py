@@ -35,7 +35,7 @@ def snapshot(
 
     chosen = settings(settings_file, broker=broker, run=given({"name": run_name}))
     client = connect(chosen.access)
-    record = get_run(client, chosen.run.name)
+    record = get_run(client, chosen.run_name)
     expect_corpus(client, record)
     plan = make_plan(record)
     wanted = name or datetime.now(UTC).strftime("at-%Y%m%d-%H%M%S")

@@ -210,7 +210,7 @@ def _plan(chosen: "Settings", wait: float, until_done: bool) -> "Plan":
         wait=wait_fixed(1.0),
         reraise=True,
     )
-    plan = make_plan(attempts(get_run, client, chosen.run.name))
+    plan = make_plan(attempts(get_run, client, chosen.run_name))
     if until_done:
         expect_not_failed(client, plan)
     return plan

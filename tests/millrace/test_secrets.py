@@ -60,6 +60,7 @@ def test_every_setting_may_lie_in_a_file_that_a_variable_names(tmp_path: Path) -
         ("password", SECRET),
         ("broker", "kafka://h:1"),
         ("k", "7"),
+        ("dtype", "bfloat16"),
     ):
         (tmp_path / name).write_text(f"{value}\r\n" if name == "user" else value)
     settings = load(
@@ -69,10 +70,11 @@ def test_every_setting_may_lie_in_a_file_that_a_variable_names(tmp_path: Path) -
         MILLRACE_KAFKA__PASSWORD_FILE=str(tmp_path / "password"),
         MILLRACE_BROKER_FILE=str(tmp_path / "broker"),
         MILLRACE_RUN__K_FILE=str(tmp_path / "k"),
+        MILLRACE_MODEL__DTYPE_FILE=str(tmp_path / "dtype"),
         MILLRACE_STORE_FILE="",
     )
     assert settings.access == BrokerAccess("kafka://h:1", "", Security(None, Sasl("me", SECRET)))
-    assert settings.run.k == 7
+    assert (settings.run.k, settings.model.dtype) == (7, "bfloat16")
 
 
 def test_a_secret_keeps_its_blanks_and_loses_one_end_of_line(tmp_path: Path) -> None:

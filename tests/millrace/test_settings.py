@@ -120,7 +120,7 @@ def test_lists_in_the_environment_are_json(tmp_path: Path) -> None:
         ("[run]\nkk = 5", r"millrace\.toml: unknown key 'run\.kk', did you mean 'k'\?"),
         ('brokr = "x"', "unknown key 'brokr', did you mean 'broker'"),
         ("[run]\nk = 0", r"run\.k = 0: input should be greater than or equal to 1"),
-        ('[run]\nrankings = ["last="]', r"rankings\[0\] = 'last=': string should match pattern"),
+        ('[run]\nrankings = ["last="]', r"rankings\[0\]: 'last=' is no ranking: write NAME or NAM"),
         ('[[dictionaries]]\npath = "x"', r"key 'dictionaries\[0\]\.name' is missing"),
         ('[[dictionaries]]\nname = "x"', "give either path, or release and id"),
         ('[[dictionaries]]\nname = "x"\nrelease = "y"', "give either path, or release and id"),
