@@ -7,8 +7,14 @@ import numpy as np
 
 from downstream.derived.clusterings.cluster_file import labelled, write_cluster_file
 from downstream.derived.clusterings.linkage import Method, cluster_directions, cluster_pairs
-from downstream.derived.clusterings.merge_history import History, read_merges, source_names
+from downstream.derived.clusterings.merge_history import (
+    ClusterMapping,
+    History,
+    read_merges,
+    source_names,
+)
 from downstream.derived.clusterings.merge_tree import MergeTree
+from downstream.derived.clusterings.spd_history import is_zip, read_spd_history
 from downstream.reading.snapshot import Snapshot, open_snapshot
 from millrace.dictionary_loading import other_dictionary
 from streams.errors import ModelError, SettingsError, SnapshotError
@@ -85,6 +91,12 @@ def by_merges(
 ) -> list[str]:
     """Write the clusterings that another tool's file holds; raises UserError in one line."""
     renamed = _renamed(sources)
+    if is_zip(file):
+        cuts = read_spd_history(file, iterations)
+        called = name or _usable(cuts[0].name)
+        # What is wrong with a later one is known before the first is written.
+        kept = [(cut.iteration, _renamed_clusters(cut, renamed, min_size)) for cut in cuts]
+        return [_written(out, called, iteration, clusters) for iteration, clusters in kept]
     found = read_merges(file)
     called = name or _usable(found.name)
     if isinstance(found, History):
@@ -94,12 +106,18 @@ def by_merges(
         return [_written(out, called, each, labelled(tree, each, min_size)) for each in wanted]
     if iterations and list(iterations) != [found.iteration]:
         raise SettingsError(f"{file} holds iteration {found.iteration} alone")
-    clusters = {
+    return [_written(out, called, found.iteration, _renamed_clusters(found, renamed, min_size))]
+
+
+def _renamed_clusters(
+    found: ClusterMapping, renamed: Mapping[str, str], min_size: int
+) -> dict[str, list[str]]:
+    """Return the clusters of at least so many components, with the names of sources."""
+    return {
         label: source_names(members, renamed)
         for label, members in found.clusters.items()
         if len(members) >= min_size
     }
-    return [_written(out, called, found.iteration, clusters)]
 
 
 def _cuts(tree: MergeTree, counts: Sequence[int], out: str, name: str, min_size: int) -> list[str]:

@@ -84,7 +84,7 @@ def coactivation(snapshot: str, **chosen: Any) -> None:
     "iterations",
     type=click.IntRange(0),
     multiple=True,
-    help="Merges made, of a history; may be repeated. By default all of them.",
+    help="Iteration of a history; may be repeated. By default the last one.",
 )
 @option(
     "--source",
@@ -95,7 +95,7 @@ def coactivation(snapshot: str, **chosen: Any) -> None:
 )
 @_written
 def merges(file: Path, **chosen: Any) -> None:
-    """Read SPD's cluster mapping, or a history of merges, from a JSON FILE."""
+    """Read SPD's mapping (JSON) or merge history (a zip), or a history in JSON, from FILE."""
     from millrace.clustering import by_merges
 
     _say(by_merges(file, **chosen))

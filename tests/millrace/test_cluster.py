@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
+from tests.downstream.derived.clusterings.test_spd_history import write as write_spd_history
 from tests.downstream.derived.conftest import write_dictionary
 
 
@@ -39,6 +41,11 @@ def test_merges_of_another_tool_become_cluster_files(program, tmp_path):
     (tmp_path / "m.json").write_text(json.dumps(mapping))
     ended = program("cluster", "merges", tmp_path / "m.json")
     assert ended.out == "clusters/m-7.json: 1 clusters of 2 features\n"
+    groups = np.array([[0, 1, 2, 3, 4, 0], [4, 1, 4, 3, 5, 4]], np.int16)
+    ended = program("cluster", "merges", write_spd_history(tmp_path / "history.zip", groups))
+    assert ended.out == "clusters/history-1.json: 1 clusters of 3 features\n"
+    with open("clusters/history-1.json") as file:
+        assert json.load(file)["clusters"] == {"4": ["h-0-mlp:0", "h-0-mlp:2", "h-1-mlp:5"]}
     said = program("cluster", "merges", tmp_path / "m.json", "--iteration", 8).refusal()
     assert said.endswith("holds iteration 7 alone")
 

@@ -79,7 +79,7 @@ def _history(document: dict[str, Any], stem: str) -> History:
     labels = document.get("labels")
     if not isinstance(labels, list) or not 0 < len(labels) <= MAX_CLUSTERS:
         raise ValueError("has no labels")
-    _check_labels(labels)
+    check_labels(labels)
     merges = document["merges"]
     count = len(labels)
     seen: set[int] = set()
@@ -96,7 +96,7 @@ def _history(document: dict[str, Any], stem: str) -> History:
 
 def _mapping(document: dict[str, Any], stem: str) -> ClusterMapping:
     clusters: dict[str, list[str]] = {}
-    _check_labels(list(document["clusters"]))
+    check_labels(list(document["clusters"]))
     for label, number in document["clusters"].items():
         if number is None:
             continue
@@ -109,7 +109,8 @@ def _mapping(document: dict[str, Any], stem: str) -> ClusterMapping:
     return ClusterMapping(_name(document.get("clustering_run_id"), stem), iteration, clusters)
 
 
-def _check_labels(labels: list[Any]) -> None:
+def check_labels(labels: list[Any]) -> None:
+    """Raise ValueError unless all labels read module:index, each one once."""
     for label in labels:
         if not isinstance(label, str) or not _LABEL.fullmatch(label):
             raise ValueError(f"has the label {shown(label)}, which does not read module:index")
