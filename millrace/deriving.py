@@ -51,7 +51,7 @@ def derive_attachments(
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             manifest, derived = attach(each, given, Options(k=k), created=created, name=name)
-        except ModelError as error:
+        except (ModelError, SnapshotError) as error:
             if kind != _ALL:
                 raise
             yield f"{each.kind}: not made: {error}"

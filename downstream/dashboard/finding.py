@@ -4,6 +4,7 @@ A search is words, each of which may say where to look: ``token:import``, ``text
 ``label:12``. Words without a place are looked for in all of them.
 """
 
+import logging
 import re
 from dataclasses import dataclass
 
@@ -11,9 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.labels import Marks
+from downstream.derived.tokens import TOKEN_FEATURES, Tokens
 from streams.arrays import I32, I64, Bool
+from streams.errors import SnapshotError
+from streams.snapshots.table_reading import expected_schema, read_table
+
+_log = logging.getLogger(__name__)
 
 NO_MARKS = Marks()
 _PLACED = re.compile(r'(token|text|label):("[^"]*"|\S*)')
@@ -24,24 +31,28 @@ class Found:
     """Which clusters of a clustering match, and why. Arrays have one entry per cluster.
 
     peaks: how many of its examples peak at a token looked for. texts: how many of their texts hold
-    the words looked for. examples: how many were looked at.
+    the words looked for. active: at how many such tokens it is active, in the rows of the
+    attachment ``tokens``, 0 without one. examples: how many were looked at.
     """
 
     keep: Bool
     peaks: I64
     texts: I64
+    active: I64
     examples: I64
     labelled: Bool
 
-    def why(self, at: int) -> tuple[int, int]:
-        """Return how many examples of a cluster of the clustering peak there, and have the text."""
-        return int(self.peaks[at]), int(self.texts[at])
+    def why(self, at: int) -> tuple[int, int, int]:
+        """Return how many examples of a cluster of the clustering peak there, and have the text;
+        and at how many tokens it is active."""
+        return int(self.peaks[at]), int(self.texts[at]), int(self.active[at])
 
     def order(self) -> I64:
-        """Return the clusters that match, the best first: labels, then peaks, then texts."""
+        """Return the clusters that match, the best first: most active at the token looked for,
+        then labels, then peaks, then texts."""
         kept = np.flatnonzero(self.keep)
         worth = (self.labelled[kept].astype(np.int64) * 2**20 + self.peaks[kept]) * 2**20
-        return kept[np.argsort(-(worth + self.texts[kept]), kind="stable")]
+        return kept[np.lexsort((-(worth + self.texts[kept]), -self.active[kept]))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +82,11 @@ def find(
     labelled = _labels(snapshot, span, wanted.label or wanted.anywhere)
     if name := wanted.label or wanted.anywhere:
         labelled[marks.labelled(name)] = True
-    peaks, texts = none, none
+    peaks, texts, active = none, none, none
     if token := wanted.token or wanted.anywhere:
         peaks = _peaks(snapshot, span, token)
+    if wanted.token:
+        active = _active(snapshot, span, wanted.token)
     if text := wanted.text or wanted.anywhere:
         texts = _texts(snapshot, span, text)
     keep: Bool = np.ones(count, bool)
@@ -85,11 +98,11 @@ def find(
     if wanted.label:
         keep &= labelled
     if wanted.token:
-        keep &= peaks > 0
+        keep &= (peaks > 0) | (active > 0)
     if wanted.text:
         keep &= texts > 0
     examples = np.diff(snapshot.examples.first)[span]
-    return Found(keep, peaks, texts, examples, labelled)
+    return Found(keep, peaks, texts, active, examples, labelled)
 
 
 def _labels(snapshot: LoadedSnapshot, span: slice, asked: str) -> Bool:
@@ -110,9 +123,37 @@ def _labels(snapshot: LoadedSnapshot, span: slice, asked: str) -> Bool:
 
 def _peaks(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
     """Return how many examples of each cluster peak at a token that reads as asked for."""
+    return _counted(snapshot, span, snapshot.examples.token, _ids(snapshot, asked))
+
+
+def _ids(snapshot: LoadedSnapshot, asked: str) -> I64:
+    """Return the token ids that read as asked for."""
     words = snapshot.once("words", lambda: _words(snapshot))
     same = pc.equal(words, asked.strip().casefold()).to_numpy(zero_copy_only=False)
-    return _counted(snapshot, span, snapshot.examples.token, np.flatnonzero(same))
+    return np.flatnonzero(same)
+
+
+def _active(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
+    """Return at how many tokens that read as asked for each cluster is active, 0 if unknown."""
+    found, ids = np.zeros(span.stop - span.start, np.int64), _ids(snapshot, asked)
+    kind, columns = Tokens().kind, ["cluster", "firing_tokens"]
+    for attached in attachments_of(snapshot).now():
+        if attached.kind != kind or not len(ids):
+            continue
+        try:
+            if expected_schema(attached, TOKEN_FEATURES.name) != TOKEN_FEATURES.schema:
+                continue
+            wanted = [("token", "in", ids.tolist())]
+            rows = read_table(attached, TOKEN_FEATURES.name, columns=columns, filters=wanted)
+        except SnapshotError as error:
+            # The snapshot itself is well: examples can be searched all the same.
+            _log.error("attachment cannot be read: %s/%s %s", kind, attached.name, error)
+            continue
+        cluster, count = (rows[name].to_numpy().astype(np.int64) for name in columns)
+        ours = (cluster >= span.start) & (cluster < span.stop)
+        np.add.at(found, cluster[ours] - span.start, count[ours])
+        break  # another one of the kind counts the same tokens
+    return found
 
 
 def _texts(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:

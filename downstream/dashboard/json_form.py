@@ -61,7 +61,7 @@ def _row(row: Row) -> Json:
         "peaks": [asdict(peak) for peak in row.peaks],
         "examples": row.examples,
         "written": row.written and asdict(row.written),
-        "matches": {"peaks": row.why[0], "texts": row.why[1]},
+        "matches": dict(zip(("peaks", "texts", "active"), row.why, strict=True)),
         "best": best and {**_context(best), "tokens": [_text(token) for token in best.excerpt]},
     }
 

@@ -30,7 +30,8 @@ class Row:
     """A cluster in the list. spark: its histogram, between the clustering's outermost bins.
 
     peaks: the tokens at which most of its ``examples`` best examples peak. why: how many of them
-    peak at the token, and have the words, that were looked for.
+    peak at the token, and have the words, that were looked for; at how many such tokens it is
+    active.
     """
 
     number: int
@@ -47,7 +48,7 @@ class Row:
     peaks: tuple[Peak, ...]
     examples: int
     written: ClusterAnnotations | None
-    why: tuple[int, int]
+    why: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def _rows(
             peaks=peaks_of(snapshot, cluster),
             examples=int(np.diff(snapshot.examples.first[cluster : cluster + 2])[0]),
             written=marks.of.get(cluster - clustering.first),
-            why=match.why(cluster - clustering.first) if match else (0, 0),
+            why=match.why(cluster - clustering.first) if match else (0, 0, 0),
         )
 
 

@@ -171,7 +171,7 @@ _SCHEMAS: Json = {
         high=_NUMBER,
         peaks=_list_of(_object(text=_TEXT, count=_COUNT)),
         examples=_COUNT,
-        matches=_object(peaks=_COUNT, texts=_COUNT),
+        matches=_object(peaks=_COUNT, texts=_COUNT, active=_COUNT),
         written=_or_null(_ref("Written")),
         best=_or_null(_object(**_CONTEXT, tokens=_list_of(_ref("Text")))),
     ),

@@ -5,9 +5,16 @@ from downstream.derived.feature_map import FeatureMap
 from downstream.derived.logit_lens import LogitLens
 from downstream.derived.neighbours import Neighbours
 from downstream.derived.norms import Norms
+from downstream.derived.tokens import Tokens
 from streams.errors import UserError
 
-DERIVATIONS: tuple[Derivation, ...] = (LogitLens(), Neighbours(), Norms(), FeatureMap())
+DERIVATIONS: tuple[Derivation, ...] = (
+    LogitLens(),
+    Neighbours(),
+    Norms(),
+    FeatureMap(),
+    Tokens(),
+)
 
 
 def find_derivation(kind: str) -> Derivation:

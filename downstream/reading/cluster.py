@@ -10,6 +10,7 @@ import pyarrow as pa
 from downstream.reading.examples import Examples, read_examples
 from downstream.reading.silent import silent_examples
 from downstream.reading.table import Table
+from downstream.reading.token_associations import read_token_associations
 from streams.errors import SnapshotError
 
 if TYPE_CHECKING:
@@ -81,6 +82,19 @@ class Cluster:
             tokens = {each.token_ids[each.peak] for each in best}
             found.sort(key=lambda each: -len(tokens.intersection(each.token_ids)))
         return Examples(found[:k])
+
+    def tokens(self, k: int = 20) -> Table:
+        """Return the ``k`` tokens at which it is active most often, in the rows looked at.
+
+        Columns: token, text, and those of ``TokenAssociations.measures``. Raises SnapshotError
+        unless the run has the statistic ``tokens``.
+        """
+        ours = [("cluster", "==", self.number)]
+        found = read_token_associations(self._snapshot.manifest, ours)
+        at = found.of_cluster(self.number)[:k]
+        texts = [self._snapshot.token_text(token) for token in found.token[at].tolist()]
+        columns = {"token": found.token[at], "text": texts, **found.measures(at)}
+        return Table("tokens", pa.table(columns))
 
     def coactivation(self, k: int = 20) -> Table:
         """Return the clusters of its clustering that co-activate most, by Jaccard index.

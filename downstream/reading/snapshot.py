@@ -16,6 +16,7 @@ from downstream.reading.examples import Examples, ends_of
 from downstream.reading.locating import locate
 from downstream.reading.silent import SharedRows, read_shared_rows
 from downstream.reading.table import Table
+from downstream.reading.token_associations import read_token_associations
 from streams.errors import SnapshotError
 from streams.snapshots.annotations import Annotations, read_annotations
 from streams.snapshots.attachments import AttachmentManifest, list_attachments
@@ -210,6 +211,24 @@ class Snapshot:
     def shared_rows(self) -> SharedRows:
         """The rows that the ranking ``shared`` chose, from which silent contexts are known."""
         return read_shared_rows(self.manifest)
+
+    def token_features(self, token: int, k: int = 20) -> Table:
+        """Return the ``k`` features and clusters most likely active at a token, by its id.
+
+        Columns: cluster, clustering, label, and those of ``TokenAssociations.measures``. Raises
+        SnapshotError unless the run has the statistic ``tokens``.
+        """
+        found = read_token_associations(self.manifest, [("token", "==", token)])
+        at = found.of_token(token)[:k]
+        cluster = found.cluster[at]
+        named = {name: self.clusters[name].take(cluster) for name in ("clustering", "label")}
+        return Table(
+            "token_features", pa.table({"cluster": cluster, **named, **found.measures(at)})
+        )
+
+    def token_text(self, token: int) -> str:
+        """Return what a token reads by itself, by its id."""
+        return self._shown("token", token).decode(errors="replace")
 
     def members(self, cluster: int) -> Sequence[str]:
         """Return the features of a cluster, ``source:index``, by its number."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.figures import Bin
-from downstream.dashboard.panels.panel import Feature, rows_of
+from downstream.dashboard.panels.panel import Subject, rows_of
 from downstream.derived.logit_lens import LOGIT_LENS
 from downstream.reading.token_text import readable
 from streams.errors import SnapshotError
@@ -49,10 +49,13 @@ class LogitLensPanel:
     template: str = "panels/logit_lens.html"
 
     def read(
-        self, snapshot: LoadedSnapshot, attached: AttachmentManifest, feature: Feature
+        self, snapshot: LoadedSnapshot, attached: AttachmentManifest, subject: Subject
     ) -> ShownLens | None:
         """Return the lenses of a feature."""
-        rows = rows_of(attached, LOGIT_LENS, feature).to_pylist()
+        if subject.feature is None:
+            return None
+        number = subject.feature.number
+        rows = rows_of(attached, LOGIT_LENS, "feature", number).to_pylist()
         return ShownLens(tuple(_lens(snapshot, row) for row in rows[:2])) if rows else None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from downstream.dashboard.coactivation import Neighbour, single_clusters
 from downstream.dashboard.data import LoadedSnapshot
-from downstream.dashboard.panels.panel import Feature, rows_of
+from downstream.dashboard.panels.panel import Subject, rows_of
 from downstream.derived.neighbours import NEIGHBOURS
 from streams.errors import SnapshotError
 from streams.snapshots.attachments import AttachmentManifest
@@ -46,11 +46,13 @@ class NeighboursPanel:
     template: str = "panels/neighbours.html"
 
     def read(
-        self, snapshot: LoadedSnapshot, attached: AttachmentManifest, feature: Feature
+        self, snapshot: LoadedSnapshot, attached: AttachmentManifest, subject: Subject
     ) -> ShownNeighbours | None:
         """Return the neighbours of a feature."""
-        lists = []
-        for row in rows_of(attached, NEIGHBOURS, feature).to_pylist():
+        if subject.feature is None:
+            return None
+        lists, number = [], subject.feature.number
+        for row in rows_of(attached, NEIGHBOURS, "feature", number).to_pylist():
             source, indices = row["other_source"], row["other_indices"][:_MOST]
             labels = [f"{source}:{index}" for index in indices]
             pages = single_clusters(snapshot, labels)

@@ -26,6 +26,14 @@ class Feature:
     index: int
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a page is about: a cluster, which may stand for a single feature."""
+
+    cluster: int
+    feature: Feature | None
+
+
 class Panel(Protocol):
     """A panel. kind: of the attachments that it shows. template: shows what ``read`` returns."""
 
@@ -38,9 +46,9 @@ class Panel(Protocol):
         """The template, which finds what was read as ``panel.shown``."""
 
     def read(
-        self, snapshot: LoadedSnapshot, attached: AttachmentManifest, feature: Feature
+        self, snapshot: LoadedSnapshot, attached: AttachmentManifest, subject: Subject
     ) -> Any | None:
-        """Return what to show of a feature, a dataclass, or None for nothing.
+        """Return what to show of a cluster or feature, a dataclass, or None for nothing.
 
         Raises SnapshotError if the attachment cannot be read or is of another form.
         """
@@ -63,16 +71,16 @@ def panels_of(
     attachments: Sequence[AttachmentManifest],
     cluster: int,
 ) -> tuple[ShownPanel, ...]:
-    """Return the panels of a cluster's page: of a single feature those that have something."""
-    feature = feature_of(snapshot, cluster)
+    """Return the panels of a cluster's page, those that have something."""
+    subject = Subject(cluster, feature_of(snapshot, cluster))
     found = []
-    for panel in panels if feature else ():
+    for panel in panels:
         for attached in attachments:
             if attached.kind != panel.kind:
                 continue
             shown, problem = None, ""
             try:
-                shown = panel.read(snapshot, attached, feature)  # type: ignore[arg-type]
+                shown = panel.read(snapshot, attached, subject)
             except SnapshotError as error:
                 # The snapshot itself is well: only this panel says that it cannot be read.
                 _log.error("attachment cannot be read: %s/%s %s", panel.kind, attached.name, error)
@@ -96,12 +104,12 @@ def feature_of(snapshot: LoadedSnapshot, cluster: int) -> Feature | None:
     return None
 
 
-def rows_of(attached: AttachmentManifest, form: TableForm, feature: Feature) -> pa.Table:
-    """Return a feature's rows of an attachment's table.
+def rows_of(attached: AttachmentManifest, form: TableForm, column: str, number: int) -> pa.Table:
+    """Return the rows of an attachment's table in which a column is a number.
 
     Raises SnapshotError if it has none of that form.
     """
     entry = find_entry(attached.tables, form.name)
     if entry is None or not entry.schema.equals(form.schema):
         raise SnapshotError(f"it has no table {form.name!r} of the form that this program knows")
-    return read_table(attached, form.name, filters=[("feature", "==", feature.number)])
+    return read_table(attached, form.name, filters=[(column, "==", number)])

@@ -3,5 +3,6 @@
 from downstream.dashboard.panels.logit_lens import LogitLensPanel
 from downstream.dashboard.panels.neighbours import NeighboursPanel
 from downstream.dashboard.panels.panel import Panel
+from downstream.dashboard.panels.tokens import TokensPanel
 
-PANELS: tuple[Panel, ...] = (LogitLensPanel(), NeighboursPanel())
+PANELS: tuple[Panel, ...] = (LogitLensPanel(), NeighboursPanel(), TokensPanel())
