@@ -54,7 +54,7 @@ _HELP = {
     "diff": "Compare two snapshots: numbers that changed, examples that came and went.",
     "dashboard": "Serve pages for the snapshots of a broker or of one folder.",
     "export": "Write a snapshot in the format of another tool.",
-    "corpora": "List, show, dump, load and delete corpora.",
+    "corpora": "List, show, dump, load, rebatch and delete corpora.",
     "runs": "Create, list, show and delete runs.",
     "dlq": "List, show and export dead letters.",
     "repair": "Have a run's missing batches computed again.",

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from consumers.models.batch_sizes import expects_gpu, usual_batch_rows
 from consumers.runs.specs import USUAL_CONTEXT, longest_context, suggested_context
 from consumers.runs.trainings import agreed_bos, agreed_context, trainings
 from consumers.sources.training import Training
@@ -126,12 +127,13 @@ def _corpus_settings(
         raise SettingsError("corpus.tokenizer is missing: name a tokenizer, or a model to take its")
     per_domain = section.limit_per_domain
     trained = cache(lambda: trainings(settings.sources(), _released))
+    context = section.context or _context(settings, known, ids, trained)
     return CorpusSettings(
         name=section.name,
         tokenizer=tokenizer,
         partitions=section.partitions,
-        context=section.context or _context(settings, known, ids, trained),
-        batch_rows=section.batch_rows,
+        context=context,
+        batch_rows=section.batch_rows or _batch_rows(settings, known, context),
         pack=section.pack,
         bos=_bos(section.bos, known, trained),
         first_id=None if ids is None else int(ids[0]),
@@ -153,6 +155,13 @@ def _chat(settings: "Settings", tokenizer: str) -> Chat | None:
     roles, domains = section.chat_roles, section.role_domains
     day = date.fromisoformat(section.chat_date)
     return make_chat(tokenizer, section.chat_template, roles, domains, day)
+
+
+def _batch_rows(settings: "Settings", known: CorpusRecord | None, context: int) -> int:
+    """Return the rows of a batch where no setting says it; one that was begun keeps its own."""
+    if known is not None:
+        return known.batch_rows
+    return usual_batch_rows(context, gpu=expects_gpu(settings.model.device))
 
 
 def _context(

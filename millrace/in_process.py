@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 
 from consumers.activations.device_status import device_status
 from consumers.health.progress import Progress
+from consumers.models.batch_sizes import gpus_in_driver
 from consumers.plan import Plan
 from consumers.runs.replacing import earlier_run, unused_name
 from consumers.service.serving import Crew, serve_run
@@ -48,7 +49,8 @@ def run_in_process(
     """
     # Bars and the table at the end say the rest; off a terminal bars do not move.
     moving = shown_on_terminal()
-    always = (DEVICE.name, DEAD_LETTER.name)
+    # A machine without GPUs has nothing to choose from.
+    always = (DEAD_LETTER.name, *([DEVICE.name] if gpus_in_driver() else []))
     show_events(always if moving else (*always, PROGRESS.name))
     check_store(settings.store)
     client = connect(settings.access)

@@ -138,7 +138,7 @@ statistics_option = option(
 micro_batch_option = option(
     "--micro-batch",
     type=Size(),
-    show_default="8",
+    show_default="8, on a GPU what holds 32,768 tokens",
     help="Rows per forward pass; auto measures which number is best here.",
 )
 clusters_option = option(
@@ -180,7 +180,13 @@ corpus_options = stacked(
         show_default="128, or less if model or dictionary ask for it",
         help="Tokens per row.",
     ),
-    option("--batch-size", "batch_rows", type=int, show_default="64", help="Rows per token batch."),
+    option(
+        "--batch-size",
+        "batch_rows",
+        type=int,
+        show_default="64, for a GPU 2048",
+        help="Rows per token batch.",
+    ),
     option("--partitions", type=int, show_default="4", help="Partitions of the corpus."),
     option(
         "--pack/--no-pack",

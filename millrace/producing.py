@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
+from consumers.models.batch_sizes import usual_batch_rows
 from millrace.corpus import PreparedText
 from millrace.logs import show_events
 from millrace.progress_bars import ProducerBar, bars, shown_on_terminal
 from producers.dump import dump_corpus, load_corpus
 from producers.produced import Produced, reported
 from producers.publish import produce
+from producers.rebatch import rebatch_corpus
+from streams.catalog.corpora import get_corpus
 from streams.errors import CorpusError
 from streams.monitoring.events import DEAD_LETTER
 from streams.records.corpus import CorpusRecord
@@ -48,6 +51,22 @@ def load(client: Client, file: Path) -> CorpusRecord:
     with bars() as progress:
         bar = ProducerBar(progress, "load", None)
         record = load_corpus(client, file, bar)
+        bar.finish(record.tokens)
+    return record
+
+
+def rebatch(
+    client: Client, name: str, wanted: str, rows: int | None, partitions: int | None
+) -> CorpusRecord:
+    """Make a corpus of another's rows in batches of another size, with a bar.
+
+    rows: of a batch, None for the usual number for a GPU.
+    """
+    found = get_corpus(client, name)
+    size = usual_batch_rows(found.context, gpu=True) if rows is None else rows
+    with bars() as progress:
+        bar = ProducerBar(progress, "rebatch", found.tokens)
+        record = rebatch_corpus(client, name, wanted, size, partitions, bar)
         bar.finish(record.tokens)
     return record
 

@@ -64,7 +64,7 @@ class CorpusSection(Section):
     format: str | None = None
     tokenizer: str | None = None
     context: Annotated[int, Field(ge=2, le=bounds.MAX_CONTEXT)] | None = None
-    batch_rows: bounds.BatchRows = 64
+    batch_rows: bounds.BatchRows | None = None
     partitions: bounds.Partitions = 4
     pack: bool = False
     bos: bool | None = None

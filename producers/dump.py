@@ -37,19 +37,20 @@ def _entries(client: Client, record: CorpusRecord, progress: ProducerProgress) -
     if client.topics().get(topic) != record.partitions:
         raise CorpusError(f"topic {topic} of corpus {record.name} is missing: produce it again")
     for partition in range(record.partitions):
-        yield from _partition(client, record, partition, tally, progress)
+        yield from whole_partition(client, record, partition, tally, progress)
+        yield tally.end(record.name, partition)
     if (tally.batches.total(), tally.tokens.total()) != (record.batches, record.tokens):
         raise CorpusError(f"corpus {record.name} has lost records: delete it and produce it again")
 
 
-def _partition(
+def whole_partition(
     client: Client,
     record: CorpusRecord,
     partition: int,
     tally: CorpusTally,
     progress: ProducerProgress,
-) -> Iterator[Entry]:
-    """Yield each batch once, in order, and then the end."""
+) -> Iterator[TokenBatch]:
+    """Yield each batch of a partition once, in order; raise CorpusError unless all were there."""
     topic = topics.tokens(record.name, record.partitions).name
     end: PartitionEnd | None = None
     for found in read_log(client, topic, partition):
@@ -63,7 +64,6 @@ def _partition(
             f"partition {partition} of corpus {record.name} is not whole: delete the corpus and "
             "produce it again"
         )
-    yield end
 
 
 def load_corpus(client: Client, path: Path, progress: ProducerProgress) -> CorpusRecord:

@@ -178,7 +178,8 @@ def test_kafka_is_the_version_that_the_native_broker_runs(services):
 
 def test_gpu_file_adds_a_device_to_the_activation_side_only():
     services = yaml.safe_load(GPU.read_text())["services"]
-    assert set(services) == {"activations"}
+    assert {name for name, service in services.items() if "deploy" in service} == {"activations"}
+    assert services["produce"]["environment"] == {"MILLRACE_MODEL__DEVICE": "cuda"}  # large batches
     (device,) = services["activations"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
     assert services["activations"]["environment"]["MILLRACE_MODEL__DEVICE"] == "cuda"

@@ -3,14 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
+from consumers.models.batch_sizes import gpus_in_driver
 from streams.errors import ModelError
 from streams.monitoring import events
-
-_DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ def this_machine(environment: Mapping[str, str] = os.environ) -> Machine:
     return Machine(
         tuple(Card(one.name, one.total_memory, one.major >= 8) for one in found),
         torch.backends.mps.is_available(),
-        sum(1 for _ in _DRIVER.iterdir()) if _DRIVER.is_dir() else 0,
+        gpus_in_driver(),
         environment.get("CUDA_VISIBLE_DEVICES"),
     )
 

@@ -12,6 +12,7 @@ import torch
 from consumers.activations.device_operations import lacks
 from consumers.activations.torch_engine import TorchEngine
 from consumers.models.agreement import hook_widths, with_forward
+from consumers.models.batch_sizes import usual_micro_batch
 from consumers.models.devices import pick_device, this_machine
 from consumers.models.dtypes import pick_dtype
 from consumers.models.hook_names import hook_named
@@ -67,6 +68,8 @@ def prepare_run(
     optional = optional_statistics(spec.statistics)
     device = pick_device(spec.model.device)
     dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
+    if size is None:
+        size = usual_micro_batch(corpus.context, gpu=device.type == "cuda")
     if spec.model.tf32:
         expect_tf32_possible(dtype)
     wanted = [WantedSource(s.name, s.kind, s.location, s.hook) for s in spec.sources]

@@ -29,7 +29,8 @@ class ModelSpec:
     """path: a transformer-lens name or a local Hugging Face folder, "" if none is named.
 
     threads: CPU threads of the forward pass, 0 for all cores of this machine. dtype: "auto" is
-    bfloat16 where the processor has it. micro_batch: "auto" is measured when the run is created.
+    bfloat16 where the processor has it. micro_batch: "auto" is measured when the run is created,
+    None is what ``batch_sizes`` says.
     forward: "auto" is the fastest that agrees with the published code. tf32: let GPUs multiply
     float32 as TF32. Records hold what was chosen.
     """
@@ -37,7 +38,7 @@ class ModelSpec:
     path: str = ""
     device: str = "auto"
     dtype: Dtype = "float32"
-    micro_batch: bounds.MicroBatch | Literal["auto"] = 8
+    micro_batch: bounds.MicroBatch | Literal["auto"] | None = None
     threads: bounds.Threads = 0
     forward: Forward | Literal["auto"] = "auto"
     tf32: bool = False
@@ -220,7 +221,7 @@ def settled(spec: RunSpec, known: RunRecord) -> RunSpec:
     record.
     """
     model = spec.model
-    if model.micro_batch == "auto":
+    if model.micro_batch in ("auto", None):
         model = replace(model, micro_batch=known.model.micro_batch)
     if model.dtype == "auto":
         dtype: Any = known.model.dtype

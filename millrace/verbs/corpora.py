@@ -1,4 +1,4 @@
-"""``millrace corpora``: corpora listed, shown, deleted, dumped and loaded."""
+"""``millrace corpora``: corpora listed, shown, deleted, dumped, loaded and rebatched."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ import click
 
 from millrace.confirmation import confirm, yes_option
 from millrace.did_you_mean import SuggestingGroup
-from millrace.options import broker_option, json_option, settings, settings_option
+from millrace.options import broker_option, json_option, option, settings, settings_option
 from streams.transport.client import Client
 from streams.transport.connect import connect
 
 
 @click.group(cls=SuggestingGroup)
 def corpora() -> None:
-    """List, show, dump, load and delete corpora."""
+    """List, show, dump, load, rebatch and delete corpora."""
 
 
 def _client(settings_file: Path | None, broker: str | None) -> Client:
@@ -112,3 +112,40 @@ def load(file: Path, settings_file: Path | None, broker: str | None) -> None:
 
     record = load_corpus(_client(settings_file, broker), file)
     click.echo(f"corpus {record.name}: {record.batches:,} batches loaded")
+
+
+@corpora.command()
+@click.argument("name")
+@click.argument("new")
+@option(
+    "--batch-size",
+    "rows",
+    type=click.IntRange(1, 2**16),
+    show_default="2048, or what holds 262,144 tokens",
+    help="Rows per token batch of the new corpus.",
+)
+@option(
+    "--partitions",
+    type=click.IntRange(1, 4096),
+    show_default="as the other",
+    help="Partitions of the new corpus.",
+)
+@settings_option
+@broker_option
+def rebatch(
+    name: str,
+    new: str,
+    rows: int | None,
+    partitions: int | None,
+    settings_file: Path | None,
+    broker: str | None,
+) -> None:
+    """Make a corpus NEW of the rows of corpus NAME, in batches of another size.
+
+    A GPU is fastest on large batches. Rows keep their order and sample keys, so that a run over NEW
+    finds the same, at other places. What broke off goes on when it is called again.
+    """
+    from millrace.producing import rebatch as rebatch_corpus
+
+    record = rebatch_corpus(_client(settings_file, broker), name, new, rows, partitions)
+    click.echo(f"corpus {record.name}: {record.rows:,} rows in {record.batches:,} batches")

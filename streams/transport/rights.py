@@ -119,6 +119,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "corpora show": (*_topic(CORPORA, "Read"), *_topic(TOKENS, "Describe")),
     "corpora dump": (*_topic(CORPORA, "Read"), *_topic(TOKENS, "Read")),
     "corpora load": _PRODUCE,
+    "corpora rebatch": _PRODUCE,
     "corpora delete": (
         *_topic(CORPORA, "Read", "Write"),
         *_topic(TOKENS, "Describe", "Delete"),

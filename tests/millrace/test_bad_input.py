@@ -336,6 +336,7 @@ def test_unknown_run(program, broker, arguments):
         ["corpora", "show", "missing"],
         ["corpora", "delete", "missing"],
         ["corpora", "dump", "missing", "out.dump"],
+        ["corpora", "rebatch", "missing", "new"],
         ["runs", "create", "--corpus", "missing"],
     ],
     ids=" ".join,

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from consumers.models.batch_sizes import usual_batch_rows, usual_micro_batch
 from millrace import cli
 from millrace.settings import Settings
 from tests.millrace.conftest import Program
 
 SUBVERBS = {
-    "corpora": ("list", "show", "dump", "load", "delete"),
+    "corpora": ("list", "show", "dump", "load", "rebatch", "delete"),
     "runs": ("create", "list", "show", "delete"),
     "dlq": ("list", "show", "export"),
     "cluster": ("decoder", "coactivation", "merges"),
@@ -58,9 +59,9 @@ def test_help_shows_the_defaults_of_the_settings(program: Program) -> None:
     settings = Settings()
     for default in (
         settings.run.k,
-        settings.corpus.batch_rows,
+        f"{usual_batch_rows(128, gpu=False)}, for a GPU {usual_batch_rows(128, gpu=True)}",
         settings.corpus.partitions,
-        settings.model.micro_batch,
+        f"{usual_micro_batch(128, gpu=False)}, on a GPU what holds 32,768 tokens",
         settings.model.device,
         settings.broker,
         settings.store,

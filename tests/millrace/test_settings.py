@@ -67,7 +67,7 @@ def test_defaults_need_no_file() -> None:
     assert settings.broker == "memory://local"
     assert settings.store == str(Path(".millrace/snapshots").absolute())
     assert (settings.run.k, settings.run.rankings) == (100, ("maximum",))
-    assert (settings.corpus.batch_rows, settings.corpus.partitions) == (64, 4)
+    assert (settings.corpus.batch_rows, settings.corpus.partitions) == (None, 4)
 
 
 def test_a_file_becomes_a_run(tmp_path: Path) -> None:
