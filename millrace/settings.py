@@ -24,6 +24,7 @@ from pydantic_settings.exceptions import SettingsError as VariableError
 from consumers.health.limits import Limits
 from consumers.runs import specs
 from consumers.runs.decomposed_spec import DecomposedSpec
+from consumers.runs.own_spec import OwnSpec
 from millrace.secret_files import with_secret_files, with_secrets
 from millrace.sections import (
     CorpusSection,
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     neurons: tuple[specs.NeuronsSpec, ...] = ()
     weights: tuple[specs.WeightsSpec, ...] = ()
     decomposed: tuple[DecomposedSpec, ...] = ()
+    own_sources: tuple[OwnSpec, ...] = ()
     clusterings: tuple[specs.ClusteringSpec, ...] = ()
     limits: LimitsSettings = LimitsSettings()
 
@@ -130,7 +132,13 @@ class Settings(BaseSettings):
 
     def sources(self) -> list[specs.SourceSpec]:
         """Return where components come from."""
-        return [*self.dictionaries, *self.neurons, *self.weights, *self.decomposed]
+        return [
+            *self.dictionaries, *self.neurons, *self.weights, *self.decomposed, *self.own_sources
+        ]  # fmt: skip
+
+    def trusted_sources(self) -> frozenset[str]:
+        """Return the locations of sources whose code this process may import."""
+        return frozenset(source.location for source in self.own_sources)
 
 
 def load_settings(

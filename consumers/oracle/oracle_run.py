@@ -1,6 +1,6 @@
 """Feeding the oracle a whole corpus, from its topic or from a dump."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,11 +22,18 @@ from streams.wire import codec
 
 
 def run_oracle(
-    client: Client, run: RunRecord, device: str, dump: Path | None
+    client: Client,
+    run: RunRecord,
+    device: str,
+    dump: Path | None,
+    trusted: Collection[str] = frozenset(),
 ) -> tuple[Plan, dict[str, pa.Table]]:
-    """Return the plan and the tables of a run, computed in this process."""
+    """Return the plan and the tables of a run, computed in this process.
+
+    trusted: see ``load_engine``.
+    """
     plan = make_plan(run)
-    engine = load_engine(plan, device)
+    engine = load_engine(plan, device, trusted)
     vocabulary = read_head(dump)[1] if dump else get_vocabulary(client, run.corpus)
     batches = iter(iter_batches(dump)) if dump else topic_batches(client, plan)
     return plan, oracle_tables(plan, engine, batches, vocabulary.tokens, vocabulary.forms)

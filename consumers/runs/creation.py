@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -72,7 +72,7 @@ def prepare_run(
         size = usual_micro_batch(corpus.context, gpu=device.type == "cuda")
     if spec.model.tf32:
         expect_tf32_possible(dtype)
-    wanted = [WantedSource(s.name, s.kind, s.location, s.hook) for s in spec.sources]
+    wanted = [WantedSource(s.name, s.kind, s.location, s.hook, True) for s in spec.sources]
     model, loaded = _load(wanted, spec.model.path, device, dtype)
     check_corpus(corpus, model)
     hooks = sorted({source.hook for source in loaded})
@@ -165,14 +165,19 @@ def _separators(
     return found
 
 
-def load_engine(plan: Plan, device: str = "auto") -> TorchEngine:
+def load_engine(
+    plan: Plan, device: str = "auto", trusted: Collection[str] = frozenset()
+) -> TorchEngine:
     """Return the engine of a run, built from its record alone.
 
+    trusted: locations of sources whose code may be run, from the settings of this process.
     Raises RunError if the model or a dictionary is not the one that the run was created with, and
     ModelError if one cannot be loaded here.
     """
     run = plan.run
-    wanted = [WantedSource(s.name, s.kind, s.location, s.hook) for s in run.sources]
+    wanted = [
+        WantedSource(s.name, s.kind, s.location, s.hook, s.location in trusted) for s in run.sources
+    ]
     place = pick_device(device)
     _say_lacks(run, place)
     model, loaded = _load(wanted, run.model.location, place, run.model.dtype)

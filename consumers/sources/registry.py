@@ -5,11 +5,12 @@ import torch
 from consumers.sources.decomposed import Decomposed
 from consumers.sources.dictionary import Dictionary
 from consumers.sources.neurons import Neurons
+from consumers.sources.own import Own
 from consumers.sources.source import OpenedSource, SourceKind, WantedSource
 from consumers.sources.weights import Weights
 from streams.errors import ModelError
 
-KINDS: tuple[SourceKind, ...] = (Dictionary(), Neurons(), Weights(), Decomposed())
+KINDS: tuple[SourceKind, ...] = (Dictionary(), Neurons(), Weights(), Decomposed(), Own())
 
 
 def open_source(wanted: WantedSource, device: torch.device) -> OpenedSource:

@@ -65,12 +65,14 @@ class WantedSource:
     """What it takes to load a source, from the settings or from a run record.
 
     location: what its kind understands. hook: None for the one that the source itself names.
+    trusted: whether this process' own settings name the location, so that code there may be run.
     """
 
     name: str
     kind: str
     location: str
     hook: str | None
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from streams.errors import SnapshotError
 from streams.snapshots.table_entry import find_entry
 from streams.snapshots.tables import Column, TableForm
 
+_NO_DIRECTIONS = ("neurons", "own")
+"""Kinds of sources whose features are no directions that could be read from weights."""
+
 
 def computed(name: str, kind: pa.DataType, description: str, unit: str = "") -> Column:
     """Return a column of numbers that are computed in float32."""
@@ -53,7 +56,7 @@ class Given:
     @cached_property
     def dictionaries(self) -> tuple[Dictionary, ...]:
         """The run's sources that have directions, in the order of the run."""
-        wanted = (s for s in self._sources if s.get("kind") != "neurons")
+        wanted = (s for s in self._sources if s.get("kind") not in _NO_DIRECTIONS)
         return tuple(self.load(source) for source in wanted)
 
     @cached_property

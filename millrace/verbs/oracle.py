@@ -87,7 +87,8 @@ def oracle(
         plan, tables = oracle_from_settings(client, chosen, dump)
     else:
         record = get_run(client, chosen.run_name)
-        plan, tables = run_oracle(client, record, chosen.model.device, dump)
+        trusted = chosen.trusted_sources()
+        plan, tables = run_oracle(client, record, chosen.model.device, dump, trusted)
     if out:
         write_plain(plan, tables, "oracle", out)
     click.echo(f"content {content_hash(tables, plan.forms)}")

@@ -100,7 +100,7 @@ def activations(
     from consumers.snapshots.verdict import expect_few_refused
 
     with _measured(metrics_port, metrics_host) as progress:
-        engine = load_engine(plan, chosen.model.device)
+        engine = load_engine(plan, chosen.model.device, chosen.trusted_sources())
         progress.device = partial(device_status, engine)
         say_device(engine.model.device)
         final = serve_run(
