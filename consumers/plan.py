@@ -19,7 +19,7 @@ from consumers.run_clusters import ClusteringPlan, RunClusters, run_clusters
 from consumers.statistics.accumulators import Accumulator
 from consumers.statistics.layout import Layout, cluster_bytes, make_layout, run_bytes
 from consumers.statistics.registry import STATISTICS, statistics_of
-from consumers.statistics.statistic import Statistic
+from consumers.statistics.statistic import Statistic, name_of
 from streams.arrays import F64, I64, AnyArray
 from streams.errors import RunError
 from streams.records.run_identity import run_id
@@ -79,11 +79,6 @@ class Plan(RunClusters):
     def moments_of(self, bucket: int) -> int:
         """Return how many moments a bucket has."""
         return int(self.layout.moments_first[bucket + 1] - self.layout.moments_first[bucket])
-
-
-def name_of(statistic: Statistic) -> str:
-    """Return the name under which the layout has the accumulators of a statistic."""
-    return statistic.names[0].partition("@")[0]
 
 
 def make_plan(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from consumers.rankings.ranking import Ranking
+from consumers.statistics.parameters import check_parameters
 from consumers.statistics.statistic import Statistic
 from streams.bounds import MAX_CLUSTERS, check_fields, shown
 from streams.errors import RunError, ShapeError
@@ -22,6 +23,9 @@ def check_run(run: RunRecord, statistics: Sequence[Statistic], rankings: Sequenc
         check_fields(run)
         statistic_names = [name for each in statistics for name in each.names]
         _check(run, statistic_names, [each.name for each in rankings])
+        for each in statistics:
+            if each.names[0] in {measure.name for measure in run.statistics}:
+                check_parameters(run, each.names[0], each.parameters)
     except ShapeError as error:
         raise RunError(f"run {shown(run.name)} cannot be computed: {error}") from error
 

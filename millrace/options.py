@@ -132,8 +132,9 @@ statistics_option = option(
     "--statistic",
     "statistics",
     multiple=True,
-    metavar="NAME",
-    help="Count an optional statistic, too, such as domains or distribution; may be repeated.",
+    metavar="NAME[=PARAMETER:NUMBER,...]",
+    help="Count an optional statistic, too, such as distribution or tokens=budget:256; may be "
+    "repeated.",
 )
 micro_batch_option = option(
     "--micro-batch",

@@ -47,6 +47,13 @@ def _known_date(text: str) -> str:
     return text
 
 
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number")
+    return value
+
+
+Number = Annotated[int | float, BeforeValidator(_no_truth)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 

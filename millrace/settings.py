@@ -30,6 +30,7 @@ from millrace.sections import (
     CorpusSection,
     KafkaSettings,
     LimitsSettings,
+    Number,
     RunSettings,
 )
 from millrace.settings_errors import (
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     decomposed: tuple[DecomposedSpec, ...] = ()
     own_sources: tuple[OwnSpec, ...] = ()
     clusterings: tuple[specs.ClusteringSpec, ...] = ()
+    statistics: Mapping[str, Mapping[str, Number]] = {}
     limits: LimitsSettings = LimitsSettings()
 
     @classmethod
@@ -114,6 +116,7 @@ class Settings(BaseSettings):
             model=self.model,
             sources=tuple(self.sources()),
             clusterings=self.clusterings,
+            parameters=self.statistics,
             **self.run.options(),
         )
 

@@ -121,11 +121,20 @@ def _holds(values: Any, path: Sequence[str | int]) -> bool:
 
 def _known(path: Sequence[str | int], settings: type[BaseModel]) -> list[str | int]:
     """Return the part of an error's place that is a key; pydantic adds the branches of unions."""
+    if free := _free_levels(typing.get_type_hints(settings).get(str(path[0])) if path else None):
+        return list(path[: 1 + free])
     for stop in range(len(path), 0, -1):
         last = path[stop - 1]
         if isinstance(last, int) or last in _keys(path[: stop - 1], settings):
             return list(path[:stop])
     return list(path)
+
+
+def _free_levels(annotation: Any) -> int:
+    """Return how many levels of tables a field has whose keys may be any."""
+    if typing.get_origin(annotation) is not Mapping:
+        return 0
+    return 1 + _free_levels(typing.get_args(annotation)[1])
 
 
 def _keys(path: Sequence[str | int], settings: type[BaseModel]) -> list[str]:

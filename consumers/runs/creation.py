@@ -65,7 +65,7 @@ def prepare_run(
     """
     check_names(spec)
     ranked_by = rankings(spec.rankings, spec.k)
-    optional = optional_statistics(spec.statistics)
+    optional = optional_statistics(spec.statistics, spec.parameters)
     device = pick_device(spec.model.device)
     dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
     if size is None:

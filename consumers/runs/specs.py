@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
@@ -176,8 +176,8 @@ class RunOptions:
     """What is computed of a run, the keys of ``[run]``; meanings are those of ``RunRecord``.
 
     rankings: NAME, or NAME=K for K examples of each cluster instead of ``k``. statistics: the
-    optional ones, by name. mask_special: ids that the tokenizer calls special count as absent.
-    edges: None for the usual.
+    optional ones, see ``consumers.statistics.parameters``. mask_special: ids
+    that the tokenizer calls special count as absent. edges: None for the usual.
     """
 
     k: bounds.K = 100
@@ -195,18 +195,22 @@ class RunOptions:
 
     def options(self) -> dict[str, Any]:
         """Return these keys alone, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(RunOptions)}
+        return {each.name: getattr(self, each.name) for each in fields(RunOptions)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec(RunOptions):
-    """A run to be created: what to compute, and of which model, sources and clusterings."""
+    """A run to be created: what to compute, and of which model, sources and clusterings.
+
+    parameters: of optional statistics, by name; those that stand there are counted, too.
+    """
 
     name: str
     store: str
     model: ModelSpec
     sources: tuple[SourceSpec, ...]
     clusterings: tuple[ClusteringSpec, ...] = ()
+    parameters: Mapping[str, Mapping[str, int | float]] = field(default_factory=dict)
 
 
 def coactivates(wanted: Coactivation, clusters: int) -> bool:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from consumers.plan import Plan, name_of
+from consumers.plan import Plan
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions, KeySums, MomentSums, merged_moments
 from consumers.statistics.counter_merge import merge_counters
+from consumers.statistics.statistic import name_of
 from streams.arrays import I64, Bool
 from streams.records.tallies import KeyNames
 

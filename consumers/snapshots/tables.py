@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from consumers.plan import Plan, name_of
+from consumers.plan import Plan
 from consumers.run_clusters import activity_of
 from consumers.snapshots.ranked_hits import ranking_of, ranks, shard_hits, shown_scores
 from consumers.statistics.state_view import StateView
+from consumers.statistics.statistic import name_of
 from streams.arrays import F32, I32, I64, AnyArray
 from streams.records.corpus import TokenForms
 from streams.records.hits import Hits

@@ -27,6 +27,7 @@ from consumers.statistics.labels import (
     source_of,
 )
 from consumers.statistics.member_coactivation import has_pairs, pair_counts
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import I64
@@ -42,7 +43,7 @@ class Activation:
     """See the module."""
 
     names = (ACTIVATION, HISTOGRAM)
-    defaults: Mapping[str, Any] = {}
+    parameters: Mapping[str, Parameter] = {}
     tables: tuple[TableForm, ...] = (CLUSTERS, FEATURES)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:

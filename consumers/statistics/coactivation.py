@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ from consumers.run_clusters import ClusteringPlan, RunClusters
 from consumers.statistics.accumulators import Accumulator, Sum
 from consumers.statistics.activity import ClusterActivity, ClusterTokens
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import I64, AnyArray
@@ -26,7 +27,7 @@ class Coactivation:
     """See the module. A cluster has a sum for each cluster of its clustering, if that wants it."""
 
     names = (measures.COACTIVATION,)
-    defaults: Mapping[str, Any] = {}
+    parameters: Mapping[str, Parameter] = {}
     tables: tuple[TableForm, ...] = (COACTIVATION,)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:

@@ -18,6 +18,7 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import F32, F64, I64, AnyArray
@@ -77,7 +78,7 @@ class Distribution:
     """See the module. A cluster has the two limbs of its sum of squares."""
 
     names = (NAME,)
-    defaults: Mapping[str, Any] = {}
+    parameters: Mapping[str, Parameter] = {}
     tables = (FORM,)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:

@@ -5,7 +5,6 @@ A row's domain is the tag that its corpus gave it; rows without one are in no do
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +15,11 @@ from consumers.statistics.accumulators import Accumulator, Keyed
 from consumers.statistics.activity import ClusterActivity, FiringRows
 from consumers.statistics.contributions import Contributions, KeySums
 from consumers.statistics.keys import OTHER, key_of
-from consumers.statistics.parameters import whole_number
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import I64, AnyArray
+from streams.records.measures import parameter
 from streams.records.runs import RunRecord
 from streams.snapshots.tables import Column, TableForm
 
@@ -59,7 +59,7 @@ class Domains:
     """See the module. Parameter ``budget``: how many domains are kept, those of smallest hash."""
 
     names = (NAME,)
-    defaults: Mapping[str, Any] = {"budget": 64}
+    parameters: Mapping[str, Parameter] = {"budget": Parameter(64, 1, 2**12)}
     tables = (FIRINGS, DOMAINS)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
@@ -112,7 +112,7 @@ class Domains:
 
 
 def _budget(run: RunRecord) -> int:
-    return whole_number(run, NAME, "budget", 2**12)
+    return int(parameter(run.statistics, NAME, "budget"))
 
 
 def _cut(domain: str) -> str:

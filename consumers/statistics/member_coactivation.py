@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import F32, I32, I64, AnyArray
@@ -29,7 +30,7 @@ class MemberCoactivation:
     """See the module. A cluster of n members has n * (n + 1) / 2 sums, up to PAIRS_LIMIT."""
 
     names = (measures.MEMBER_COACTIVATION,)
-    defaults: Mapping[str, Any] = {}
+    parameters: Mapping[str, Parameter] = {}
     tables: tuple[TableForm, ...] = (MEMBER_COACTIVATION,)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +12,12 @@ from consumers.statistics.accumulators import Accumulator, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
 from consumers.statistics.histograms import histograms
-from consumers.statistics.parameters import whole_number
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import I64
 from streams.bounds import MAX_CONTEXT
+from streams.records.measures import parameter
 from streams.records.runs import RunRecord
 from streams.snapshots.tables import Column, TableForm
 
@@ -51,7 +52,7 @@ class PeakPosition:
     """
 
     names = (NAME,)
-    defaults: Mapping[str, Any] = {"bins": 32}
+    parameters: Mapping[str, Parameter] = {"bins": Parameter(32, 1, MAX_CONTEXT)}
     tables = (FORM,)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
@@ -93,7 +94,7 @@ class PeakPosition:
 
 def _width(run: RunRecord) -> int:
     """Return how many positions a bin has."""
-    return -(-run.context // whole_number(run, NAME, "bins", MAX_CONTEXT))
+    return -(-run.context // int(parameter(run.statistics, NAME, "bins")))
 
 
 class _Recount:

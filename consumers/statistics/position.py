@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +13,12 @@ from consumers.statistics.accumulators import Accumulator, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
 from consumers.statistics.counter_merge import Counts
-from consumers.statistics.parameters import whole_number
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import F32, I32, I64, AnyArray, Bool
 from streams.bounds import MAX_CONTEXT
+from streams.records.measures import parameter
 from streams.records.runs import RunRecord
 from streams.snapshots.tables import Column, TableForm
 
@@ -61,7 +62,7 @@ class Position:
     """See the module. Parameter ``bins``: how many bins of equal width a row has at most."""
 
     names = (NAME,)
-    defaults: Mapping[str, Any] = {"bins": 32}
+    parameters: Mapping[str, Parameter] = {"bins": Parameter(32, 1, MAX_CONTEXT)}
     tables = (ACTIVATION, TOKENS)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
@@ -124,7 +125,7 @@ class Position:
 
 
 def _width(run: RunRecord) -> int:
-    return -(-run.context // whole_number(run, NAME, "bins", MAX_CONTEXT))
+    return -(-run.context // int(parameter(run.statistics, NAME, "bins")))
 
 
 def _bins(run: RunRecord) -> list[tuple[int, int]]:

@@ -1,16 +1,19 @@
 """Registry of statistics: one line each. A run has those that its record names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from consumers.statistics.activation import Activation
 from consumers.statistics.coactivation import Coactivation
 from consumers.statistics.distribution import Distribution
 from consumers.statistics.domains import Domains
 from consumers.statistics.member_coactivation import MemberCoactivation
+from consumers.statistics.parameters import filled, named
 from consumers.statistics.peak_position import PeakPosition
 from consumers.statistics.position import Position
 from consumers.statistics.row_maximum import RowMaximum
-from consumers.statistics.statistic import Statistic
+from consumers.statistics.statistic import Statistic, name_of
 from consumers.statistics.tokens import Tokens
 from streams.errors import RunError
 from streams.records.measures import Measure, measure, statistics
@@ -29,26 +32,42 @@ STATISTICS: tuple[Statistic, ...] = (
 )
 
 
-OPTIONAL = tuple(
-    each.names[0].partition("@")[0]
-    for each in STATISTICS
-    if not set(each.names) & {measure.name for measure in statistics()}
-)
+REQUIRED = tuple(each.name.partition("@")[0] for each in statistics())
+"""The statistics that every run has, without versions."""
+
+OPTIONAL = tuple(name for each in STATISTICS if (name := name_of(each)) not in REQUIRED)
 """The statistics that a run has only if it asks for them, without versions."""
 
 
-def optional_statistics(names: Sequence[str]) -> tuple[Measure, ...]:
-    """Return these optional statistics, by name without version, with their default parameters.
+def optional_statistics(
+    names: Sequence[str], tables: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> tuple[Measure, ...]:
+    """Return optional statistics for a run's record, as settings ask for them.
 
-    Raises RunError for a name that is none, or that stands there twice.
+    names: NAME, or NAME=PARAMETER:NUMBER,...; tables: parameters by name, which ask for the
+    statistic, too. What stands beside a name comes before a table, and that before the usual.
+    Raises RunError for a name or parameter that is none, or stands there twice.
     """
-    unknown = [name for name in names if name not in OPTIONAL]
-    if unknown or len(set(names)) < len(names):
+    asked = [named(each) for each in names]
+    bare = [name for name, _ in asked]
+    asked += [(name, {}) for name in tables if name not in bare]
+    for name, _ in asked:
+        if name in REQUIRED:
+            raise RunError(
+                f"statistic {name} is in every run; what can be chosen of it are edges and sum_bits"
+                " under [run]"
+            )
+    if len(set(bare)) < len(bare) or not {name for name, _ in asked} <= set(OPTIONAL):
         raise RunError(
-            f"statistics {', '.join(names)}: take each of {', '.join(OPTIONAL)} at most once"
+            f"statistics {', '.join(name for name, _ in asked)}: take each of "
+            f"{', '.join(OPTIONAL)} at most once"
         )
-    known = {each.names[0].partition("@")[0]: each for each in STATISTICS}
-    return tuple(measure(known[name].names[0], **known[name].defaults) for name in names)
+    known = {name_of(each): each for each in STATISTICS}
+    found = []
+    for name, given in asked:
+        values = {**tables.get(name, {}), **given}
+        found.append(measure(known[name].names[0], **filled(name, known[name].parameters, values)))
+    return tuple(found)
 
 
 def statistics_of(run: RunRecord, known: Sequence[Statistic] = STATISTICS) -> tuple[Statistic, ...]:

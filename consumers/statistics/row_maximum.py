@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from consumers.statistics.activation_loop import bins_of
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
 from consumers.statistics.histograms import histograms
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import I64
@@ -42,7 +43,7 @@ class RowMaximum:
     """See the module. A cluster has one sum per bin of the run's histogram."""
 
     names = ("row_maximum@1",)
-    defaults: Mapping[str, Any] = {}
+    parameters: Mapping[str, Parameter] = {}
     tables = (FORM,)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:

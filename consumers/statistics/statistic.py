@@ -15,6 +15,7 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from streams.arrays import F32, I64, Bool
 from streams.records.corpus import TokenBatch
@@ -69,8 +70,8 @@ class Statistic(Protocol):
         """Its ``name@version`` in run records; more than one where one loop counts several."""
 
     @property
-    def defaults(self) -> Mapping[str, Any]:
-        """The parameters in the record of a run that asks for it by name."""
+    def parameters(self) -> Mapping[str, Parameter]:
+        """What settings may choose; all of it stands in the record of a run that asks for it."""
 
     @property
     def tables(self) -> tuple[TableForm, ...]:
@@ -100,3 +101,8 @@ class DeviceStatistic(Protocol):
         self, activity: "DeviceActivity", at: Mapping[str, I64]
     ) -> Contributions:
         """Return what ``contribute`` does, to the last bit; errors as there."""
+
+
+def name_of(statistic: Statistic) -> str:
+    """Return the name of a statistic without its version, as settings and layout have it."""
+    return statistic.names[0].partition("@")[0]

@@ -16,12 +16,13 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator, Keyed, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions, KeySums
-from consumers.statistics.parameters import whole_number
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.sketch import cells_of, error_of, estimates, first_cell
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from consumers.statistics.token_tables import FIRINGS, MAXIMA, TOKENS, TOTALS
 from streams.arrays import F32, I32, I64, U8, AnyArray, Bool
+from streams.records.measures import parameter
 from streams.records.runs import RunRecord
 
 NAME = "tokens@2"
@@ -35,7 +36,11 @@ class Tokens:
     """
 
     names = (NAME,)
-    defaults: Mapping[str, Any] = {"budget": 128, "one_in": 16, "sketch": 256}
+    parameters: Mapping[str, Parameter] = {
+        "budget": Parameter(128, 1, 2**16),
+        "one_in": Parameter(16, 1, 2**20),
+        "sketch": Parameter(256, 1, 2**16),
+    }
     tables = (FIRINGS, MAXIMA, TOTALS, TOKENS)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
@@ -128,15 +133,15 @@ class Tokens:
 
 
 def _budget(run: RunRecord) -> int:
-    return whole_number(run, NAME, "budget", 2**16)
+    return int(parameter(run.statistics, NAME, "budget"))
 
 
 def _one_in(run: RunRecord) -> int:
-    return whole_number(run, NAME, "one_in", 2**20)
+    return int(parameter(run.statistics, NAME, "one_in"))
 
 
 def _cells(run: RunRecord) -> int:
-    return whole_number(run, NAME, "sketch", 2**16)
+    return int(parameter(run.statistics, NAME, "sketch"))
 
 
 def _chosen(keys: U8, one_in: int) -> Bool:

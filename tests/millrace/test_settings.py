@@ -106,6 +106,14 @@ def test_options_beat_the_environment_and_that_the_file(tmp_path: Path) -> None:
     assert settings.store == "s3://a"
 
 
+def test_parameters_of_statistics_are_tables_of_numbers(tmp_path: Path) -> None:
+    text = "[model]\npath = 'gpt2'\n[statistics.tokens]\nbudget = 9\none_in = 2\n"
+    text += "[statistics.domains]"
+    environment = {"MILLRACE_STATISTICS__TOKENS__BUDGET": "7"}
+    spec = load(tmp_path, text, environment).run_spec()
+    assert spec.parameters == {"tokens": {"budget": 7, "one_in": 2}, "domains": {}}
+
+
 def test_lists_in_the_environment_are_json(tmp_path: Path) -> None:
     environment = {"MILLRACE_DICTIONARIES": '[{"name": "a", "path": "b"}]'}
     (one,) = load(tmp_path, "", environment).dictionaries
@@ -127,6 +135,9 @@ def test_lists_in_the_environment_are_json(tmp_path: Path) -> None:
         ('[[neurons]]\nname = "x"\nhok = "y"', r"'neurons\[0\]\.hok', did you mean 'hook'"),
         ('[[neurons]]\nname = "x"\nhook = "y"\nsign = "up"', "sign = 'up': input should be"),
         ("run = 3", "run = 3: must be a table"),
+        ("[statistics]\ntokens = 3", r"statistics\.tokens = 3: must be a table"),
+        ('[statistics.tokens]\nbudget = "many"', "statistics.tokens.budget = 'many': input sh"),
+        ("[statistics.tokens]\nbudget = true", "statistics.tokens.budget: true is no number"),
         ("dictionaries = 3", "dictionaries = 3: must be a list"),
         ("[run\nk = 1", r"millrace\.toml is no TOML: .*line 1"),
     ],

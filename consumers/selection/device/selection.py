@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from consumers.activations.device_activations import DeviceActivations
-from consumers.plan import Plan, name_of
+from consumers.plan import Plan
 from consumers.rankings.ranking import Candidates as RankedRows
 from consumers.rankings.ranking import DeviceRanking
 from consumers.selection.batch_tally import BatchTally, tally_of
@@ -17,7 +17,7 @@ from consumers.selection.selection import Candidates, candidates_of
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
 from consumers.statistics.device.activity import DeviceActivity
-from consumers.statistics.statistic import DeviceStatistic
+from consumers.statistics.statistic import DeviceStatistic, name_of
 from streams.arrays import F32, AnyArray, Bool
 from streams.records.corpus import TokenBatch
 from streams.records.hits import Hits

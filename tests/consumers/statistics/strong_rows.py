@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +10,7 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator, Moments, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions, MomentSums
+from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from streams.arrays import I64
@@ -34,7 +34,7 @@ class StrongRows:
     """See the module. Parameter ``threshold``: the activation that a row has to reach."""
 
     names = ("strong_rows@1",)
-    defaults: Mapping[str, Any] = {"threshold": 1.0}
+    parameters: Mapping[str, Parameter] = {"threshold": Parameter(1.0, least=0, most=1e9)}
     tables = (FORM,)
 
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:

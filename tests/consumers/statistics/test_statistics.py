@@ -14,6 +14,7 @@ from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan, make_plan
 from consumers.selection.worker import ActivationWorker
 from consumers.snapshots.tables import statistics_tables
+from consumers.statistics.parameters import filled
 from consumers.statistics.registry import STATISTICS
 from streams import topics
 from streams.records.corpus import PartitionEnd, TokenBatch
@@ -45,7 +46,8 @@ def plan_with(tight: bool, **changes: Any) -> Plan:
     """Return the plan of a run that has every registered statistic."""
     base = {each.name: each for each in BASE.statistics}
     chosen = tuple(
-        base.get(name) or measure(name, **(TIGHT.get(name) if tight else None) or each.defaults)
+        base.get(name)
+        or measure(name, **filled(name, each.parameters, TIGHT.get(name, {}) if tight else {}))
         for each in KNOWN
         for name in each.names
     )
