@@ -11,6 +11,7 @@ from consumers.statistics.domains import Domains
 from consumers.statistics.member_coactivation import MemberCoactivation
 from consumers.statistics.parameters import filled, named
 from consumers.statistics.peak_position import PeakPosition
+from consumers.statistics.place import Place
 from consumers.statistics.position import Position
 from consumers.statistics.row_maximum import RowMaximum
 from consumers.statistics.statistic import Statistic, name_of
@@ -28,6 +29,7 @@ STATISTICS: tuple[Statistic, ...] = (
     RowMaximum(),
     Distribution(),
     Position(),
+    Place(),
     Tokens(),
 )
 
