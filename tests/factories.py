@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from consumers.activations.engine import Activations
+from consumers.activations.standin import stand_in_measured
 from consumers.aggregation.shards import new_bucket
 from consumers.plan import Plan, make_plan
 from consumers.rankings.registry import rankings
@@ -169,4 +170,5 @@ class DenseEngine:
             row.astype(np.int32),
             position.astype(np.int32),
             dense[row, position, component],
+            measured=stand_in_measured(self.plan, batch, valid),
         )

@@ -1,12 +1,13 @@
 """A batch's activations as tensors, for a selection on the device that computed them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from consumers.activations.engine import Activations
+from consumers.statistics.measured import Measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +22,7 @@ class DeviceActivations:
     first: Tensor
     token: Tensor
     value: Tensor
+    measured: Measured = field(default_factory=dict, kw_only=True)
 
     def to_host(self) -> Activations:
         """Return the same as arrays: all non-zeros leave the device."""
@@ -29,7 +31,8 @@ class DeviceActivations:
         token = self.token.cpu().numpy()
         row, position = np.divmod(token, self.positions)
         value = self.value.cpu().numpy()
-        return Activations(component, row.astype(np.int32), position.astype(np.int32), value)
+        row, position = row.astype(np.int32), position.astype(np.int32)
+        return Activations(component, row, position, value, measured=self.measured)
 
 
 def from_host(activations: Activations, components: int, positions: int) -> DeviceActivations:
@@ -38,5 +41,9 @@ def from_host(activations: Activations, components: int, positions: int) -> Devi
     token = activations.row.astype(np.int64) * positions + activations.position
     first = torch.from_numpy(np.r_[0, np.cumsum(count)])
     return DeviceActivations(
-        positions, first, torch.from_numpy(token), torch.from_numpy(activations.value)
+        positions,
+        first,
+        torch.from_numpy(token),
+        torch.from_numpy(activations.value),
+        measured=activations.measured,
     )

@@ -1,8 +1,9 @@
 """The border between numbers and streams: what a source of activations hands over."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from consumers.statistics.measured import Measured
 from streams.arrays import F32, I32, I64, Bool
 from streams.records.corpus import TokenBatch
 
@@ -21,6 +22,7 @@ class Activations:
     row: I32
     position: I32
     value: F32
+    measured: Measured = field(default_factory=dict, kw_only=True)
 
 
 class Engine(Protocol):

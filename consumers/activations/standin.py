@@ -6,6 +6,8 @@ import numpy as np
 
 from consumers.activations.engine import Activations
 from consumers.plan import Plan
+from consumers.statistics import health
+from consumers.statistics.measured import Measured, chosen_rows
 from streams.arrays import F32, I32, I64, U64, AnyArray, Bool
 from streams.errors import NotFiniteError
 from streams.records.corpus import TokenBatch
@@ -59,7 +61,8 @@ class StandInEngine:
         value = self._values(context[token], component)
         order = np.lexsort((token, component))
         token, component = token[order], component[order]
-        return Activations(component, row[token], position[token], value[order])
+        measured = stand_in_measured(self.plan, batch, valid)
+        return Activations(component, row[token], position[token], value[order], measured=measured)
 
     def _contexts(self, ids: AnyArray) -> U64:
         """Return a hash [row, position] of the ids up to each token."""
@@ -86,6 +89,19 @@ class StandInEngine:
         size = (1 + (drawn % np.uint64(_STEPS)).astype(np.float32)) / 4
         negative = self._signed[component] & ((drawn >> np.uint64(32)) % np.uint64(2) == 1)
         return np.where(negative, -size, size).astype(np.float32)
+
+
+def stand_in_measured(plan: Plan, batch: TokenBatch, valid: Bool) -> Measured:
+    """Return what a model would have measured: numbers that follow from the keys of the rows."""
+    run = plan.run
+    if not any(each.name == health.NAME for each in run.statistics):
+        return {}
+    found = np.zeros(health.entries(run), np.int64)
+    chosen = chosen_rows(batch.keys, health.one_in(run)) & valid.any(axis=1)
+    for key in batch.keys[chosen]:
+        drawn = np.random.default_rng(key.tolist()).integers(0, 2**31, len(found))
+        found += np.r_[1, drawn[1:]]
+    return {health.NAME: found}
 
 
 def _mixed(values: AnyArray) -> U64:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from consumers.activations.device_activations import DeviceActivations
 from consumers.activations.device_operations import lacks
 from consumers.activations.engine import Activations
+from consumers.activations.measurements.registry import measurements_of
 from consumers.encoders.buffer import Buffer
 from consumers.encoders.encoder import Device, Encoder, EncoderJob
 from consumers.encoders.forms import Form, Numerics
@@ -24,6 +26,7 @@ from consumers.models.out_of_memory import out_of_memory
 from consumers.models.tf32 import set_tf32
 from consumers.plan import Plan
 from consumers.sources.source import LoadedSource
+from consumers.statistics.measured import Measured
 from streams.arrays import AnyArray, Bool
 from streams.errors import NotFiniteError
 from streams.records.corpus import TokenBatch
@@ -69,6 +72,7 @@ class TorchEngine:
             _encoder(plan, number, source, model.device, device, buffer)
             for number, source in enumerate(sources)
         ]
+        self._measurements = measurements_of(plan, model, sources)
         # Hooks sit on the model itself, so that only one thread may run it.
         self._one_at_a_time = threading.Lock()
 
@@ -103,7 +107,8 @@ class TorchEngine:
                 self.timings.encode += time.perf_counter() - start
             self.timings.batches += 1
             self.timings.tokens += int(valid.sum())
-            return self._joined_on_device(parts, valid)
+            found = self._joined_on_device(parts, valid)
+            return replace(found, measured=self._measured(batch, valid))
 
     def _compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         self._set_up_thread()
@@ -119,7 +124,11 @@ class TorchEngine:
         start = time.perf_counter()
         activations = self._joined(found, valid)
         self.timings.select += time.perf_counter() - start
-        return activations
+        return replace(activations, measured=self._measured(batch, valid))
+
+    def _measured(self, batch: TokenBatch, valid: Bool) -> Measured:
+        """Return what is measured beside, once it is known that the batch is not refused."""
+        return {name: each.measure(batch, valid) for name, each in self._measurements.items()}
 
     def _set_up_thread(self) -> None:
         """Set what torch keeps by thread or process and the record decides."""

@@ -72,7 +72,7 @@ class Oracle:
         self.tokens += int(valid.sum())
         self.rows += int(valid.any(axis=1).sum())
         self.kept[(batch.partition, batch.sequence)] = (batch, activations)
-        plain = PlainBatch(batch, valid, self._fired(activations))
+        plain = PlainBatch(batch, valid, self._fired(activations), measured=activations.measured)
         for number in range(self.plan.clusters):
             cluster = self._cluster(number, activations, valid.shape)
             if cluster is not None:

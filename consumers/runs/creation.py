@@ -10,6 +10,7 @@ from functools import cache
 import torch
 
 from consumers.activations.device_operations import lacks
+from consumers.activations.measurements.registry import with_found_parameters
 from consumers.activations.torch_engine import TorchEngine
 from consumers.models.agreement import hook_widths, with_forward
 from consumers.models.batch_sizes import usual_micro_batch
@@ -77,6 +78,7 @@ def prepare_run(
     check_corpus(corpus, model)
     hooks = sorted({source.hook for source in loaded})
     model = with_forward(model, hooks, spec.model.forward, corpus.context)
+    optional = with_found_parameters(optional, model, loaded, corpus.context)
     sources = tuple(map(_source, spec.sources, loaded))
     threads = spec.model.threads or os.cpu_count() or 1
     absent = masked_ids(spec, corpus), masked_positions(spec, corpus)

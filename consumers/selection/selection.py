@@ -90,7 +90,8 @@ def cluster_activity(
     """Return where clusters fire in a batch, and in which rows."""
     runs = runs_of(plan, activations, valid.shape[1])
     tokens = cluster_tokens(plan.member_first, plan.members, runs, valid.size)
-    return ClusterActivity(plan, batch, valid, runs, tokens, firing_rows(tokens, *valid.shape))
+    rows = firing_rows(tokens, *valid.shape)
+    return ClusterActivity(plan, batch, valid, runs, tokens, rows, measured=activations.measured)
 
 
 def with_rows(selection: Selection, which: AnyArray) -> Hits:

@@ -1,8 +1,9 @@
 """Activity of clusters in one batch: the view that every statistic is handed, rows found once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from consumers.run_clusters import RunClusters
+from consumers.statistics.measured import Measured
 from streams.arrays import F32, I32, I64, U32, Bool
 from streams.records.corpus import TokenBatch
 
@@ -62,6 +63,7 @@ class ClusterActivity:
     """What statistics see of a batch. valid [row, position]: the tokens that count.
 
     runs: by component, in the order of the text. tokens: by cluster. rows: by cluster and row.
+    measured: what the engine measured beside.
     """
 
     clusters: RunClusters
@@ -70,3 +72,4 @@ class ClusterActivity:
     runs: Runs
     tokens: ClusterTokens
     rows: FiringRows
+    measured: Measured = field(default_factory=dict, kw_only=True)

@@ -8,6 +8,7 @@ from consumers.statistics.activation import Activation
 from consumers.statistics.coactivation import Coactivation
 from consumers.statistics.distribution import Distribution
 from consumers.statistics.domains import Domains
+from consumers.statistics.health import Health
 from consumers.statistics.member_coactivation import MemberCoactivation
 from consumers.statistics.parameters import filled, named
 from consumers.statistics.peak_position import PeakPosition
@@ -31,6 +32,7 @@ STATISTICS: tuple[Statistic, ...] = (
     Position(),
     Place(),
     Tokens(),
+    Health(),
 )
 
 

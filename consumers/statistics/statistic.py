@@ -6,7 +6,7 @@ knows it by name: layout, messages, aggregators and manifests follow from what i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.measured import Measured
 from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from streams.arrays import F32, I64, Bool
@@ -30,11 +31,12 @@ Rows = list[dict[str, Any]]
 @dataclass(frozen=True, slots=True, eq=False)
 class PlainBatch:
     """A batch as the oracle has it. valid: [row, position]. fired: per feature that is active, at
-    how many tokens."""
+    how many tokens. measured: what the engine measured beside."""
 
     batch: TokenBatch
     valid: Bool
     fired: Mapping[int, int]
+    measured: Measured = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,12 +16,13 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator, Keyed, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions, KeySums
+from consumers.statistics.measured import chosen_rows
 from consumers.statistics.parameters import Parameter
 from consumers.statistics.sketch import cells_of, error_of, estimates, first_cell
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from consumers.statistics.token_tables import FIRINGS, MAXIMA, TOKENS, TOTALS
-from streams.arrays import F32, I32, I64, U8, AnyArray, Bool
+from streams.arrays import F32, I32, I64, AnyArray
 from streams.records.measures import parameter
 from streams.records.runs import RunRecord
 
@@ -55,7 +56,7 @@ class Tokens:
     def contribute(self, activity: ClusterActivity, at: Mapping[str, I64]) -> Contributions:
         """Return what the chosen rows of a batch add."""
         run, tokens, rows = activity.clusters.run, activity.tokens, activity.rows
-        chosen = _chosen(activity.batch.keys, _one_in(run))
+        chosen = chosen_rows(activity.batch.keys, _one_in(run))
         ids, count = np.unique(
             activity.batch.ids[activity.valid & chosen[:, None]], return_counts=True
         )
@@ -142,13 +143,6 @@ def _one_in(run: RunRecord) -> int:
 
 def _cells(run: RunRecord) -> int:
     return int(parameter(run.statistics, NAME, "sketch"))
-
-
-def _chosen(keys: U8, one_in: int) -> Bool:
-    """Return which rows are looked at. keys: sample keys, [row, 16]."""
-    high = np.ascontiguousarray(keys).view(">u8")[:, 0].astype(np.uint64)
-    chosen: Bool = high % np.uint64(one_in) == 0
-    return chosen
 
 
 def _totals(cluster: I64, count: I64) -> tuple[I64, I64]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.dashboard.data import LoadedSnapshot
 from streams.arrays import Bool
+from streams.snapshots.table_reading import read_table
 
 Show = Literal["dead", "dropped"]
 PAGE = 2000
@@ -19,6 +20,7 @@ class SourceSummary:
     """A source of components and how many of them are dead or dropped.
 
     l0: how many are active at a valid token, on average; None where the snapshot does not say it.
+    health: its row of the table ``health``, empty where the run has none.
     """
 
     name: str
@@ -30,6 +32,7 @@ class SourceSummary:
     dead: int
     dropped: int
     l0: float | None
+    health: Mapping[str, Any]
 
     @property
     def dead_share(self) -> float:
@@ -51,7 +54,14 @@ class ComponentPage:
 
 def source_summaries(snapshot: LoadedSnapshot) -> tuple[SourceSummary, ...]:
     """Return the sources of a run, in its order."""
-    return tuple(_summary(snapshot, source) for source in snapshot.about.get("sources", ()))
+    measured = {}
+    if snapshot.manifest.table("health") is not None:
+        table = read_table(snapshot.manifest, "health")
+        measured = {str(row["source"]): row for row in table.to_pylist()}
+    return tuple(
+        _summary(snapshot, source, measured.get(str(source["name"]), {}))
+        for source in snapshot.about.get("sources", ())
+    )
 
 
 def component_page(
@@ -67,7 +77,9 @@ def component_page(
     return ComponentPage(source, show, shown, len(indices), at, pages)
 
 
-def _summary(snapshot: LoadedSnapshot, source: Mapping[str, object]) -> SourceSummary:
+def _summary(
+    snapshot: LoadedSnapshot, source: Mapping[str, object], health: Mapping[str, Any]
+) -> SourceSummary:
     rows = _of_source(snapshot, str(source["name"]))
     dead, dropped = (int(_flag(rows, show).sum()) for show in get_args(Show))
     return SourceSummary(
@@ -80,6 +92,7 @@ def _summary(snapshot: LoadedSnapshot, source: Mapping[str, object]) -> SourceSu
         dead=dead,
         dropped=dropped,
         l0=_l0(snapshot, rows),
+        health=health,
     )
 
 

@@ -324,9 +324,17 @@ def test_a_limit_ends_the_text(
     ended = program(
         "run", jsonl, *FIELDS, *SMALL, "--limit", "3documents", "--broker", broker,
         "--model", disk / "gpt2", "--dictionary", disk / "standard",
+        "--statistic", "health=one_in:1",
     )  # fmt: skip
-    (totals,) = read_table(snapshot_of(ended), "totals").to_pylist()
+    manifest = snapshot_of(ended)
+    (totals,) = read_table(manifest, "totals").to_pylist()
     assert totals["tokens"] == 1 + 5 + 16
+    (health,) = read_table(manifest, "health").to_pylist()
+    fired = sum(read_table(manifest, "features")["firing_tokens"].to_pylist())
+    assert (health["source"], health["l0"]) == ("sae", fired / 22)
+    assert (health["sampled_rows"], health["tokens"], health["predictions"]) == (3, 22, 19)
+    assert health["cross_entropy"] > 3
+    assert manifest.content == oracle_content(broker, "run")
     assert Path(".millrace/snapshots/run").is_dir(), "the usual store is here"
 
 

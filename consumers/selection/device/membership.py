@@ -73,6 +73,7 @@ def device_activity(
         token,
         strongest,
         *rows,
+        measured=found.measured,
     )
 
 

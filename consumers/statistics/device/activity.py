@@ -1,6 +1,6 @@
 """Activity of clusters in one batch as tensors: runs, tokens and rows, as ``ClusterActivity``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from consumers.run_clusters import RunClusters
 from consumers.statistics.activity import ClusterActivity, ClusterTokens, FiringRows, Runs
+from consumers.statistics.measured import Measured
 from streams.arrays import AnyArray, Bool
 from streams.records.corpus import TokenBatch
 
@@ -45,6 +46,7 @@ class DeviceActivity:
     maximum: Tensor
     peak: Tensor
     row_of_token: Tensor
+    measured: Measured = field(default_factory=dict, kw_only=True)
 
     def cluster_of_token(self) -> Tensor:
         """Return whose each of the clusters' tokens is."""
@@ -80,7 +82,9 @@ class DeviceActivity:
             array(self.maximum, np.float32),
             array(self.peak, np.int64),
         )
-        return ClusterActivity(self.clusters, self.batch, self.valid, runs, tokens, found)
+        return ClusterActivity(
+            self.clusters, self.batch, self.valid, runs, tokens, found, measured=self.measured
+        )
 
 
 def owners(first: Tensor) -> Tensor:

@@ -35,11 +35,16 @@ BASE = factories.run_record(sources=SOURCES, clusterings=CLUSTERINGS, k=1)
 KNOWN = (*STATISTICS, StrongRows())
 TIGHT: dict[str, dict[str, Any]] = {
     "domains@1": {"budget": 2},
+    "health@1": {"one_in": 1},
     "peak_position@1": {"bins": 4},
     "position@1": {"bins": 5},
     "tokens@2": {"budget": 3, "one_in": 1, "sketch": 2},
 }
 """Parameters under which budgets overflow and bins are of unequal width."""
+FOUND: dict[str, dict[str, Any]] = {
+    "health@1": {"widths": [3, 0, 2], "published": [7.5, 0.0, 0.0]},
+}
+"""Parameters that follow from the sources of a run when it is created."""
 
 
 def plan_with(tight: bool, **changes: Any) -> Plan:
@@ -47,7 +52,11 @@ def plan_with(tight: bool, **changes: Any) -> Plan:
     base = {each.name: each for each in BASE.statistics}
     chosen = tuple(
         base.get(name)
-        or measure(name, **filled(name, each.parameters, TIGHT.get(name, {}) if tight else {}))
+        or measure(
+            name,
+            **filled(name, each.parameters, TIGHT.get(name, {}) if tight else {}),
+            **(FOUND.get(name, {}) if tight else {}),
+        )
         for each in KNOWN
         for name in each.names
     )

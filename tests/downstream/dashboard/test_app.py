@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from downstream.dashboard import components
 from downstream.dashboard.addresses import cluster_address
 from downstream.dashboard.app import make_app, serve
 from downstream.dashboard.watch import PathSource, SnapshotWatch
@@ -167,6 +169,30 @@ async def test_what_has_to_be_said_of_a_run_stands_on_its_first_page(manifest: R
         assert "L0 is &lt;40&gt;, published with 71" in html
         found = json.loads((await fetched(browser, "/?format=json"))[1])
         assert found["snapshot"]["warnings"] == list(warned.warnings)
+
+
+@pytest.mark.asyncio
+async def test_health_of_a_dictionary_stands_beside_its_name(
+    manifest: RunManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = {
+        "source": "sae",
+        "published_l0": 71.5,
+        "sampled_rows": 8,
+        "tokens": 900,
+        "explained_variance": 0.875,
+        "cross_entropy_recovered": 0.5,
+    }
+    there = RunManifest.table
+    monkeypatch.setattr(
+        RunManifest, "table", lambda self, name: name == "health" or there(self, name)
+    )
+    monkeypatch.setattr(components, "read_table", lambda *_: pa.Table.from_pylist([measured]))
+    async with browser_of(SnapshotWatch(lambda: [manifest], interval=60)) as browser:
+        _, html = await fetched(browser, "/")
+        assert "(published 71.5)" in html
+        assert "87.5 % of variance explained, 50 % of cross-entropy recovered" in html
+        assert "from 8 rows chosen by hash" in html
 
 
 @pytest.mark.asyncio

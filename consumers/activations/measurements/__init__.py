@@ -1,0 +1,1 @@
+"""What statistics have the engine measure beside activations: a file for each."""
