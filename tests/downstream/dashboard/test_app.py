@@ -191,7 +191,7 @@ async def test_health_of_a_dictionary_stands_beside_its_name(
     async with browser_of(SnapshotWatch(lambda: [manifest], interval=60)) as browser:
         _, html = await fetched(browser, "/")
         assert "(published 71.5)" in html
-        assert "87.5 % of variance explained, 50 % of cross-entropy recovered" in html
+        assert "87.5 % of variance explained, 50.0 % of cross-entropy recovered" in html
         assert "from 8 rows chosen by hash" in html
 
 
