@@ -23,7 +23,7 @@ def derive_attachments(
     model: str | None,
     dictionaries: Mapping[str, str],
     others: Mapping[str, str],
-    k: int,
+    options: Options,
     verify: bool,
 ) -> Iterator[str]:
     """Attach a kind, or "all", to a finished snapshot; yield a line for each, as it is written.
@@ -50,7 +50,7 @@ def derive_attachments(
     for each in kinds:
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            manifest, derived = attach(each, given, Options(k=k), created=created, name=name)
+            manifest, derived = attach(each, given, options, created=created, name=name)
         except (ModelError, SnapshotError) as error:
             if kind != _ALL:
                 raise

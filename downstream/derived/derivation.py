@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -32,12 +32,19 @@ FEATURE_COLUMNS = (
 )
 
 
+Projection = Literal["pca", "umap"]
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may be chosen. k: entries per feature. bins: of a histogram."""
+    """What may be chosen.
+
+    k: entries per feature. bins: of a histogram. projection: to two dimensions, "pca" or "umap".
+    """
 
     k: int = 10
     bins: int = 50
+    projection: Projection = "pca"
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,16 @@ from downstream.derived.derivation import (
     list_column,
 )
 from downstream.derived.dictionaries import Dictionary, provenance
-from downstream.derived.largest import largest, row_blocks
+from downstream.derived.largest import largest, row_blocks, smallest
 from downstream.derived.unembedding import CONVENTIONS, Unembedding
-from streams.arrays import F32, I64
+from streams.arrays import F32, F64, I64
 from streams.errors import ModelError
 from streams.snapshots.tables import Column, TableForm
 
 _RESIDUAL = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_embed")
 _ADDED = ("hook_attn_out", "hook_mlp_out")
+_BLOCK = 2**24
+"""Logits of a block of features: 64 MiB, with which the product is near its best speed."""
 
 LOGIT_LENS = TableForm(
     "logit_lens",
@@ -57,6 +59,35 @@ LOGIT_LENS = TableForm(
 
 
 @dataclass(frozen=True, slots=True)
+class _Tokens:
+    """The unembedding [token, width] of the tokens counted, their mean and their covariance.
+
+    With these two, mean and variance of the logits along a direction need no pass over the logits.
+    """
+
+    weights: F32
+    mean: F64
+    covariance: F64
+
+    @classmethod
+    def of(cls, weights: F32) -> "_Tokens":
+        """Return the tokens of an unembedding with their mean and covariance, in float64."""
+        mean: F64 = weights.mean(axis=0, dtype=np.float64)
+        covariance = np.zeros((len(mean), len(mean)))
+        for block in row_blocks(*weights.shape):
+            centred = weights[block] - mean
+            covariance += centred.T @ centred
+        return cls(weights, mean, covariance / len(weights))
+
+    def moments(self, directions: F32) -> Iterator[tuple[str, F32]]:
+        """Yield mean and standard deviation [n] of the logits of directions [n, width]."""
+        exact = directions.astype(np.float64)
+        variance = np.einsum("ij,ij->i", exact @ self.covariance, exact)
+        yield "mean_logit", (exact @ self.mean).astype(np.float32)
+        yield "std_logit", np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class LogitLens:
     """Top and bottom tokens and a histogram of every feature, by both conventions."""
 
@@ -77,11 +108,12 @@ class LogitLens:
         if not wanted:
             raise ModelError(f"no logit lens: {'; '.join(left_out) or 'the run has no dictionary'}")
         unembedding = given.unembedding
-        tokens = min(len(unembedding.weights), given.tokens)
+        count = min(len(unembedding.weights), given.tokens)
+        tokens = _Tokens.of(unembedding.weights[:count])
         parts = [_table(given, each, unembedding, tokens, options) for each in wanted]
         said: dict[str, Any] = {
             **unembedding.provenance(),
-            "tokens": tokens,
+            "tokens": count,
             "k": options.k,
             "dictionaries": [provenance(each) for each in wanted],
         }
@@ -103,7 +135,7 @@ def _table(
     given: Given,
     dictionary: Dictionary,
     unembedding: Unembedding,
-    tokens: int,
+    tokens: _Tokens,
     options: Options,
 ) -> pa.Table:
     """Return the rows of a dictionary, for each feature both conventions."""
@@ -121,54 +153,58 @@ def _table(
         columns = {
             **named,
             "convention": pa.array([convention] * len(decoder)),
-            **_columns(directions, unembedding.weights[:tokens], options),
+            **_columns(directions, tokens, options),
         }
         both.append(pa.table(columns, LOGIT_LENS.schema))
     order = np.arange(2 * len(decoder)).reshape(2, -1)[::-1].T.reshape(-1)  # folded < raw
     return pa.concat_tables(both).take(pa.array(order))
 
 
-def _columns(directions: F32, weights: F32, options: Options) -> dict[str, pa.Array]:
-    """Return the numbers of each direction [n, width] over the tokens [token, width]."""
+def _columns(directions: F32, tokens: _Tokens, options: Options) -> dict[str, pa.Array]:
+    """Return the numbers of each direction [n, width] over the tokens."""
+    weights = tokens.weights
     k = min(options.k, len(weights))
     found: dict[str, list[Any]] = {}
-    blocks = row_blocks(len(directions), len(weights))
+    blocks = row_blocks(len(directions), len(weights), _BLOCK)
     # One buffer for all blocks: fresh memory for each would cost as much as half of the product.
     buffer = np.empty((blocks[0].stop, len(weights)), np.float32)
     for block in blocks:
         logits = buffer[: block.stop - block.start]
         np.matmul(directions[block], weights.T, out=logits)
-        for name, values in _block(logits, k, options.bins):
+        for name, values in (*tokens.moments(directions[block]), *_block(logits, k, options.bins)):
             found.setdefault(name, []).append(values)
     whole = {name: np.concatenate(parts) for name, parts in found.items()}
     return {n: list_column(v) if v.ndim == 2 else pa.array(v) for n, v in whole.items()}
 
 
 def _block(logits: F32, k: int, bins: int) -> Iterator[tuple[str, Any]]:
-    """Yield the columns of a block of logits [feature, token], which are overwritten."""
-    low, high, mean = logits.min(axis=1), logits.max(axis=1), logits.mean(axis=1)
+    """Yield the columns of a block of logits [feature, token]."""
+    ends = []
+    for side, places in (("top", largest(logits, k)), ("bottom", smallest(logits, k))):
+        values = np.take_along_axis(logits, places, axis=1)
+        yield f"{side}_tokens", places.astype(np.int32)
+        yield f"{side}_logits", values
+        ends.append(values[:, 0])
+    high, low = ends
     yield "min_logit", low
     yield "max_logit", high
-    yield "mean_logit", mean
-    rows = zip(logits, low, high, strict=True)
-    yield "histogram", np.stack([_histogram(*row, bins) for row in rows])
-    yield from _side("top", logits, k, np.float32(1))
-    np.negative(logits, out=logits)
-    yield from _side("bottom", logits, k, np.float32(-1))
-    logits += mean[:, None]  # what is left is minus the distance from the mean
-    yield "std_logit", np.sqrt(np.einsum("ij,ij->i", logits, logits) / logits.shape[1])
+    yield "histogram", _histograms(logits, low, high, bins)
 
 
-def _side(side: str, values: F32, k: int, sign: np.float32) -> Iterator[tuple[str, Any]]:
-    """Yield the tokens with the k largest of some values, and values times sign."""
-    at = largest(values, k)
-    yield f"{side}_tokens", at.astype(np.int32)
-    yield f"{side}_logits", np.take_along_axis(values, at, axis=1) * sign
+def _histograms(logits: F32, low: F32, high: F32, bins: int) -> I64:
+    """Return how many values of each row lie in each of equally wide bins [row, bin].
 
-
-def _histogram(values: F32, low: np.float32, high: np.float32, bins: int) -> I64:
-    """Return how many values lie in each of equally wide bins; the last one holds its upper end."""
-    width = float(high) - float(low)
-    scaled = (values - low) * np.float32(bins / width) if width > 0 else np.zeros_like(values)
-    at = np.minimum(scaled.astype(np.int64), bins - 1)
-    return np.bincount(at, minlength=bins)
+    The last bin holds its upper end.
+    """
+    found = np.empty((len(logits), bins), np.int64)
+    scaled = np.empty(logits.shape[1], np.float32)
+    bin_of = np.empty(logits.shape[1], np.int64)
+    widths = high.astype(np.float64) - low
+    for row, values in enumerate(logits):  # a row and its copies stay in the processor's cache
+        np.subtract(values, low[row], out=scaled)
+        scaled *= np.float32(bins / widths[row] if widths[row] > 0 else 0)
+        np.copyto(bin_of, scaled, casting="unsafe")
+        counts = np.bincount(bin_of, minlength=bins + 1)
+        found[row] = counts[:bins]
+        found[row, -1] += counts[bins:].sum()
+    return found

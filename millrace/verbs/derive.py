@@ -1,8 +1,13 @@
 """``millrace derive``: attachments to a finished snapshot, from it and from weights."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from millrace.options import option, run_option
+
+if TYPE_CHECKING:
+    from downstream.derived.derivation import Projection
 
 
 @click.command()
@@ -33,6 +38,14 @@ from millrace.options import option, run_option
     show_default=True,
     help="Tokens on each side, or neighbours.",
 )
+@option(
+    "--map",
+    "projection",
+    type=click.Choice(["pca", "umap"]),
+    default="pca",
+    show_default=True,
+    help="How feature_map is made; umap needs the package umap-learn.",
+)
 @option("--verify", is_flag=True, help="Refuse weights that are not what the run computed with.")
 def derive(
     kind: str,
@@ -43,6 +56,7 @@ def derive(
     dictionaries: tuple[str, ...],
     others: tuple[str, ...],
     k: int,
+    projection: "Projection",
     verify: bool,
 ) -> None:
     """Attach KIND to a finished SNAPSHOT: logit_lens, neighbours, norms, feature_map,
@@ -52,6 +66,7 @@ def derive(
     are read where the run record says, as safetensors: they must be what the run computed with,
     which --verify checks with SAELens.
     """
+    from downstream.derived.derivation import Options
     from millrace.deriving import derive_attachments, places
 
     for line in derive_attachments(
@@ -62,7 +77,7 @@ def derive(
         model=model,
         dictionaries=places(dictionaries, "--dictionary"),
         others=places(others, "--other"),
-        k=k,
+        options=Options(k=k, projection=projection),
         verify=verify,
     ):
         click.echo(line)

@@ -1,6 +1,9 @@
 """Each kind of attachment against a plain recomputation, written and read back."""
 
+import importlib.util
+import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,16 +12,17 @@ from scipy.spatial.distance import cdist
 import millrace
 from downstream.derived.attach import attach
 from downstream.derived.derivation import Given, Options
-from downstream.derived.dictionaries import Dictionary, read_dictionary
+from downstream.derived.dictionaries import Dictionary, read_dictionary, units
+from downstream.derived.feature_map import umap_plane
 from downstream.derived.registry import DERIVATIONS, find_derivation
 from downstream.reading.snapshot import Snapshot
-from streams.errors import ModelError, SnapshotError, UserError
+from streams.errors import ModelError, SettingsError, SnapshotError, UserError
 from tests.downstream.derived.conftest import FEATURES, WIDTH, World, written
 
 NOW = "2031-05-06T07:08:09+00:00"
 
 
-def attached(world: World, kind: str, given: Given | None = None, **options: int):
+def attached(world: World, kind: str, given: Given | None = None, **options: Any):
     """Attach a kind and return its tables as the reader gives them."""
     attach(find_derivation(kind), given or world.given, Options(**options), created=NOW)
     tables = millrace.open(world.manifest.store).attachment(kind)
@@ -219,3 +223,19 @@ def test_a_snapshot_that_is_not_final_gets_nothing(tmp_path):
     given = Given(Snapshot(replace(made.manifest, final=False)), read_dictionary)
     with pytest.raises(SnapshotError, match="is not final"):
         attached(made, "norms", given)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_map_by_umap_keeps_neighbours_near_or_says_what_is_missing(world, monkeypatch):
+    if importlib.util.find_spec("umap"):
+        chance = np.random.default_rng(0)
+        groups = np.repeat(chance.standard_normal((3, WIDTH)), 40, axis=0)
+        points = units((groups + 0.05 * chance.standard_normal(groups.shape)).astype(np.float32))
+        places, how = umap_plane(points)
+        assert how["metric"] == "cosine"
+        apart = np.linalg.norm(places[:, None] - places, axis=2)
+        near = apart.argsort(axis=1)[:, 1:9] // 40
+        assert (near == np.arange(len(places))[:, None] // 40).mean() > 0.95
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(SettingsError, match="umap-learn, which is not installed here; --map pca"):
+        attached(world, "feature_map", projection="umap")

@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from downstream.derived.largest import largest, row_blocks
+from downstream.derived.largest import largest, row_blocks, smallest
 
 few_values = st.sampled_from([-np.inf, -1.5, 0.0, -0.0, 0.25, 3.0])
 matrices = arrays.arrays(
-    np.float32, st.tuples(st.integers(1, 4), st.integers(1, 200)), elements=few_values
+    np.float32, st.tuples(st.integers(1, 4), st.integers(1, 300)), elements=few_values
 )
 
 
@@ -16,6 +16,7 @@ def test_the_largest_are_those_of_a_plain_sort_with_ties_by_column(values, data)
     k = data.draw(st.integers(1, values.shape[1]))
     plain = [sorted(range(len(row)), key=lambda at, row=row: (-row[at], at))[:k] for row in values]  # type: ignore[misc]
     assert largest(values, k).tolist() == plain
+    assert smallest(-values, k).tolist() == plain
 
 
 @given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 40))
