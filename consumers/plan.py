@@ -17,7 +17,14 @@ from consumers.rankings.registry import RANKINGS
 from consumers.rankings.tables import RankingTables, ranking_tables
 from consumers.run_clusters import ClusteringPlan, RunClusters, run_clusters
 from consumers.statistics.accumulators import Accumulator
-from consumers.statistics.layout import Layout, cluster_bytes, make_layout, run_bytes
+from consumers.statistics.layout import (
+    Layout,
+    cluster_bytes,
+    make_layout,
+    run_bytes,
+    text_bytes,
+    widths_of,
+)
 from consumers.statistics.registry import STATISTICS, statistics_of
 from consumers.statistics.statistic import Statistic, name_of
 from streams.arrays import F64, I64, AnyArray
@@ -104,7 +111,8 @@ def make_plan(
     live_sizes = np.diff(clusters.member_first)
     counted = cluster_bytes(accumulators, clusters.clusters)
     needed = counted + _table_bytes(run, ranked, live_sizes)
-    _refuse_oversized(run, clusters.clusterings, ranked, needed)
+    _, _, keyed = widths_of(accumulators, clusters.clusters)
+    _refuse_oversized(run, clusters.clusterings, ranked, needed, keyed)
     sizes = needed.astype(np.int64)
     bucket_first, shard_first = _pack(sizes, run)
     owned_first = np.linspace(0, clusters.components, len(bucket_first)).astype(np.int64)
@@ -136,6 +144,7 @@ def _refuse_oversized(
     clusterings: tuple[ClusteringPlan, ...],
     rankings: tuple[RankingTables, ...],
     cluster_bytes: AnyArray,
+    keyed_bytes: I64,
 ) -> None:
     if not len(cluster_bytes):
         raise RunError("the run has no cluster: name a dictionary or a cluster file")
@@ -151,8 +160,9 @@ def _refuse_oversized(
         raise RunError(
             f"cluster {where.labels[worst - where.first]!r} of {where.name} can take "
             f"{int(cluster_bytes[worst]):,} bytes of state ({hits:,} "
-            f"examples x {run.context} positions x its members, and counters), one record holds "
-            f"{run.record_bytes:,}: lower k, split the cluster or raise record_bytes"
+            f"examples x {run.context} positions x its members, counters, and "
+            f"{int(keyed_bytes[worst]):,} for sums by key), one record holds {run.record_bytes:,}: "
+            "lower k or the budgets of statistics, split the cluster or raise record_bytes"
         )
 
 
@@ -163,16 +173,18 @@ def _refuse_oversized_buckets(
     owned_first: I64,
     accumulators: Sequence[Accumulator],
 ) -> None:
-    """Raise RunError if a bucket with the components that it counts cannot fit one record."""
+    """Raise RunError if a bucket cannot fit one record with all that is beside its clusters."""
     clusters = np.diff(np.r_[0, np.cumsum(cluster_bytes)][bucket_first])
     components = COUNTER_BYTES * np.diff(owned_first)
     components[0] += run_bytes(accumulators)
+    texts = text_bytes(accumulators)
     worst = int((clusters + components).argmax())
-    if int(clusters[worst] + components[worst]) > run.record_bytes:
+    if int(clusters[worst] + components[worst]) + texts > run.record_bytes:
         raise RunError(
-            f"bucket {worst} can take {int(clusters[worst]):,} bytes for its clusters and "
-            f"{int(components[worst]):,} for the components that it counts, one record holds "
-            f"{run.record_bytes:,}: lower bucket_bytes, raise record_bytes or take more shards"
+            f"bucket {worst} can take {int(clusters[worst]):,} bytes for its clusters, "
+            f"{int(components[worst]):,} for the components that it counts and {texts:,} for the "
+            f"texts of keys, one record holds {run.record_bytes:,}: lower bucket_bytes or the "
+            "budgets of statistics, raise record_bytes or take more shards"
         )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.plan import Plan
+from consumers.statistics.accumulators import Keyed
+from consumers.statistics.layout import text_bytes, widths_of
 from streams.arrays import I64, Bool
 
 # Measured by benchmarks/traffic.py, as packed in memory and in the changelog.
@@ -32,6 +34,8 @@ def density_of(fires: Bool, rows: I64) -> Density:
 def state_bytes(plan: Plan, density: Density, rows: int | None) -> int:
     """Return about how many bytes all buckets of a run take together when its tables are full.
 
+    Of sums by key it is the most that they can take.
+
     rows: how many the corpus has, None if that is not known yet. A hit of a cluster holds what its
     members do in one row: what they do on average, and at least what one does that fires there.
     """
@@ -43,4 +47,15 @@ def state_bytes(plan: Plan, density: Density, rows: int | None) -> int:
     tables = hits * (_HIT + _ENTRY * np.minimum(entries, plan.run.context * sizes))
     counters = _COUNTER * int(plan.layout.sum_first[-1])
     buckets = _BUCKET * (len(plan.layout.sum_first) - 1)
-    return int(tables.sum()) + counters + _CLUSTER * plan.clusters + buckets
+    return int(tables.sum()) + counters + _CLUSTER * plan.clusters + buckets + most_by_key(plan)
+
+
+def most_by_key(plan: Plan) -> int:
+    """Return the most bytes that sums by key take in all buckets, with the texts of their keys."""
+    accumulators = [each for one in plan.statistics for each in one.accumulators(plan)]
+    _, _, of_clusters = widths_of(accumulators, plan.clusters)
+    of_run = sum(
+        each.bytes for each in accumulators if isinstance(each, Keyed) and each.per == "run"
+    )
+    buckets = len(plan.layout.sum_first) - 1
+    return int(of_clusters.sum()) + of_run + buckets * text_bytes(accumulators)

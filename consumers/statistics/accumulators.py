@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from consumers.statistics.keys import LONGEST
 from consumers.statistics.sketch import DEPTH
 from streams.arrays import I64
 
 Owner = Literal["cluster", "feature", "run"]
 
-SUM_BYTES, MOMENTS_BYTES, KEY_BYTES = 8, 16, 12
-"""State of an entry of a sum, of moments, and of a key beside its sums."""
+SUM_BYTES, MOMENTS_BYTES, KEY_BYTES, TEXT_BYTES = 8, 16, 12, 4 * LONGEST + 4
+"""State of an entry of a sum, of moments, of a key beside its sums, and of the text behind a key:
+at most 4 bytes a character, and its length."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +68,11 @@ class Keyed:
         """The most that the entries of an owner take."""
         entries = max(self.budget, DEPTH * self.sketch) + 1
         return entries * (KEY_BYTES + SUM_BYTES * self.columns)
+
+    @property
+    def text_bytes(self) -> int:
+        """The most that the texts behind its keys take, which every bucket holds."""
+        return self.budget * TEXT_BYTES if self.named else 0
 
 
 Accumulator = Sum | Moments | Keyed

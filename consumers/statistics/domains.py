@@ -14,7 +14,7 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator, Keyed
 from consumers.statistics.activity import ClusterActivity, FiringRows
 from consumers.statistics.contributions import Contributions, KeySums
-from consumers.statistics.keys import OTHER, key_of
+from consumers.statistics.keys import LONGEST, OTHER, key_of
 from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
@@ -24,11 +24,10 @@ from streams.records.runs import RunRecord
 from streams.snapshots.tables import Column, TableForm
 
 NAME = "domains@1"
-_LONGEST = 200
 _DOMAIN = Column(
     "domain",
     pa.string(),
-    f"domain, its first {_LONGEST} characters; empty for all domains beyond the run's `budget`",
+    f"domain, its first {LONGEST} characters; empty for all domains beyond the run's `budget`",
 )
 
 FIRINGS = TableForm(
@@ -116,7 +115,7 @@ def _budget(run: RunRecord) -> int:
 
 
 def _cut(domain: str) -> str:
-    return domain[:_LONGEST]
+    return domain[:LONGEST]
 
 
 def _firings(rows: FiringRows, of_row: I64, keys: AnyArray) -> KeySums:
@@ -186,12 +185,12 @@ class _Recount:
         for domain, row in zip(batch.batch.domains, cluster.activity, strict=True):
             tokens = int((row > -np.inf).sum())
             if domain and tokens:
-                _add(self._firings[(cluster.number, domain[:_LONGEST])], tokens)
+                _add(self._firings[(cluster.number, domain[:LONGEST])], tokens)
 
     def batch(self, batch: PlainBatch) -> None:
         for domain, row in zip(batch.batch.domains, batch.valid, strict=True):
             if domain and row.any():
-                _add(self._totals[domain[:_LONGEST]], int(row.sum()))
+                _add(self._totals[domain[:LONGEST]], int(row.sum()))
 
     def tables(self, tokens: int) -> Mapping[str, Rows]:
         del tokens

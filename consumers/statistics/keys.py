@@ -7,6 +7,9 @@ import numpy as np
 OTHER = np.uint64(2**64 - 1)
 """The key that the sums of evicted keys go to; no other hash is so large."""
 
+LONGEST = 200
+"""Characters of a text that a key is a hash of; what is longer is cut there."""
+
 
 def key_of(text: str) -> int:
     """Return the key of a text: the first 8 bytes of its BLAKE2b hash, big end first."""

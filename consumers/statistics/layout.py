@@ -129,6 +129,11 @@ def run_bytes(accumulators: Iterable[Accumulator]) -> int:
     return total
 
 
+def text_bytes(accumulators: Iterable[Accumulator]) -> int:
+    """Return how many bytes the texts behind keys take at most, in each bucket."""
+    return sum(each.text_bytes for each in accumulators if isinstance(each, Keyed))
+
+
 def make_layout(
     named: Iterable[tuple[str, Accumulator]], bucket_first: I64, owned_first: I64
 ) -> Layout:

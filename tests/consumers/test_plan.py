@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from consumers.plan import COUNTER_BYTES, ENTRY_BYTES, HIT_BYTES, make_plan
 from consumers.run_clusters import activity_of
+from consumers.statistics.registry import optional_statistics
 from streams.errors import RunError
 from streams.records.runs import RunRecord
 from streams.wire import codec
@@ -157,7 +158,9 @@ def test_a_cluster_that_cannot_fit_is_refused_with_the_sum():
     # 2 rankings x 3 hits x (64 + 8 x 6 positions x 3 members) + 8 x (2 + 2 + 66 bins + 2 + 6 pairs)
     need = 2 * 3 * (64 + 8 * 6 * 3) + 8 * (2 + 2 + 66 + 2 + 6)
     factories.plan(record_bytes=need + 8, bucket_bytes=1)  # 8: the component that it counts
-    said = rf"cluster 'b' of groups can take {need:,} bytes .* holds {need - 1:,}: lower k"
+    said = (
+        rf"cluster 'b' of groups can take {need:,} bytes .* 0 for sums by key.* {need - 1:,}: lower"
+    )
     with pytest.raises(RunError, match=said):
         factories.plan(record_bytes=need - 1, bucket_bytes=1)
 
@@ -167,6 +170,23 @@ def test_components_that_cannot_fit_beside_few_clusters_are_refused_with_the_sum
     factories.plan(sources=(source,), shards=1, record_bytes=100_000)
     with pytest.raises(RunError, match=r"bucket 0 .* 80,000 for the components .* holds 50,000"):
         factories.plan(sources=(source,), shards=1, record_bytes=50_000)
+
+
+def test_sums_by_key_that_cannot_fit_are_refused_with_the_sum():
+    def plan(record_bytes, name):
+        statistics = (*factories.run_record().statistics, *optional_statistics((name,)))
+        return factories.plan(statistics=statistics, record_bytes=record_bytes)
+
+    need = 36 * (1 + 4 * 2**16)  # cells of a sketch: a key, a count, a sum and a largest number
+    plan(2 * need, "tokens=sketch:65536")
+    with pytest.raises(
+        RunError, match=rf"and {need:,} for sums by key\), one record holds {need:,}"
+    ):
+        plan(need, "tokens=sketch:65536")
+    texts = 2 * 4096 * 804  # of the domains, by cluster and in all
+    plan(texts + 2**20, "domains=budget:4096")
+    with pytest.raises(RunError, match=rf"and {texts:,} for the texts of keys, one record"):
+        plan(texts, "domains=budget:4096")
 
 
 def test_a_run_without_a_cluster_is_refused():
