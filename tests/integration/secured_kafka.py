@@ -13,19 +13,23 @@ from tests.integration.certificates import Certificates, make_certificates
 
 TEAM, TEAM_PASSWORD = "team", "pw-of-the-team"
 GUEST, GUEST_PASSWORD = "guest", "pw-of-the-guest"
+TEMPORARY, TEMPORARY_PASSWORD = "temporary", "pw-of-the-temporary"
 CLIENT = "millrace-client"
+BRIEF_MILLISECONDS = 1500
 
 
 @dataclass(frozen=True)
 class SecuredKafka:
     """A running broker. ``team`` and the client certificate may do everything, ``guest`` nothing
-    that was not granted; who comes to ``admin`` without a name may do everything, too.
+    that was not granted; who comes to ``admin`` without a name may do everything, too. The broker
+    ends connections to ``brief`` after ``BRIEF_MILLISECONDS``, so that passwords are asked again.
     """
 
     admin: str
     sasl_ssl: int
     sasl_plaintext: int
     ssl: int
+    brief: int
     certificates: Certificates
 
     def team(self, prefix: str = "", mechanism: Mechanism = "SCRAM-SHA-512") -> BrokerAccess:
@@ -37,6 +41,11 @@ class SecuredKafka:
         """Return how the guest comes in over SASL_SSL."""
         sasl = Sasl(GUEST, GUEST_PASSWORD)
         return replace(self.team(prefix), security=Security(self.tls(), sasl))
+
+    def temporary(self, prefix: str = "") -> BrokerAccess:
+        """Return how one who may do everything comes in again and again."""
+        sasl = Sasl(TEMPORARY, TEMPORARY_PASSWORD, "SCRAM-SHA-256")
+        return BrokerAccess(self.at(self.brief), prefix, Security(None, sasl))
 
     def tls(self) -> Tls:
         """Return TLS as the broker's certificate wants it."""
@@ -51,16 +60,14 @@ class SecuredKafka:
 def secured_kafka(cache: Path, folder: Path, heap_megabytes: int) -> Iterator[SecuredKafka]:
     """Yield a running broker; its certificates are written to ``folder``."""
     certificates = make_certificates(folder, CLIENT)
-    ports = {"SASLSSL": free_port(), "SASLPLAIN": free_port(), "MTLS": free_port()}
+    ports = {name: free_port() for name in ("SASLSSL", "SASLPLAIN", "MTLS", "BRIEF")}
     with NativeKafka(
         cache,
         heap_megabytes=heap_megabytes,
         settings=_settings(ports, certificates),
         formatted=_scram_credentials(),
     ) as broker:
-        yield SecuredKafka(
-            broker.url, ports["SASLSSL"], ports["SASLPLAIN"], ports["MTLS"], certificates
-        )
+        yield SecuredKafka(broker.url, *ports.values(), certificates)
 
 
 def _settings(ports: dict[str, int], certificates: Certificates) -> dict[str, str]:
@@ -77,7 +84,8 @@ def _settings(ports: dict[str, int], certificates: Certificates) -> dict[str, st
         "advertised.listeners": ",".join([inner, *advertised]),
         "listener.security.protocol.map": (
             "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
-            "SASLSSL:SASL_SSL,SASLPLAIN:SASL_PLAINTEXT,MTLS:SSL"
+            "SASLSSL:SASL_SSL,SASLPLAIN:SASL_PLAINTEXT,MTLS:SSL,"
+            "BRIEF:SASL_PLAINTEXT"
         ),
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(certificates.broker),
@@ -86,9 +94,10 @@ def _settings(ports: dict[str, int], certificates: Certificates) -> dict[str, st
         "listener.name.mtls.ssl.client.auth": "required",
         "ssl.principal.mapping.rules": r"RULE:^.*CN=([^,]+).*$$/$$1/",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": f"User:ANONYMOUS;User:{TEAM};User:{CLIENT}",
+        "super.users": f"User:ANONYMOUS;User:{TEAM};User:{TEMPORARY};User:{CLIENT}",
+        "listener.name.brief.connections.max.reauth.ms": str(BRIEF_MILLISECONDS),
     }
-    for listener in ("saslssl", "saslplain"):
+    for listener in ("saslssl", "saslplain", "brief"):
         of = f"listener.name.{listener}"
         settings[f"{of}.sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
         settings[f"{of}.plain.sasl.jaas.config"] = plain
@@ -98,10 +107,10 @@ def _settings(ports: dict[str, int], certificates: Certificates) -> dict[str, st
 
 
 def _scram_credentials() -> list[str]:
-    users = ((TEAM, TEAM_PASSWORD), (GUEST, GUEST_PASSWORD))
+    users = {TEAM: TEAM_PASSWORD, GUEST: GUEST_PASSWORD, TEMPORARY: TEMPORARY_PASSWORD}
     return [
         part
         for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
-        for user, password in users
+        for user, password in users.items()
         for part in ("--add-scram", f"{mechanism}=[name={user},password={password}]")
     ]
