@@ -60,14 +60,16 @@ class SecuredKafka:
 def secured_kafka(cache: Path, folder: Path, heap_megabytes: int) -> Iterator[SecuredKafka]:
     """Yield a running broker; its certificates are written to ``folder``."""
     certificates = make_certificates(folder, CLIENT)
-    ports = {name: free_port() for name in ("SASLSSL", "SASLPLAIN", "MTLS", "BRIEF")}
+    listeners = ("SASLSSL", "SASLPLAIN", "MTLS", "BRIEF")
+    ports = {name: free_port() for name in listeners}
     with NativeKafka(
         cache,
         heap_megabytes=heap_megabytes,
         settings=_settings(ports, certificates),
         formatted=_scram_credentials(),
     ) as broker:
-        yield SecuredKafka(broker.url, *ports.values(), certificates)
+        sasl_ssl, sasl_plaintext, ssl, brief = (ports[name] for name in listeners)
+        yield SecuredKafka(broker.url, sasl_ssl, sasl_plaintext, ssl, brief, certificates)
 
 
 def _settings(ports: dict[str, int], certificates: Certificates) -> dict[str, str]:
