@@ -25,6 +25,23 @@ class _Thread(driver.AIOKafkaConsumerThread):
             await asyncio.sleep(_BEGINNING_POLL)
         await super().stop()
 
+    async def on_thread_stop(self) -> None:
+        """Stop the client; a fetch that waits to be tried again must not end this thread instead.
+
+        aiokafka cancels its fetches and awaits them, and one that has just failed passes that on.
+        """
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            if cast(asyncio.Task[Any], asyncio.current_task()).cancelling():
+                raise
+            client = self._ensure_consumer()
+            fetches = client._fetcher._pending_tasks
+            for fetch in fetches:
+                fetch.cancel()
+            await asyncio.gather(*fetches, return_exceptions=True)
+            await client._client.close()
+
     def assignment(self) -> set[TP]:
         """Return the assigned partitions, none before the client is there; Faust fails then."""
         return set() if self._consumer is None else super().assignment()
