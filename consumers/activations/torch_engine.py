@@ -11,6 +11,7 @@ import torch
 from consumers.activations.device_activations import DeviceActivations
 from consumers.activations.device_operations import lacks
 from consumers.activations.engine import Activations
+from consumers.activations.laps import Laps
 from consumers.activations.measurements.registry import measurements_of
 from consumers.encoders.buffer import Buffer
 from consumers.encoders.encoder import Device, Encoder, EncoderJob
@@ -99,28 +100,29 @@ class TorchEngine:
         with self._one_at_a_time, torch.inference_mode():
             self._set_up_thread()
             parts = list[tuple[str, DeviceNonZeros]]()
+            laps = Laps(self.model.device)
             if valid.any():
                 hooked = self._forward(batch.ids, valid)
-                start = time.perf_counter()
+                laps.mark()
                 for each in zip(self.sources, self._encoders, strict=True):
                     parts += [(each[0].name, part) for part in self._chunks(*each, hooked)]
-                self.timings.encode += time.perf_counter() - start
-            self.timings.batches += 1
-            self.timings.tokens += int(valid.sum())
+                laps.mark()
             found = self._joined_on_device(parts, valid)
+            self._count(valid, *laps.seconds())
             return replace(found, measured=self._measured(batch, valid))
 
     def _compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         self._set_up_thread()
         found = list[NonZeros]()
+        laps = Laps(self.model.device)
         if valid.any():
             hooked = self._forward(batch.ids, valid)
+            laps.mark()
             found = [
                 self._encode(*each, hooked)
                 for each in zip(self.sources, self._encoders, strict=True)
             ]
-        self.timings.batches += 1
-        self.timings.tokens += int(valid.sum())
+        self._count(valid, *laps.seconds())  # encoders have counted their own seconds
         start = time.perf_counter()
         activations = self._joined(found, valid)
         self.timings.select += time.perf_counter() - start
@@ -129,6 +131,12 @@ class TorchEngine:
     def _measured(self, batch: TokenBatch, valid: Bool) -> Measured:
         """Return what is measured beside, once it is known that the batch is not refused."""
         return {name: each.measure(batch, valid) for name, each in self._measurements.items()}
+
+    def _count(self, valid: Bool, forward: float = 0.0, encode: float = 0.0) -> None:
+        self.timings.batches += 1
+        self.timings.tokens += int(valid.sum())
+        self.timings.forward += forward
+        self.timings.encode += encode
 
     def _set_up_thread(self) -> None:
         """Set what torch keeps by thread or process and the record decides."""
@@ -185,19 +193,18 @@ class TorchEngine:
                 size //= 2
                 self.timings.splits += 1
                 _release(self.model.device)
+        hooked.expect_finite()
         return hooked
 
     def _fits(self, ids: AnyArray, rows: slice, hooked: HookValues, last: bool) -> bool:
         """Send some rows through the model; return False if memory ran out."""
-        start, device = time.perf_counter(), self.model.device
         try:
-            tokens = torch.from_numpy(ids[rows].astype(np.int64)).to(device)
+            tokens = torch.from_numpy(ids[rows].astype(np.int64)).to(self.model.device)
             hooked.add(rows, self.model.run(tokens, self._hooks))
         except (RuntimeError, MemoryError) as error:
             if last or not out_of_memory(error):
                 raise
             return False
-        self.timings.forward += _since(start, device)
         self.timings.forward_rows += rows.stop - rows.start
         return True
 
@@ -241,13 +248,6 @@ def _encoder(
     rows = model.micro_batch
     at_once = rows if source.whole_rows else rows * plan.run.context
     return kind.encoder(EncoderJob(source.name, form, kept, place, at_once, buffer))
-
-
-def _since(start: float, device: torch.device) -> float:
-    """Return the seconds since ``start``, once the device has done its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
 
 
 def _release(device: torch.device) -> None:

@@ -24,12 +24,10 @@ class HookValues:
         self.rows: dict[str, Tensor] = {}
         self._whole = whole
         self._first = np.r_[0, np.cumsum(valid.sum(axis=1))]
+        self._sums = list[Tensor]()
 
     def add(self, rows: slice, hooked: Mapping[str, Tensor]) -> None:
-        """Take the values of some rows, [row, position, ...].
-
-        Raises NotFiniteError if one at a valid token is NaN or infinite; rows may be added again.
-        """
+        """Take the values of some rows, [row, position, ...]; rows may be added again."""
         index = self.valid[rows].flatten().nonzero().squeeze(1)
         part = slice(int(self._first[rows.start]), int(self._first[rows.stop]))
         for name, tensor in hooked.items():
@@ -39,11 +37,20 @@ class HookValues:
                 self.tokens[name] = values.new_empty((int(self._first[-1]), width))
             found = self.tokens[name][part]
             torch.index_select(values.flatten(0, 1), 0, index, out=found)
-            _check(found, name)
+            self._sums.append(found.sum())
             if name in self._whole:
                 if name not in self.rows:
                     self.rows[name] = values.new_zeros((*self.valid.shape, width))
                 self.rows[name][rows] = values
+
+    def expect_finite(self) -> None:
+        """Raise NotFiniteError if a value at a valid token is NaN or infinite.
+
+        The device is asked once for all that was added.
+        """
+        if self._sums and not torch.stack(self._sums).isfinite().all().item():
+            for name, values in self.tokens.items():
+                _check(values, name)
 
 
 def _check(values: Tensor, hook: str) -> None:

@@ -31,11 +31,11 @@ class Last(Ranking):
         at = at[found]
         return Candidates(cluster[found].astype(np.uint32), tokens.activity[at], tokens.token[at])
 
-    def candidates_on_device(self, activity: "DeviceActivity", least: F32) -> Candidates:
-        """Return the same from tensors, bit for bit."""
+    def candidates_on_device(self, activity: "DeviceActivity", least: F32, k: int) -> Candidates:
+        """Return the same from tensors, bit for bit, without what k samples of the batch beat."""
         from consumers.rankings import ranked_on_device
 
-        return ranked_on_device.lasts(activity, least)
+        return ranked_on_device.lasts(activity, least, k)
 
     def recompute(self, row: PlainRow) -> PlainScore | None:
         """Return the last valid position if it is active."""

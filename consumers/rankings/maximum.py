@@ -28,11 +28,11 @@ class Maximum(Ranking):
         """Return the rows whose largest activation is large enough."""
         return candidates_of_rows(activity, activity.rows.maximum, least)
 
-    def candidates_on_device(self, activity: "DeviceActivity", least: F32) -> Candidates:
-        """Return the same from tensors, bit for bit."""
+    def candidates_on_device(self, activity: "DeviceActivity", least: F32, k: int) -> Candidates:
+        """Return the same from tensors, bit for bit, without what k samples of the batch beat."""
         from consumers.rankings import ranked_on_device
 
-        return ranked_on_device.maxima(activity, least)
+        return ranked_on_device.maxima(activity, least, k)
 
     def recompute(self, row: PlainRow) -> PlainScore:
         """Return the first of the largest."""

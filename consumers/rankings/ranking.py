@@ -85,8 +85,11 @@ class Ranking(Protocol):
 class DeviceRanking(Protocol):
     """A ranking that can also score rows where the activations are; others do on the host."""
 
-    def candidates_on_device(self, activity: "DeviceActivity", least: F32) -> Candidates:
-        """Return what ``candidates`` does, to the last bit. least: on the host."""
+    def candidates_on_device(self, activity: "DeviceActivity", least: F32, k: int) -> Candidates:
+        """Return what ``candidates`` does, to the last bit. least: on the host.
+
+        k: rows per table. What k rows of other samples beat in the batch itself may be left out.
+        """
         ...
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from consumers.device_transfer import fetch
 from consumers.encoders.dense import DenseEncoder
 from consumers.encoders.encoder import EncoderKind
 from consumers.encoders.forms import DenseForm
 from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros
-from consumers.encoders.gpu.transfer import to_host
 from consumers.encoders.timings import Timings
 from streams.arrays import F32, I32, Bool
 
@@ -47,7 +47,8 @@ def by_component(
 def _found(values: Tensor, timings: Timings) -> tuple[I32, I32, F32]:
     token, component = values.nonzero(as_tuple=True)
     bits = values[token, component].float().view(torch.int32)
-    out = to_host(torch.stack([token.int(), component.int(), bits]), timings)
+    out = fetch(torch.stack([token.int(), component.int(), bits]))
+    timings.host_bytes += out.nbytes
     return out[0], out[1], out[2].view(np.float32)
 
 

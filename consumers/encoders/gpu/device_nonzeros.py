@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from consumers.encoders.gpu.transfer import to_host
+from consumers.device_transfer import fetch
 from consumers.encoders.nonzeros import NonZeros
 from consumers.encoders.timings import Timings
 from streams.errors import NotFiniteError
@@ -52,7 +52,8 @@ def joined(parts: Iterator[DeviceNonZeros], source: str, timings: Timings) -> No
     start = time.perf_counter()
     found = [(part.count, part.token, part.value) for part in parts]
     count, token, value = (torch.cat(part) for part in zip(*found, strict=True))
-    out = to_host(torch.cat([count, token, value.view(torch.int32)]), timings)
+    out = fetch(torch.cat([count, token, value.view(torch.int32)]))
+    timings.host_bytes += out.nbytes
     counts, tokens, bits = np.split(out, np.cumsum([len(count), len(token)]))
     result = NonZeros(counts.astype(np.int64), tokens, bits.view(np.float32))
     if not np.isfinite(result.value).all():

@@ -8,6 +8,7 @@ from torch import Tensor
 from consumers.encoders.encoder import EncoderKind
 from consumers.encoders.float_order import NEVER, order
 from consumers.encoders.forms import LinearForm
+from consumers.encoders.gpu.chunk_sizes import at_once
 from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros, joined
 from consumers.encoders.halving import in_chunks
 from consumers.encoders.nonzeros import NonZeros
@@ -15,8 +16,7 @@ from consumers.encoders.rules import Rule
 from consumers.encoders.timings import Timings
 from streams.arrays import Bool
 
-# Products held at once: 64 MiB of float32 or half of it in bfloat16: near what a data centre GPU's
-# second-level cache holds, and enough work for one launch.
+# Products held at once, at the least: 64 MiB of float32.
 PRODUCTS = 2**24
 
 
@@ -52,7 +52,8 @@ class GpuLinear:
         """
         prepared = self.form.prepare(hooked)
         products = self.form.products(prepared)
-        size = min(max(PRODUCTS // max(len(prepared), 1), 1), self.components)
+        products_at_once = at_once(self._kept.device, PRODUCTS)
+        size = min(max(products_at_once // max(len(prepared), 1), 1), self.components)
 
         def chunk(first: int, stop: int) -> DeviceNonZeros:
             room = prepared.new_empty((stop - first, len(prepared)), dtype=self.form.dtype)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from consumers.encoders.encoder import EncoderKind
 from consumers.encoders.forms import TopKForm
+from consumers.encoders.gpu.chunk_sizes import at_once
 from consumers.encoders.gpu.dense import by_component
 from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros, joined
 from consumers.encoders.halving import in_chunks
@@ -18,7 +19,7 @@ from consumers.encoders.nonzeros import NonZeros
 from consumers.encoders.timings import Timings
 from streams.arrays import Bool
 
-# Keys held at once, 8 bytes each.
+# Keys held at once, at the least, 8 bytes each; a fourth of the products, which are smaller.
 KEYS = 2**24
 _LOW = 0x7FFFFFFF
 
@@ -64,7 +65,8 @@ class GpuTopK:
         products = form.linear.products(prepared)
         best = torch.zeros((tokens, form.k), dtype=torch.int64, device=hooked.device)
         bad = torch.zeros((tokens, 1), dtype=torch.int64, device=hooked.device)
-        size = min(max(KEYS // max(tokens, 1), 1), components)
+        keys = max(KEYS, at_once(hooked.device, KEYS) // 4)
+        size = min(max(keys // max(tokens, 1), 1), components)
 
         def merge(first: int, stop: int) -> None:
             nonlocal best, bad

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from consumers.device_transfer import fetch
 from consumers.selection.device.membership import DeviceClusters
 from consumers.statistics.device.activity import DeviceActivity, owners, slices
 from streams.arrays import F32, I32, I64
@@ -32,7 +33,7 @@ def member_rows(
         of_member = torch.arange(len(place), device=device).repeat_interleave(length)
         position = activity.token[entry] - start[of_member]
         bits = activity.value[entry].view(torch.int32).long()
-        found = torch.stack([number[of_member], position, bits]).int().cpu().numpy()
+        found = fetch(torch.stack([number[of_member], position, bits]).int())
         owner = torch.arange(len(cluster), device=device).repeat_interleave(size)[of_member]
-        rows = torch.bincount(owner, minlength=len(cluster)).int().cpu().numpy()
+        rows = fetch(torch.bincount(owner, minlength=len(cluster)).int())
     return rows, found[0].copy(), found[1].copy(), found[2].view(np.float32).copy()

@@ -99,7 +99,7 @@ class DeviceSelector:
             for each in plan.rankings:
                 given, ranking = lowest[:, each.first : each.stop], each.ranking
                 ranked.append(
-                    ranking.candidates_on_device(activity, given)
+                    ranking.candidates_on_device(activity, given, each.k)
                     if isinstance(ranking, DeviceRanking)
                     else ranking.candidates(on_host(), given)
                 )

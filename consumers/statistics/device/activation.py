@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from consumers.device_transfer import fetch
 from consumers.statistics.activation import check_sums
 from consumers.statistics.contributions import Contributions, MomentSums
 from consumers.statistics.device.activity import DeviceActivity
@@ -39,7 +40,7 @@ def contribute(activity: DeviceActivity, at: Mapping[str, I64]) -> Contributions
     high.scatter_reduce_(0, cluster, value, "amax")
     # One transfer: floats as the bits of integers.
     bits = torch.cat([low, high]).view(torch.int32).long()
-    dense = torch.cat([*numbers, bits]).cpu().numpy()
+    dense = fetch(torch.cat([*numbers, bits]))
     ends = np.cumsum([len(part) for part in numbers])
     n_tokens, n_rows, n_bins, fired, sums, extremes = np.split(dense, ends)
     return _sparse(at, n_tokens, n_rows, n_bins.reshape(count, bins), fired, sums, extremes)

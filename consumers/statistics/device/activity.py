@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from consumers.device_transfer import fetch
 from consumers.run_clusters import RunClusters
 from consumers.statistics.activity import ClusterActivity, ClusterTokens, FiringRows, Runs
 from consumers.statistics.measured import Measured
@@ -56,7 +57,7 @@ class DeviceActivity:
         """Return the same as arrays, for what has no form for the device."""
 
         def array(tensor: Tensor, kind: type) -> AnyArray:
-            return tensor.cpu().numpy().astype(kind, copy=False)
+            return fetch(tensor).astype(kind, copy=False)
 
         runs = Runs(
             self.positions,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
+from consumers.device_transfer import fetch
 from consumers.run_clusters import ClusteringPlan
 from consumers.statistics.contributions import Contributions
 from consumers.statistics.device.activity import DeviceActivity
@@ -35,5 +36,5 @@ def _pairs(clustering: ClusteringPlan, activity: DeviceActivity, at: I64) -> tup
         both += (fires @ fires.T).long()
     both.fill_diagonal_(0)
     a, b = both.nonzero(as_tuple=True)
-    found = torch.stack([a, b, both[a, b]]).cpu().numpy()
+    found = fetch(torch.stack([a, b, both[a, b]]))
     return at[found[0] + clustering.first] + found[1], found[2]

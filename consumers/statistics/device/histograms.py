@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from consumers.device_transfer import fetch
 from consumers.statistics.counter_merge import Counts
 from streams.arrays import I64
 
@@ -15,6 +16,6 @@ def histograms(cluster: Tensor, bins: Tensor, at: I64, width: int) -> Counts:
     bin 0, on the host; addresses of later clusters are larger.
     """
     cells, count = torch.unique(cluster * width + bins, return_counts=True)
-    found = torch.stack([cells, count]).cpu().numpy()
+    found = fetch(torch.stack([cells, count]))
     owner, bin_ = np.divmod(found[0], width)
     return at[owner] + bin_, found[1]

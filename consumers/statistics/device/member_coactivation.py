@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from consumers.device_transfer import fetch
 from consumers.statistics.contributions import Contributions
 from consumers.statistics.device.activity import SILENT, DeviceActivity, slices
 from streams.arrays import I64
@@ -45,5 +46,5 @@ def contribute(activity: DeviceActivity, at: Mapping[str, I64]) -> Contributions
     found, count = torch.unique(address, return_counts=True)
     if not len(found):
         return Contributions()
-    both = torch.stack([found, count]).cpu().numpy()
+    both = fetch(torch.stack([found, count]))
     return Contributions(((both[0], both[1]),))

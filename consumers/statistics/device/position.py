@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from consumers.device_transfer import fetch
 from consumers.statistics.counter_merge import Counts
 from consumers.statistics.device.activity import DeviceActivity
 from streams.arrays import I64
@@ -18,7 +19,7 @@ def along_rows(activity: DeviceActivity, at: I64, width: int, bins: int) -> Coun
     cells, cell = torch.unique(activity.cluster_of_token() * bins + bin_, return_inverse=True)
     count = torch.bincount(cell, minlength=len(cells))
     total = torch.zeros_like(cells).index_add_(0, cell, (value * unit).round().long())
-    found = torch.stack([cells, count, total]).cpu().numpy()
+    found = fetch(torch.stack([cells, count, total]))
     owner, which = np.divmod(found[0], bins)
     address, added = at[owner] + 2 * which, found[1:].T
     some = added > 0

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from consumers.device_transfer import fetch
 from consumers.encoders import buffer
 from consumers.encoders.buffer import Buffer
 from consumers.encoders.cpu import linear as cpu_linear
 from consumers.encoders.cpu.linear import CpuLinear
 from consumers.encoders.forms import LinearForm
-from consumers.encoders.gpu import device_nonzeros, transfer
+from consumers.encoders.gpu import device_nonzeros
 from consumers.encoders.gpu import linear as gpu_linear
 from consumers.encoders.gpu.linear import GpuLinear
 from consumers.encoders.nonzeros import NonZeros
@@ -23,7 +24,7 @@ from consumers.encoders.products import packed_products, plain_products
 from consumers.encoders.rules import Rule
 from consumers.encoders.timings import Timings
 from consumers.models.packing import multiplies
-from streams.arrays import I32, AnyArray, Bool
+from streams.arrays import AnyArray, Bool
 from streams.errors import NotFiniteError
 
 CPU = torch.device("cpu")
@@ -320,11 +321,11 @@ def test_one_transfer_brings_out_what_a_source_found(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(gpu_linear, "PRODUCTS", 64 * 90)
     moved = list[int]()
 
-    def noted(values: torch.Tensor, timings: Timings) -> I32:
+    def noted(values: torch.Tensor) -> AnyArray:
         moved.append(values.nbytes)
-        return transfer.to_host(values, timings)
+        return fetch(values)
 
-    monkeypatch.setattr(device_nonzeros, "to_host", noted)
+    monkeypatch.setattr(device_nonzeros, "fetch", noted)
     found = on_device("s", rectified(300), np.ones(300, np.bool_)).collect(
         random(90, 16), Timings()
     )

@@ -1,6 +1,6 @@
 """Selection in torch operations against the host's, fed the same activations: equal bits."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from consumers.activations.engine import Activations, Engine
 from consumers.plan import Plan
 from consumers.rankings.registry import RANKINGS
 from consumers.selection.device.selection import DeviceSelector
-from consumers.selection.selection import select, valid_tokens, with_rows
+from consumers.selection.selection import Candidates, select, valid_tokens, with_rows
+from consumers.selection.topk_filter import TopKFilter
 from consumers.statistics.registry import OPTIONAL, STATISTICS, optional_statistics
-from streams.arrays import F32, Bool
+from streams.arrays import F32, I64, Bool
 from streams.errors import OverflowingSumError
 from streams.records.corpus import TokenBatch
 from streams.records.measures import measure, statistics
@@ -47,11 +48,45 @@ def assert_same(
     tensors = from_host(found, plan.components, valid.shape[1])
     there = DeviceSelector(plan, CPU).select(batch, valid, tensors, least)
     assert bits(there.tally) == bits(here.tally)
-    assert bits(there.candidates) == bits(here.candidates)
-    every = np.arange(len(here.candidates))
-    for which in (every, every[::2][::-1]):
-        assert bits(there.with_rows(which)) == bits(with_rows(here, which))
+    every = unbeaten(plan, here.candidates)
+    assert bits(there.candidates) == bits(at(here.candidates, every))
+    for which in (slice(None), slice(None, None, -2)):
+        chosen = np.arange(len(every))[which]
+        assert bits(there.with_rows(chosen)) == bits(with_rows(here, every[chosen]))
+    winners = [passing(plan, each) for each in (here.candidates, there.candidates)]
+    assert every[winners[1]].tolist() == winners[0].tolist()
     return len(here.tally.count), len(every)
+
+
+def unbeaten(plan: Plan, found: Candidates) -> I64:
+    """Return which candidates fewer than k other samples of their table beat by score.
+
+    All of those of rankings without a form for devices.
+    """
+    tables = [
+        on_device(each.ranking) for each in plan.rankings for _ in range(each.first, each.stop)
+    ]
+    kept = list[int]()
+    samples = list(zip(found.sample_high.tolist(), found.sample_low.tolist(), strict=True))
+    for number, table in enumerate(found.table.tolist()):
+        others = np.flatnonzero((found.table == table) & (found.score > found.score[number]))
+        beaten = (
+            len({samples[other] for other in others.tolist()}) >= plan.table_k[table % len(tables)]
+        )
+        if not (tables[table % len(tables)] and beaten):
+            kept.append(number)
+    return np.array(kept, np.int64)
+
+
+def at(found: Candidates, which: I64) -> Candidates:
+    return replace(found, **{f.name: getattr(found, f.name)[which] for f in fields(found)})
+
+
+def passing(plan: Plan, found: Candidates) -> I64:
+    """Return which candidates a worker that has seen nothing else sends."""
+    seen = TopKFilter(plan.clusters * plan.tables, plan.table_k)
+    seen.see(found)
+    return np.flatnonzero(seen.unbeaten(found))
 
 
 @quick
@@ -117,6 +152,26 @@ def test_batches_with_ties_repeated_contexts_and_masks(name: str) -> None:
         sums, hits = sums + found[0], hits + found[1]
     assert sums > 500
     assert hits > 200
+
+
+def test_what_k_samples_of_the_batch_beat_stays_on_the_device() -> None:
+    plan = factories.plan(clusterings=(), sources=(factories.source(components=3),), k=2)
+    # Rows 0, 1 and 3 are one sample: it counts once, and of equal scores all pass.
+    ids = [[1] * 6, [1] * 6, [2] * 6, [1] * 6, [3] * 6, [4] * 6]
+    batch, valid = factories.batch(ids, [6] * 6), np.ones((6, 6), np.bool_)
+    dense = np.zeros((plan.components, 6, 6), np.float32)
+    dense[0, :, 2] = [9, 9, 2, 9, 2, 1]
+    dense[2, :, 5] = [1, 1, 3, 1, 4, 5]
+    least = np.full(plan.clusters * plan.tables, -np.inf, np.float32)
+    found = kept(plan, valid, dense)
+    selected = DeviceSelector(plan, CPU).select(
+        batch, valid, from_host(found, plan.components, 6), least
+    )
+    assert plan.run.ranking_names == ("maximum", "last")
+    rows = selected.candidates.row
+    by_table = {n: rows[selected.candidates.table == n].tolist() for n in range(3 * plan.tables)}
+    assert by_table == {0: [0, 1, 2, 3, 4], 1: [], 2: [], 3: [], 4: [4, 5], 5: [4, 5]}
+    assert_same(plan, batch, valid, found, least)
 
 
 def test_a_batch_without_an_activation() -> None:
