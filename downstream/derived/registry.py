@@ -1,5 +1,6 @@
 """The kinds of attachments derived from a snapshot and weights; a new one is listed here."""
 
+from downstream.derived.coactivation import SampledCoactivation
 from downstream.derived.derivation import Derivation
 from downstream.derived.feature_map import FeatureMap
 from downstream.derived.logit_lens import LogitLens
@@ -14,6 +15,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     Norms(),
     FeatureMap(),
     Tokens(),
+    SampledCoactivation(),
 )
 
 

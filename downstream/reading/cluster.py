@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from downstream.reading.examples import Examples, read_examples
 from downstream.reading.silent import silent_examples
 from downstream.reading.table import Table
 from downstream.reading.token_associations import read_token_associations
+from streams.arrays import I64
 from streams.errors import SnapshotError
 
 if TYPE_CHECKING:
     from downstream.reading.snapshot import Snapshot
 
-_AMONG, _PEAKS = 1000, 20
+_AMONG, _PEAKS, _NEAR = 1000, 20, 20
 
 
 class Cluster:
@@ -70,8 +72,9 @@ class Cluster:
     def silent(self, k: int = 20, *, hard: bool = False) -> Examples:
         """Return ``k`` contexts in which it is certainly active nowhere, chosen by sample key.
 
-        hard: those first that hold most of the tokens at which its best examples peak, out of up to
-        1,000. Nothing is active in them: their score is 0, their peak -1. Raises SnapshotError
+        hard: those first, out of up to 1,000, that hold most of the tokens at which its best
+        examples peak and in which most of the 20 clusters are active that co-activate with it most.
+        Nothing of its own is active in them: their score is 0, their peak -1. Raises SnapshotError
         unless the run has the ranking ``shared`` and the snapshot is final.
         """
         rows = self._snapshot.shared_rows
@@ -80,8 +83,28 @@ class Cluster:
         if hard:
             best = self.examples(k=_PEAKS)
             tokens = {each.token_ids[each.peak] for each in best}
-            found.sort(key=lambda each: -len(tokens.intersection(each.token_ids)))
+            near = self._coactive_rows()[numbers].tolist()
+            hardness = {
+                each.sample: len(tokens.intersection(each.token_ids)) + active
+                for each, active in zip(found, near, strict=True)
+            }
+            found.sort(key=lambda each: -hardness[each.sample])
         return Examples(found[:k])
+
+    def _clustering_span(self) -> slice:
+        """Return the numbers of the clusters of its clustering, which follow one another."""
+        keys = self._snapshot.clusters.arrow.select(["clustering", "iteration"])
+        own = (pc.equal(keys[n], keys[n][self.number]) for n in keys.column_names)
+        at = np.flatnonzero(pc.and_(*own).to_numpy())
+        return slice(int(at[0]), int(at[-1]) + 1)
+
+    def _coactive_rows(self) -> I64:
+        """Return how many of the clusters that co-activate with it most are active, by row."""
+        firings, number = self._snapshot.shared_firings, self.number
+        own = slice(number, number + 1)
+        best = firings.pairs(own, self._clustering_span()).best(_NEAR)
+        rows = firings.rows
+        return np.bincount(rows.number[np.isin(rows.cluster, best.b)], minlength=len(rows.places))
 
     def tokens(self, k: int = 20) -> Table:
         """Return the ``k`` tokens at which it is active most often, in the rows looked at.
@@ -99,11 +122,12 @@ class Cluster:
     def coactivation(self, k: int = 20) -> Table:
         """Return the clusters of its clustering that co-activate most, by Jaccard index.
 
-        Columns: cluster, label, tokens (at which both are active), jaccard. Raises SnapshotError if
-        the run did not count it.
+        Columns: cluster, label, tokens (at which both are active), jaccard; where the run did not
+        count all tokens, those of the rows of the ranking ``shared``, with ``jaccard_error``, a
+        standard error. Raises SnapshotError if it has neither.
         """
         if not self.numbers.get("coactivation_counted"):
-            raise SnapshotError(f"the run does not count the co-activation of {self.clustering}")
+            return self._sampled_coactivation(k)
         clusters = self._snapshot.clusters.arrow
         either = [[("cluster_a", "==", self.number)], [("cluster_b", "==", self.number)]]
         pairs = self._snapshot.table("coactivation", filters=either).arrow
@@ -120,6 +144,23 @@ class Cluster:
             "jaccard": jaccard[best],
         }
         return Table("coactivation", pa.table(columns))
+
+    def _sampled_coactivation(self, k: int) -> Table:
+        if "shared" not in self._snapshot.rankings:
+            raise SnapshotError(
+                f"the run does not count the co-activation of {self.clustering}, and does not have "
+                "the ranking 'shared'"
+            )
+        firings, own = self._snapshot.shared_firings, slice(self.number, self.number + 1)
+        pairs = firings.pairs(own, self._clustering_span()).best(k)
+        columns = {
+            "cluster": pairs.b,
+            "label": self._snapshot.clusters["label"].take(pairs.b),
+            "tokens": pairs.both,
+            "jaccard": pairs.jaccard,
+            "jaccard_error": firings.errors(pairs).jaccard,
+        }
+        return Table("sampled_coactivation", pa.table(columns))
 
     def __repr__(self) -> str:
         return f"<{self.clustering} {self.label!r}: {len(self.members)} features>"

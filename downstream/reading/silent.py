@@ -53,7 +53,7 @@ def read_shared_rows(manifest: RunManifest) -> SharedRows:
     """Return the rows of a snapshot; raises SnapshotError if it cannot say what is silent."""
     if RANKING not in manifest.about["criteria"]:
         raise SnapshotError(
-            f"silent contexts need the ranking {RANKING!r}; run {manifest.run!r} does not have it"
+            f"shared rows need the ranking {RANKING!r}; run {manifest.run!r} does not have it"
         )
     if not manifest.final:
         raise SnapshotError(

@@ -5,7 +5,7 @@ from functools import cached_property
 from html import escape
 from os import PathLike, fspath
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,9 @@ from streams.snapshots.table_entry import TableEntry, column_entry, find_entry
 from streams.snapshots.table_hashes import verify
 from streams.snapshots.table_reading import read_table
 from streams.snapshots.tables import CLUSTERS, FEATURES
+
+if TYPE_CHECKING:
+    from downstream.reading.shared_firings import SharedFirings
 
 _SINGLES = "features/"
 _BESIDE_FEATURES = (
@@ -229,6 +232,20 @@ class Snapshot:
     def token_text(self, token: int) -> str:
         """Return what a token reads by itself, by its id."""
         return self._shown("token", token).decode(errors="replace")
+
+    @cached_property
+    def shared_firings(self) -> "SharedFirings":
+        """Where clusters are active in the shared rows, from which co-activation is known."""
+        from downstream.reading.shared_firings import read_shared_firings  # SciPy, which takes time
+
+        return read_shared_firings(self.manifest)
+
+    def hard_silent_contexts(self, feature: "int | str", n: int = 20) -> Examples:
+        """Return ``n`` contexts in which a feature is certainly active nowhere, the hardest first.
+
+        See ``feature`` and ``Cluster.silent``.
+        """
+        return self.feature(feature).silent(n, hard=True)
 
     def members(self, cluster: int) -> Sequence[str]:
         """Return the features of a cluster, ``source:index``, by its number."""

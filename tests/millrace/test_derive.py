@@ -20,14 +20,15 @@ def world(tmp_path):
 def test_all_kinds_are_attached_and_found_by_the_reader(program, world):
     ended = program("derive", "all", world.manifest.store)
     assert (ended.status, ended.lines) == (0, [])
-    *made, left_out = ended.out.splitlines()
+    *made, tokens, coactivation = ended.out.splitlines()
     assert made == [
         "logit_lens/default: 20 rows",
         "neighbours/default: 40 rows",
         "norms/default: 10 rows",
         "feature_map/default: 10 rows",
     ]
-    assert left_out.startswith("tokens: not made: ")
+    assert tokens.startswith("tokens: not made: ")
+    assert coactivation.startswith("coactivation: not made: shared rows need the ranking 'shared'")
     opened = millrace.open(world.manifest.store)
     assert len(opened.attachment("logit_lens")["logit_lens"]) == 20
     (lens,) = (each for each in opened.attachments if each.kind == "logit_lens")

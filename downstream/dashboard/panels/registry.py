@@ -1,8 +1,14 @@
 """The panels of a feature's page, in the order in which they stand; a new one is listed here."""
 
+from downstream.dashboard.panels.coactivation import CoactivationPanel
 from downstream.dashboard.panels.logit_lens import LogitLensPanel
 from downstream.dashboard.panels.neighbours import NeighboursPanel
 from downstream.dashboard.panels.panel import Panel
 from downstream.dashboard.panels.tokens import TokensPanel
 
-PANELS: tuple[Panel, ...] = (LogitLensPanel(), NeighboursPanel(), TokensPanel())
+PANELS: tuple[Panel, ...] = (
+    LogitLensPanel(),
+    NeighboursPanel(),
+    TokensPanel(),
+    CoactivationPanel(),
+)
