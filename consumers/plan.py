@@ -20,6 +20,7 @@ from consumers.statistics.accumulators import Accumulator
 from consumers.statistics.layout import (
     Layout,
     cluster_bytes,
+    feature_bytes,
     make_layout,
     run_bytes,
     text_bytes,
@@ -35,7 +36,6 @@ from streams.snapshots.tables import TABLES, TableForm
 
 HIT_BYTES = 64
 ENTRY_BYTES = 8
-COUNTER_BYTES = 8
 MOST_TABLES = 2**32
 
 
@@ -175,7 +175,7 @@ def _refuse_oversized_buckets(
 ) -> None:
     """Raise RunError if a bucket cannot fit one record with all that is beside its clusters."""
     clusters = np.diff(np.r_[0, np.cumsum(cluster_bytes)][bucket_first])
-    components = COUNTER_BYTES * np.diff(owned_first)
+    components = feature_bytes(accumulators) * np.diff(owned_first)
     components[0] += run_bytes(accumulators)
     texts = text_bytes(accumulators)
     worst = int((clusters + components).argmax())

@@ -6,13 +6,14 @@ import numpy as np
 
 from consumers.activations.engine import Activations
 from consumers.plan import Plan
-from consumers.statistics import health
-from consumers.statistics.measured import Measured, chosen_rows
+from consumers.statistics.measured import Measured
+from consumers.statistics.statistic import MeasuredStatistic
 from streams.arrays import F32, I32, I64, U64, AnyArray, Bool
 from streams.errors import NotFiniteError
 from streams.records.corpus import TokenBatch
 
 _STEPS = 16
+_DRAWN = 0.7  # share of measured numbers that are not 0
 
 
 class StandInEngine:
@@ -93,15 +94,15 @@ class StandInEngine:
 
 def stand_in_measured(plan: Plan, batch: TokenBatch, valid: Bool) -> Measured:
     """Return what a model would have measured: numbers that follow from the keys of the rows."""
-    run = plan.run
-    if not any(each.name == health.NAME for each in run.statistics):
-        return {}
-    found = np.zeros(health.entries(run), np.int64)
-    chosen = chosen_rows(batch.keys, health.one_in(run)) & valid.any(axis=1)
-    for key in batch.keys[chosen]:
-        drawn = np.random.default_rng(key.tolist()).integers(0, 2**31, len(found))
-        found += np.r_[1, drawn[1:]]
-    return {health.NAME: found}
+    found = {}
+    for each in plan.statistics:
+        if isinstance(each, MeasuredStatistic):
+            total = np.zeros(each.measured_entries(plan), np.int64)
+            for key in batch.keys[valid.any(axis=1)]:
+                drawn = np.random.default_rng(key.tolist())
+                total += drawn.integers(0, 2**31, len(total)) * (drawn.random(len(total)) < _DRAWN)
+            found[each.names[0]] = total
+    return found
 
 
 def _mixed(values: AnyArray) -> U64:

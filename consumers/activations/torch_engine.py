@@ -2,16 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from consumers.activations.device_activations import DeviceActivations
 from consumers.activations.device_operations import lacks
 from consumers.activations.engine import Activations
 from consumers.activations.laps import Laps
+from consumers.activations.measurements.measurement import ComputedBatch
 from consumers.activations.measurements.registry import measurements_of
 from consumers.encoders.buffer import Buffer
 from consumers.encoders.encoder import Device, Encoder, EncoderJob
@@ -99,7 +102,7 @@ class TorchEngine:
         """
         with self._one_at_a_time, torch.inference_mode():
             self._set_up_thread()
-            parts = list[tuple[str, DeviceNonZeros]]()
+            parts, hooked = list[tuple[str, DeviceNonZeros]](), None
             laps = Laps(self.model.device)
             if valid.any():
                 hooked = self._forward(batch.ids, valid)
@@ -109,11 +112,11 @@ class TorchEngine:
                 laps.mark()
             found = self._joined_on_device(parts, valid)
             self._count(valid, *laps.seconds())
-            return replace(found, measured=self._measured(batch, valid))
+            return replace(found, measured=self._measured(batch, valid, hooked, found.to_host))
 
     def _compute(self, batch: TokenBatch, valid: Bool) -> Activations:
         self._set_up_thread()
-        found = list[NonZeros]()
+        found, hooked = list[NonZeros](), None
         laps = Laps(self.model.device)
         if valid.any():
             hooked = self._forward(batch.ids, valid)
@@ -126,11 +129,26 @@ class TorchEngine:
         start = time.perf_counter()
         activations = self._joined(found, valid)
         self.timings.select += time.perf_counter() - start
-        return replace(activations, measured=self._measured(batch, valid))
+        measured = self._measured(batch, valid, hooked, lambda: activations)
+        return replace(activations, measured=measured)
 
-    def _measured(self, batch: TokenBatch, valid: Bool) -> Measured:
+    def _measured(
+        self,
+        batch: TokenBatch,
+        valid: Bool,
+        hooked: HookValues | None,
+        activations: Callable[[], Activations],
+    ) -> Measured:
         """Return what is measured beside, once it is known that the batch is not refused."""
-        return {name: each.measure(batch, valid) for name, each in self._measurements.items()}
+        if hooked is None:
+            return {}
+        aside = Timings()  # what a run without it takes is what the engine's own say
+
+        def encode(source: int, values: Tensor) -> NonZeros:
+            return self._encoders[source].collect(values, aside)
+
+        given = ComputedBatch(batch, valid, hooked, cache(activations), encode)
+        return {name: each.measure(given) for name, each in self._measurements.items()}
 
     def _count(self, valid: Bool, forward: float = 0.0, encode: float = 0.0) -> None:
         self.timings.batches += 1

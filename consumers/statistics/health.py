@@ -142,6 +142,10 @@ class Health:
             Sum("measured", entries(run), per="run"),
         )
 
+    def measured_entries(self, clusters: RunClusters) -> int:
+        """Return how many numbers are measured."""
+        return entries(clusters.run)
+
     def contribute(self, activity: ClusterActivity, at: Mapping[str, I64]) -> Contributions:
         """Return what the batch's activations and what was measured add."""
         totals = np.r_[0, np.cumsum(activity.runs.fired)]

@@ -118,6 +118,13 @@ def cluster_bytes(accumulators: Iterable[Accumulator], clusters: int) -> I64:
     return SUM_BYTES * sums + MOMENTS_BYTES * moments + keyed
 
 
+def feature_bytes(accumulators: Iterable[Accumulator]) -> int:
+    """Return how many bytes the accumulators take for each feature that a bucket counts."""
+    return SUM_BYTES * sum(
+        int(each.width) for each in accumulators if isinstance(each, Sum) and each.per == "feature"
+    )
+
+
 def run_bytes(accumulators: Iterable[Accumulator]) -> int:
     """Return how many bytes the accumulators take that the run owns, in its first bucket."""
     total = 0

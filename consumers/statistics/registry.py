@@ -10,6 +10,7 @@ from consumers.statistics.distribution import Distribution
 from consumers.statistics.domains import Domains
 from consumers.statistics.health import Health
 from consumers.statistics.member_coactivation import MemberCoactivation
+from consumers.statistics.noise_robustness import NoiseRobustness
 from consumers.statistics.parameters import filled, named
 from consumers.statistics.peak_position import PeakPosition
 from consumers.statistics.place import Place
@@ -33,6 +34,7 @@ STATISTICS: tuple[Statistic, ...] = (
     Place(),
     Tokens(),
     Health(),
+    NoiseRobustness(),
 )
 
 

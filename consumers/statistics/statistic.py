@@ -105,6 +105,18 @@ class DeviceStatistic(Protocol):
         """Return what ``contribute`` does, to the last bit; errors as there."""
 
 
+@runtime_checkable
+class MeasuredStatistic(Protocol):
+    """A statistic that has the engine measure hook values or logits; runs without pay nothing.
+
+    What measures is a file in ``consumers/activations/measurements``; its numbers come in
+    ``measured`` of the views, under the statistic's ``name@version``.
+    """
+
+    def measured_entries(self, clusters: RunClusters) -> int:
+        """Return how many whole numbers from 0 on are measured of each batch."""
+
+
 def name_of(statistic: Statistic) -> str:
     """Return the name of a statistic without its version, as settings and layout have it."""
     return statistic.names[0].partition("@")[0]

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.plan import COUNTER_BYTES, ENTRY_BYTES, HIT_BYTES, make_plan
+from consumers.plan import ENTRY_BYTES, HIT_BYTES, make_plan
 from consumers.run_clusters import activity_of
+from consumers.statistics.accumulators import SUM_BYTES
 from consumers.statistics.registry import optional_statistics
 from streams.errors import RunError
 from streams.records.runs import RunRecord
@@ -151,7 +152,7 @@ def slow_bytes(plan, cluster):
     counters += (where.stop - where.first) * where.coactivation
     counters += size * (size + 1) // 2 if size > 1 else 0
     hits = len(run.ranking_names) * run.k * (HIT_BYTES + ENTRY_BYTES * run.context * size)
-    return COUNTER_BYTES * counters + hits
+    return SUM_BYTES * counters + hits
 
 
 def test_a_cluster_that_cannot_fit_is_refused_with_the_sum():

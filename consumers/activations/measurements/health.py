@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from consumers.activations.measurements.measurement import ComputedBatch
 from consumers.models.hook_names import hook_named
 from consumers.models.language_model import LanguageModel
 from consumers.models.model import Intervention, Model
@@ -19,7 +20,6 @@ from consumers.statistics.health import BITS, FIXED, LIMB, NAME, entries, entrie
 from consumers.statistics.measured import chosen_rows
 from streams.arrays import F64, I64, Bool
 from streams.errors import ModelError, RunError
-from streams.records.corpus import TokenBatch
 
 _LARGEST = 2.0 ** (62 - BITS)
 
@@ -64,8 +64,9 @@ class HealthOfRun:
         self._one_in, self._entries = one_in(plan.run), entries(plan.run)
         self._widths, self._model, self._sources = widths(plan.run), model, sources
 
-    def measure(self, batch: TokenBatch, valid: Bool) -> I64:
+    def measure(self, given: ComputedBatch) -> I64:
         """Return what the chosen rows of a batch add; see ``statistics.health.entries_of``."""
+        batch, valid = given.batch, given.valid
         total = np.zeros(self._entries, np.int64)
         chosen = chosen_rows(batch.keys, self._one_in) & valid.any(axis=1)
         for row in np.flatnonzero(chosen):

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from consumers.activations.measurements.health import HealthKind
 from consumers.activations.measurements.measurement import Measurement, MeasurementKind
+from consumers.activations.measurements.noise_robustness import NoiseRobustnessKind
 from consumers.models.language_model import LanguageModel
 from consumers.models.model import Model
 from consumers.plan import Plan
 from consumers.sources.source import LoadedSource
 from streams.records.measures import Measure, measure, parameters_of
 
-MEASUREMENTS: tuple[MeasurementKind, ...] = (HealthKind(),)
+MEASUREMENTS: tuple[MeasurementKind, ...] = (HealthKind(), NoiseRobustnessKind())
 
 
 def measurements_of(

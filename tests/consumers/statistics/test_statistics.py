@@ -36,6 +36,7 @@ KNOWN = (*STATISTICS, StrongRows())
 TIGHT: dict[str, dict[str, Any]] = {
     "domains@1": {"budget": 2},
     "health@1": {"one_in": 1},
+    "noise_robustness@1": {"size": 0.5, "sizes": 3, "factor": 1.5},
     "peak_position@1": {"bins": 4},
     "position@1": {"bins": 5},
     "tokens@2": {"budget": 3, "one_in": 1, "sketch": 2},
