@@ -24,6 +24,7 @@ from consumers.plan import Plan, make_plan
 from consumers.rankings.registry import rankings
 from consumers.runs.clusters import load_clustering
 from consumers.runs.disagreements import disagreements
+from consumers.runs.kept_size import kept_size
 from consumers.runs.measured_l0 import Sample, l0_lines
 from consumers.runs.run_checks import (
     bin_edges,
@@ -110,11 +111,14 @@ def prepare_run(
         record_bytes=spec.record_bytes,
         created=created,
         warnings=_warnings(loaded, corpus, model, *absent, tokenizer),
+        keep=spec.keep,
     )
     _say_lacks(run, device)
     engine = TorchEngine(make_plan(run), model, loaded)
     first_batch = cache(sample)
     engine = _said(engine, l0_lines(engine, first_batch))
+    if spec.keep != "nothing":
+        log.warning("%s", kept_size(engine, corpus, first_batch))
     return _tuned(engine, corpus, first_batch()) if size == "auto" else engine
 
 

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 Sample = Callable[[], TokenBatch | None]
 """The first batch of a corpus, made when it is asked for; None where it cannot be had."""
 
-_TOKENS = 1024
+TOKENS = 1024
+"""About so many tokens are measured on."""
 _OFF = 1 / 3
 
 
@@ -34,7 +35,7 @@ def l0_lines(engine: TorchEngine, first_batch: Sample) -> tuple[str, ...]:
     if batch is None:
         log.info("L0 is not compared with the published one: the corpus has no rows to read yet")
         return ()
-    rows = batch.first_rows(math.ceil(_TOKENS / max(1, batch.ids.shape[1])))
+    rows = batch.first_rows(math.ceil(TOKENS / max(1, batch.ids.shape[1])))
     valid = valid_tokens(engine.plan, rows)
     tokens = int(valid.sum())
     if not tokens:

@@ -12,7 +12,7 @@ from annotated_types import Interval, MaxLen
 
 from streams import bounds
 from streams.bounds import FieldRule
-from streams.records.runs import Forward, RunRecord, Sign
+from streams.records.runs import Forward, Keep, RunRecord, Sign
 
 Coactivation = bool | Literal["auto"]
 COACTIVATION_LIMIT = 1024
@@ -189,6 +189,7 @@ class RunOptions:
     mask_positions: Annotated[tuple[bounds.Position, ...], MaxLen(bounds.MAX_CONTEXT)] = ()
     edges: Annotated[tuple[float, ...], MaxLen(bounds.MAX_EDGES)] | None = None
     sum_bits: bounds.SumBits = 20
+    keep: Keep = "nothing"
     bucket_bytes: Annotated[int, Interval(ge=2**10, le=2**30)] = 8 * 2**20
     record_bytes: Annotated[int, Interval(ge=2**12, le=2**30)] = 32 * 2**20
     __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS

@@ -17,7 +17,7 @@ from consumers.run_clusters import RunClusters
 from consumers.selection.batch_tally import BatchTally, batch_tally
 from consumers.selection.firing_rows import firing_rows
 from consumers.selection.membership import SILENT, cluster_tokens, runs_of
-from consumers.statistics.activity import ClusterActivity, Runs
+from consumers.statistics.activity import ClusterActivity, ClusterTokens, Runs
 from streams.arrays import F32, I32, I64, U32, U64, AnyArray, Bool
 from streams.records.corpus import TokenBatch
 from streams.records.hits import Hits
@@ -50,6 +50,7 @@ class Selection:
     plan: Plan
     batch: TokenBatch
     runs: Runs
+    tokens: ClusterTokens
 
 
 def valid_tokens(plan: Plan, batch: TokenBatch) -> Bool:
@@ -81,7 +82,7 @@ def select(
         for each in plan.rankings
     ]
     candidates = candidates_of(plan, batch, found)
-    return Selection(tally, candidates, plan, batch, activity.runs)
+    return Selection(tally, candidates, plan, batch, activity.runs, activity.tokens)
 
 
 def cluster_activity(

@@ -14,6 +14,7 @@ import numpy as np
 from consumers.activations.engine import Activations, DeviceEngine, Engine
 from consumers.plan import Plan
 from consumers.selection.batch_tally import BatchTally
+from consumers.selection.kept import Keeper
 from consumers.selection.messages import Outgoing, batch_records, end_records, refused_records
 from consumers.selection.selection import Candidates, select, valid_tokens, with_rows
 from consumers.selection.topk_filter import TopKFilter
@@ -23,6 +24,7 @@ from streams.errors import RecordError, ShapeError, UndecodableError
 from streams.record_headers import kind_in, sequence_in
 from streams.records.corpus import PartitionEnd, TokenBatch
 from streams.records.hits import Hits
+from streams.snapshots.kept_files import ACTIVATIONS
 from streams.wire import codec
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class ActivationWorker:
         self._clock = clock
         self._topk_filter = TopKFilter(plan.clusters * plan.tables, plan.table_k)
         self._selector: DeviceSelector | None = None
+        self._keeper = Keeper(plan) if plan.run.keep == ACTIVATIONS else None
 
     def handle(self, partition: int, value: bytes | None, headers: Mapping[str, bytes]) -> Outcome:
         """Return what the record at ``partition`` of the corpus leads to."""
@@ -90,6 +93,8 @@ class ActivationWorker:
         except RecordError as error:
             if sequence is None or kind_in(headers) == topics.END:
                 return Outcome((), error)
+            if self._keeper is not None:
+                self._keeper.keep_nothing(partition, sequence)
             return Outcome(tuple(refused_records(self._plan, partition, sequence)), error)
 
     def _end(self, partition: int, value: bytes | None) -> Iterator[Outgoing]:
@@ -110,7 +115,8 @@ class ActivationWorker:
     def select(self, computed: Computed) -> Outcome:
         """Return what a computed batch leads to.
 
-        Raises OverflowingSumError if the run's sums cannot hold its activities.
+        What the run keeps of it is written before. Raises OverflowingSumError if the run's sums
+        cannot hold its activities, and StoreError.
         """
         begun, batch = self._clock(), computed.batch
         tally, hits = self._select(batch, computed.valid, computed.activations)
@@ -131,6 +137,8 @@ class ActivationWorker:
         least = self._topk_filter.least
         if isinstance(activations, Activations):
             found = select(self._plan, batch, valid, activations, least)
+            if self._keeper is not None:
+                self._keeper.keep(batch, found.tokens)
             return found.tally, with_rows(found, self._winners(found.candidates))
         if self._selector is None:
             # Imports torch, which an engine on a device has imported long since.
@@ -138,6 +146,8 @@ class ActivationWorker:
 
             self._selector = DeviceSelector(self._plan, activations.first.device)
         chosen = self._selector.select(batch, valid, activations, least)
+        if self._keeper is not None:
+            self._keeper.keep(batch, chosen.activity.tokens_to_host())
         return chosen.tally, chosen.with_rows(self._winners(chosen.candidates))
 
     def _winners(self, candidates: Candidates) -> I64:

@@ -215,6 +215,7 @@ def about(plan: Plan) -> dict[str, Any]:
         "k": run.k,
         "edges": run.edges.tolist(),
         "sum_bits": run.sum_bits,
+        **({"keep": run.keep} if run.keep != "nothing" else {}),
         "masked_ids": run.masked_ids.tolist(),
         "masked_positions": run.masked_positions.tolist(),
         "created": run.created,

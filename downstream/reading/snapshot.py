@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from downstream.reading.cluster import Cluster
 from downstream.reading.examples import Examples, ends_of
+from downstream.reading.kept import KeptActivations, kept_activations
 from downstream.reading.locating import locate
 from downstream.reading.silent import SharedRows, read_shared_rows
 from downstream.reading.table import Table
@@ -246,6 +247,11 @@ class Snapshot:
         See ``feature`` and ``Cluster.silent``.
         """
         return self.feature(feature).silent(n, hard=True)
+
+    @cached_property
+    def activations(self) -> KeptActivations:
+        """Every activation by cluster and place, of a run that kept them; else SnapshotError."""
+        return kept_activations(self.manifest)
 
     def members(self, cluster: int) -> Sequence[str]:
         """Return the features of a cluster, ``source:index``, by its number."""

@@ -22,7 +22,7 @@ LAYOUT = 2
 _SAID_ONLY = frozenset({"created", "warnings", "model.reason"})
 _NO_LAYOUT = _SAID_ONLY | {"store", "model.location", "sources.location"}
 _NO_NUMBERS = _NO_LAYOUT | {
-    "name", "shards", "bucket_bytes", "record_bytes", "clusterings.content",
+    "name", "shards", "bucket_bytes", "record_bytes", "clusterings.content", "keep",
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from streams.records.measures import (
 )
 from streams.wire import codec
 
+Keep = Literal["nothing", "activations"]
 Sign = Literal["value", "absolute", "positive", "negative"]
 Forward = Literal["transformers-onednn", "transformers", "transformers-eager", "transformer-lens"]
 
@@ -113,7 +114,7 @@ class RunRecord:
     masked_ids and masked_positions: tokens that count as absent. store: folder or address that
     snapshots are written to.
     warnings: what has to be said of the numbers, a line each: where the run does otherwise than its
-    dictionaries were trained, say.
+    dictionaries were trained, say. keep: what workers write into the store for each batch.
     """
 
     name: Name
@@ -133,6 +134,7 @@ class RunRecord:
     record_bytes: bounds.RecordBytes = 32 * 2**20
     created: bounds.Label = ""
     warnings: Annotated[tuple[bounds.Text, ...], MaxLen(1024)] = ()
+    keep: Keep = codec.later("nothing")
 
     @property
     def ranking_names(self) -> tuple[str, ...]:

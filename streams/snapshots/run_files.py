@@ -12,6 +12,7 @@ from streams.names import is_name
 from streams.regular_files import NotRegularError, TooLargeError
 from streams.snapshots.attachments import FOLDER as ATTACHMENTS
 from streams.snapshots.failed_manifest import find_failed
+from streams.snapshots.kept_files import is_kept_by
 from streams.snapshots.manifests import run_manifest
 from streams.snapshots.store import Store, manifest_bytes
 
@@ -43,6 +44,7 @@ def find_run_files(store: Store, run: str, run_id: str, listed: Iterable[str]) -
     listed: paths of parts that published manifests of the run name, relative to its folder. Only
     files with names as snapshots have them count, in the run's folder itself; links never do. If
     another run of the same name wrote to the folder, parts that no manifest of ours names stay.
+    Kept activations have the run's id in their names.
     Raises SnapshotError if the store cannot be read.
     """
     folder = store.path(run)
@@ -57,7 +59,8 @@ def find_run_files(store: Store, run: str, run_id: str, listed: Iterable[str]) -
     owned = {
         path
         for path in found
-        if path not in theirs and _has_our_form(path) and (path in ours or not strangers)
+        if is_kept_by(path, run_id)
+        or (path not in theirs and _has_our_form(path) and (path in ours or not strangers))
     }
     return RunFiles(
         folder,

@@ -139,7 +139,7 @@ def opened_part(
     if check:
         check_part(store, manifest.run, part)
     try:
-        with os_errors(), _file(store, path) as file:
+        with os_errors(), open_file(store, path) as file:
             size = file.seek(0, io.SEEK_END)
             rows = BudgetedParquet(
                 file,
@@ -168,7 +168,7 @@ def check_part(store: Store, run: str, part: PartFile) -> None:
     path = store.path(run, part.path)
     digest, size = hashlib.sha256(), 0
     try:
-        with os_errors(), _file(store, path) as file:
+        with os_errors(), open_file(store, path) as file:
             while size <= part.bytes and (block := file.read(_BLOCK_BYTES)):
                 digest.update(block)
                 size += len(block)
@@ -178,7 +178,7 @@ def check_part(store: Store, run: str, part: PartFile) -> None:
         raise DamagedPartError(part.path, f"{path} is damaged: its checksum is not the manifest's")
 
 
-def _file(store: Store, path: str) -> Any:
+def open_file(store: Store, path: str) -> Any:
     """Open a file of a store; of a folder, only one that lies in it and is a regular file."""
     if not store.local:
         return store.files.open(path, "rb")

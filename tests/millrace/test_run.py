@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+import millrace
 from consumers import plan
 from consumers.plan import make_plan
 from streams.catalog.corpora import get_vocabulary
@@ -292,6 +294,7 @@ text_field = "body"
 [run]
 rankings = ["maximum", "last"]
 shards = 3
+keep = "activations"
 [model]
 path = "{disk / "llama"}"
 [[neurons]]
@@ -308,6 +311,10 @@ hook = "{hook}"
     manifest = snapshot_of(ended)
     assert manifest.store == str(tmp_path / "out")
     assert len(read_table(manifest, "peak_positions"))
+    assert any("all activations are kept" in line for line in ended.lines)
+    kept = pa.concat_tables(millrace.open(tmp_path / "out").activations.batches())
+    counts = np.bincount(kept["cluster"], minlength=len(read_table(manifest, "clusters")))
+    assert counts.tolist() == read_table(manifest, "clusters")["firing_tokens"].to_pylist()
     assert manifest.content == oracle_content(broker, "run")
     bare = [Row(row.ids, "", "") for row in rows(False)]
     neurons = expected(bare, disk / "llama", None, "blocks.0.mlp.hook_post")

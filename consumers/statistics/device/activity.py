@@ -53,39 +53,44 @@ class DeviceActivity:
         """Return whose each of the clusters' tokens is."""
         return owners(self.token_first)
 
+    def tokens_to_host(self) -> ClusterTokens:
+        """Return where clusters are active as arrays."""
+        return ClusterTokens(
+            _array(self.token_first, np.int64),
+            _array(self.cluster_token, np.int32),
+            _array(self.cluster_activity, np.float32),
+        )
+
     def to_host(self) -> ClusterActivity:
         """Return the same as arrays, for what has no form for the device."""
 
-        def array(tensor: Tensor, kind: type) -> AnyArray:
-            return fetch(tensor).astype(kind, copy=False)
-
         runs = Runs(
             self.positions,
-            array(self.first, np.int64),
-            array(self.token, np.int32),
-            array(self.value, np.float32),
-            array(self.activity, np.float32),
-            array(self.fired, np.int64),
+            _array(self.first, np.int64),
+            _array(self.token, np.int32),
+            _array(self.value, np.float32),
+            _array(self.activity, np.float32),
+            _array(self.fired, np.int64),
         )
-        tokens = ClusterTokens(
-            array(self.token_first, np.int64),
-            array(self.cluster_token, np.int32),
-            array(self.cluster_activity, np.float32),
-        )
-        rows = array(self.row_cluster, np.uint32)
+        tokens = self.tokens_to_host()
+        rows = _array(self.row_cluster, np.uint32)
         begin = np.searchsorted(rows, np.arange(len(tokens.first)))
         found = FiringRows(
             begin.astype(np.int64),
             rows,
-            array(self.row, np.int32),
-            array(self.row_first, np.int64),
-            array(self.row_stop, np.int64),
-            array(self.maximum, np.float32),
-            array(self.peak, np.int64),
+            _array(self.row, np.int32),
+            _array(self.row_first, np.int64),
+            _array(self.row_stop, np.int64),
+            _array(self.maximum, np.float32),
+            _array(self.peak, np.int64),
         )
         return ClusterActivity(
             self.clusters, self.batch, self.valid, runs, tokens, found, measured=self.measured
         )
+
+
+def _array(tensor: Tensor, kind: type) -> AnyArray:
+    return fetch(tensor).astype(kind, copy=False)
 
 
 def owners(first: Tensor) -> Tensor:

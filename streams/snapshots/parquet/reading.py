@@ -54,10 +54,10 @@ def decoded_limit(size: int, more: int = 0) -> int:
 class BudgetedParquet:
     """A Parquet file that is decoded row group by row group, within its budget.
 
-    size: of the file. rows: those it must have. limit: the decoded bytes that it may take in all.
-    schema: the columns it must have. footer: its own, if it was read before. Raises PageError (a
-    ValueError), or what Arrow raises, for a file that is broken, has other columns or another
-    number of rows, or takes more.
+    size: of the file. rows: those it must have, None for as many as it says. limit: the decoded
+    bytes that it may take in all. schema: the columns it must have. footer: its own, if it was read
+    before. Raises PageError (a ValueError), or what Arrow raises, for a file that is broken, has
+    other columns or another number of rows, or takes more.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class BudgetedParquet:
         file: BinaryIO,
         *,
         size: int,
-        rows: int,
+        rows: int | None,
         limit: int,
         schema: pa.Schema,
         footer: Any = None,
@@ -134,8 +134,9 @@ class BudgetedParquet:
     def _has_rows(self, group: int) -> bool:
         return bool(self._rows.metadata.row_group(group).num_rows)
 
-    def _check_rows(self, rows: int) -> None:
+    def _check_rows(self, promised: int | None) -> None:
         metadata = self._rows.metadata
+        rows = metadata.num_rows if promised is None else promised
         groups = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
         if metadata.num_rows != rows or sum(groups) != rows or min(groups, default=0) < 0:
             raise PageError(f"it has {metadata.num_rows} rows where {rows} are promised")

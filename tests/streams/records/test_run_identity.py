@@ -44,7 +44,7 @@ NUMBERS = [
 ]  # fmt: skip
 LAYOUT_ONLY = [
     {"name": "other"}, {"shards": 4}, {"bucket_bytes": 1}, {"record_bytes": 1},
-    with_clustering(content="1"),
+    with_clustering(content="1"), {"keep": "activations"},
 ]  # fmt: skip
 NEITHER = [
     {"created": "2026-01-01T00:00:00+00:00"}, {"warnings": ("mind the gap",)},

@@ -1,0 +1,49 @@
+"""Keeping all activations of a run: one file per batch, written before its records are sent.
+
+A batch that comes again is written again, with the same rows. A refused one has an empty file, so
+that every sequence of a chain has one.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from consumers.plan import Plan
+from consumers.statistics.activity import ClusterTokens
+from streams.records.corpus import TokenBatch
+from streams.snapshots.kept_files import SCHEMA, kept_path, write_kept
+from streams.snapshots.store import open_store
+
+
+class Keeper:
+    """Writes the activations of a run's clusters into its store."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._run, self._id = plan.run.name, plan.id
+        self._store = open_store(plan.run.store)
+
+    def keep(self, batch: TokenBatch, tokens: ClusterTokens) -> None:
+        """Write where clusters are active in a batch; raises StoreError."""
+        self._write(batch.partition, batch.sequence, kept_table(batch, tokens))
+
+    def keep_nothing(self, partition: int, sequence: int) -> None:
+        """Write that a batch is refused; raises StoreError."""
+        self._write(partition, sequence, SCHEMA.empty_table())
+
+    def _write(self, partition: int, sequence: int, table: pa.Table) -> None:
+        path = kept_path(self._id, partition, sequence, sequence)
+        write_kept(self._store, self._run, path, table)
+
+
+def kept_table(batch: TokenBatch, tokens: ClusterTokens) -> pa.Table:
+    """Return where clusters are active in a batch, by cluster, row and position."""
+    row, position = np.divmod(tokens.token, np.int32(batch.ids.shape[1]))
+    clusters = np.arange(len(tokens.first) - 1, dtype=np.int32)
+    columns = (
+        np.repeat(clusters, np.diff(tokens.first)),
+        row,
+        position,
+        batch.ids[row, position].astype(np.int32),
+        tokens.activity,
+    )
+    arrays = [pa.array(one, field.type) for one, field in zip(columns, SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
