@@ -41,7 +41,7 @@ class ClusterPage:
     """Everything about one cluster. neighbours and matrix are None where nothing was counted.
 
     meaning: of the scores. intervals: the interval of activation of each context, where the
-    criterion has intervals; k examples then are of each.
+    criterion has intervals; k examples then are of each. folded: near-duplicates are left out.
     """
 
     number: int
@@ -58,6 +58,7 @@ class ClusterPage:
     contexts: tuple[Context, ...]
     intervals: tuple[str, ...]
     k: int
+    folded: bool
     neighbours: tuple[Neighbour, ...] | None
     matrix: Matrix | None
     sharing: tuple[Neighbour, ...]
@@ -68,13 +69,21 @@ class ClusterPage:
 
 
 def cluster_page(
-    snapshot: LoadedSnapshot, cluster: int, *, criterion: str | None = None, most: int = FEW
+    snapshot: LoadedSnapshot,
+    cluster: int,
+    *,
+    criterion: str | None = None,
+    most: int = FEW,
+    fold: bool = False,
 ) -> ClusterPage:
-    """Return the page of a cluster with its ``most`` best contexts by one criterion."""
+    """Return the page of a cluster with its ``most`` best contexts by one criterion.
+
+    fold: near-duplicates of better ones are left out.
+    """
     clustering = snapshot.clustering_of(cluster)
     chosen = criterion if criterion in snapshot.criteria else snapshot.criteria[0]
     members = snapshot.members(cluster)
-    contexts = top_contexts(snapshot, cluster, chosen, most)
+    contexts = top_contexts(snapshot, cluster, chosen, most, fold=fold)
     bins = display_bins(
         snapshot.histogram[cluster],
         snapshot.edges,
@@ -97,6 +106,7 @@ def cluster_page(
         contexts=contexts,
         intervals=interval_texts(snapshot.edges, contexts) if chosen == INTERVALS else (),
         k=int(snapshot.ranking(chosen).get("k", snapshot.about["k"])),
+        folded=fold,
         neighbours=neighbours(snapshot, clustering, cluster),
         matrix=member_matrix(snapshot, cluster, members),
         sharing=tuple(neighbour(snapshot, other) for other in sharing[:NEIGHBOURS]),

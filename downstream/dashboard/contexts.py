@@ -12,7 +12,13 @@ import pyarrow.compute as pc
 
 from downstream.dashboard import formats
 from downstream.dashboard.data import LoadedSnapshot
-from downstream.reading.examples import Example, Place, join_examples, place_of
+from downstream.reading.examples import (
+    Example,
+    Place,
+    fold_examples,
+    join_examples,
+    place_of,
+)
 from downstream.reading.token_text import Piece, readable, visible
 from streams.errors import SnapshotError
 from streams.snapshots.tables import HITS
@@ -60,7 +66,8 @@ class MemberRow:
 class Context:
     """A hit with its text. first to stop - 1 are the tokens around the peak, of ``length``.
 
-    tokens: all of the row, or in a list those around the peak alone.
+    tokens: all of the row, or in a list those around the peak alone. duplicates: how many
+    near-duplicates of it in the table are left out, if they are.
     """
 
     rank: int
@@ -75,6 +82,7 @@ class Context:
     stop: int
     length: int
     members: tuple[MemberRow, ...]
+    duplicates: int = 0
 
     @property
     def excerpt(self) -> tuple[Token, ...]:
@@ -84,15 +92,21 @@ class Context:
 
 
 def top_contexts(
-    snapshot: LoadedSnapshot, cluster: int, criterion: str, most: int
+    snapshot: LoadedSnapshot, cluster: int, criterion: str, most: int, *, fold: bool = False
 ) -> tuple[Context, ...]:
-    """Return the best contexts of a cluster, best first; raises SnapshotError."""
+    """Return the best contexts of a cluster, best first; raises SnapshotError.
+
+    fold: without near-duplicates of better ones, out of all that the table has.
+    """
     names = snapshot.members(cluster)
     rows = snapshot.examples.groups.rows([cluster], HITS.schema.names)
-    ours = pc.and_(pc.equal(rows["ranking"], criterion), pc.less(rows["rank"], most))
+    ours = pc.equal(rows["ranking"], criterion)
+    if not fold:
+        ours = pc.and_(ours, pc.less(rows["rank"], most))
     hits = rows.filter(ours).sort_by("rank").to_pylist()
-    found = join_examples(snapshot, hits, _samples(snapshot, hits))
-    return tuple(_context(example, names) for example in found)
+    found = list(join_examples(snapshot, hits, _samples(snapshot, hits)))
+    shown = fold_examples(found)[:most] if fold else found
+    return tuple(_context(example, names) for example in shown)
 
 
 def interval_texts(edges: Sequence[float], contexts: Sequence[Context]) -> tuple[str, ...]:
@@ -173,6 +187,7 @@ def _context(example: Example, names: Sequence[str]) -> Context:
         stop=stop,
         length=len(ids),
         members=_member_rows(example, names),
+        duplicates=example.duplicates,
     )
 
 

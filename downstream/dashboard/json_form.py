@@ -75,7 +75,7 @@ def cluster_form(
     """Return the page of a cluster with all that it shows."""
     named = (
         "number", "label", "status", "members", "dropped", "criterion", "criteria", "k",
-        "meaning", "intervals", "sharing_total", "previous", "next",
+        "meaning", "intervals", "folded", "sharing_total", "previous", "next",
     )  # fmt: skip
     return {
         "snapshot": provenance(snapshot),
@@ -137,6 +137,7 @@ def _context(context: Context) -> Json:
         "first": context.first,
         "stop": context.stop,
         "length": context.length,
+        "duplicates": context.duplicates,
         "activations": {
             token.position: token.activity for token in context.tokens if token.activity
         },

@@ -79,7 +79,9 @@ _LIST_QUERY: Json = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 500},
     "cursor": _TEXT,
 }
-_CLUSTER_QUERY: Json = {**_FORM, "iteration": _COUNT, "criterion": _TEXT, "limit": _COUNT}
+_CLUSTER_QUERY: Json = {
+    **_FORM, "iteration": _COUNT, "criterion": _TEXT, "limit": _COUNT, "fold": {"enum": ["0", "1"]},
+}  # fmt: skip
 
 _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
     "/runs/": ("All runs and snapshots", "Runs", "", _FORM),
@@ -107,6 +109,7 @@ _CONTEXT: dict[str, Json] = {
     "first": _COUNT,
     "stop": _COUNT,
     "length": _COUNT,
+    "duplicates": _COUNT,
     "activations": _map_of(_NUMBER),
     "members": _map_of(_map_of(_NUMBER)),
 }
@@ -185,6 +188,7 @@ _SCHEMAS: Json = {
         criterion=_TEXT,
         criteria=_list_of(_TEXT),
         k=_COUNT,
+        folded=_FLAG,
         previous=_NULLABLE_TEXT,
         next=_NULLABLE_TEXT,
         clustering=_object(name=_TEXT, iteration=_COUNT),

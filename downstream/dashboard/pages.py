@@ -202,7 +202,8 @@ def _cluster_page(
     limit = min(number_of(asked.get("limit", ""), FEW), ALL)
     most = ALL if asked.get("contexts") == "all" else limit
     query = replace(query_of(asked), page=1, limit=PAGE)
-    page = cluster_page(snapshot, number, criterion=asked.get("criterion"), most=most)
+    criterion, fold = asked.get("criterion"), asked.get("fold") == "1"
+    page = cluster_page(snapshot, number, criterion=criterion, most=most, fold=fold)
     here = page.clustering
     marks = marks_of(shelf.written(run), snapshot, here)
     if query != Query():

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from downstream.reading.examples import Examples, read_examples
+from downstream.reading.examples import Examples, fold_examples, read_examples
 from downstream.reading.silent import silent_examples
 from downstream.reading.table import Table
 from downstream.reading.token_associations import read_token_associations
@@ -18,7 +18,7 @@ from streams.errors import SnapshotError
 if TYPE_CHECKING:
     from downstream.reading.snapshot import Snapshot
 
-_AMONG, _PEAKS, _NEAR = 1000, 20, 20
+_AMONG, _PEAKS, _NEAR, _ALL = 1000, 20, 20, 2**31 - 1
 
 
 class Cluster:
@@ -58,15 +58,20 @@ class Cluster:
             raise SnapshotError(f"there is no number {column!r} of a cluster")
         return self.numbers[column]
 
-    def examples(self, ranking: str | None = None, k: int = 20) -> Examples:
+    def examples(self, ranking: str | None = None, k: int = 20, *, fold: bool = False) -> Examples:
         """Return the ``k`` best max-activating examples by a ranking, by default the run's first.
 
-        Raises SnapshotError for a ranking that the run does not have.
+        fold: without near-duplicates of better ones, out of all that the table has; ``duplicates``
+        of each says how many it stands for. Raises SnapshotError for a ranking that the run does
+        not have.
         """
         known = self._snapshot.rankings
         chosen = known[0] if ranking is None else ranking
         if chosen not in known:
             raise SnapshotError(f"there is no ranking {chosen!r} (there are: {', '.join(known)})")
+        if fold:
+            every = read_examples(self._snapshot, [self.number], chosen, _ALL)
+            return Examples(fold_examples(every)[:k])
         return Examples(read_examples(self._snapshot, [self.number], chosen, k))
 
     def silent(self, k: int = 20, *, hard: bool = False) -> Examples:

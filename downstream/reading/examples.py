@@ -1,10 +1,12 @@
 """Max-activating examples: hits and samples of a snapshot, joined on their place."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, overload
 
+from downstream.reading.near_duplicates import folded
 from downstream.reading.shading import shaded_html
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
@@ -44,6 +46,7 @@ class Example:
     members: per member that is active here, its signed values by position. score: what the ranking
     shows, see ``about["rankings"]``: an activation at ``peak``, or a mean or sum over the row.
     place: (partition, sequence, row) in the corpus. scale: the cluster's largest activation.
+    duplicates: how many near-duplicates of it in the table are left out, if they are.
     """
 
     cluster: int
@@ -60,6 +63,7 @@ class Example:
     activations: tuple[float, ...]
     members: Mapping[str, Mapping[int, float]]
     scale: float
+    duplicates: int = 0
 
     @cached_property
     def text(self) -> str:
@@ -114,6 +118,20 @@ def read_examples(
     samples = read_samples(snapshot, sorted({place_of(hit) for hit in hits}))
     order = sorted(hits, key=lambda hit: (hit["cluster"], hit["rank"]))
     return list(join_examples(snapshot, order, samples))
+
+
+def fold_examples(examples: Sequence[Example]) -> list[Example]:
+    """Return examples, best first, without near-duplicates of those before them.
+
+    Each says how many it stands for: see ``near_duplicates``.
+    """
+    under = folded([example.token_ids for example in examples])
+    counts = Counter(under)
+    shown = (examples[at] for at, first in enumerate(under) if at == first)
+    return [
+        replace(example, duplicates=counts[at] - 1)
+        for at, example in zip(sorted(counts), shown, strict=True)
+    ]
 
 
 def join_examples(
