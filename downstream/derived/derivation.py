@@ -66,6 +66,11 @@ class Given:
         wanted = (s for s in self._sources if s.get("kind") not in _NO_DIRECTIONS)
         return tuple(self.load(source) for source in wanted)
 
+    @property
+    def neurons(self) -> Sequence[Mapping[str, Any]]:
+        """The run's sources that are values of a hook as they are, as the manifest lists them."""
+        return [source for source in self._sources if source.get("kind") == "neurons"]
+
     @cached_property
     def unembedding(self) -> Unembedding:
         """The unembedding of the run's model."""

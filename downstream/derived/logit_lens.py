@@ -3,7 +3,7 @@
 One matrix product over all features, in blocks of rows; logits are those of an activation of 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from downstream.derived.derivation import (
 )
 from downstream.derived.dictionaries import Dictionary, provenance
 from downstream.derived.largest import largest, row_blocks, smallest
+from downstream.derived.output_weights import has_output_weights, output_weights
 from downstream.derived.unembedding import CONVENTIONS, Unembedding
 from streams.arrays import F32, F64, I64
 from streams.errors import ModelError
@@ -97,66 +98,113 @@ class LogitLens:
 
     def derive(self, given: Given, options: Options) -> Derived:
         """Return the lens of all sources that write to the residual stream."""
-        wanted: list[Dictionary] = []
-        left_out: list[str] = []
-        for dictionary in given.dictionaries:
-            why = _unfit(dictionary)
-            if why:
-                left_out.append(f"{dictionary.name}: {why}")
-            else:
-                wanted.append(dictionary)
+        found = [*map(_of_dictionary, given.dictionaries), *map(_of_neurons, given.neurons)]
+        wanted = [each for each in found if isinstance(each, _Written)]
+        left_out = [each for each in found if isinstance(each, str)]
         if not wanted:
             raise ModelError(f"no logit lens: {'; '.join(left_out) or 'the run has no dictionary'}")
         unembedding = given.unembedding
         count = min(len(unembedding.weights), given.tokens)
         tokens = _Tokens.of(unembedding.weights[:count])
-        parts = [_table(given, each, unembedding, tokens, options) for each in wanted]
-        said: dict[str, Any] = {
+        parts, said = [], []
+        for one in sorted(wanted, key=lambda one: given.first_feature(one.name)):
+            directions, how = one.directions(unembedding)
+            parts.append(_table(given, one.name, directions, unembedding, tokens, options))
+            said.append(how)
+        made: dict[str, Any] = {
             **unembedding.provenance(),
             "tokens": count,
             "k": options.k,
-            "dictionaries": [provenance(each) for each in wanted],
+            "dictionaries": said,
         }
-        return Derived({LOGIT_LENS: pa.concat_tables(parts)}, said, left_out)
+        return Derived({LOGIT_LENS: pa.concat_tables(parts)}, made, left_out)
 
 
-def _unfit(dictionary: Dictionary) -> str:
-    """Return why a dictionary has no logit lens, "" if it has one."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A source that writes to the residual stream.
+
+    directions: from a model to what its features write, [feature, width], and the provenance.
+    """
+
+    name: str
+    directions: Callable[[Unembedding], tuple[F32, dict[str, Any]]]
+
+
+def _of_dictionary(dictionary: Dictionary) -> _Written | str:
+    """Return what a dictionary writes, or why it has no logit lens."""
+    name, hook = dictionary.name, dictionary.writes
     if dictionary.decoder is None:
-        return "it has no decoder directions"
-    hook = dictionary.writes.rpartition(".")[2]
-    if hook not in (*_RESIDUAL, *_ADDED):
-        where = dictionary.writes or "nowhere that its metadata names"
-        return f"it writes to {where}, which is not the residual stream"
-    return ""
+        return f"{name}: it has no decoder directions"
+    if not _reaches_residual(hook):
+        where = hook or "nowhere that its metadata names"
+        return f"{name}: it writes to {where}, which is not the residual stream"
+
+    def directions(model: Unembedding) -> tuple[F32, dict[str, Any]]:
+        decoder = dictionary.decoder
+        assert decoder is not None
+        if not has_output_weights(hook):
+            return decoder, provenance(dictionary)
+        through, matrix = output_weights(model, hook)
+        if decoder.shape[1] != len(matrix):
+            raise ModelError(
+                f"dictionary {name!r} writes {decoder.shape[1]} values, and {through} of "
+                f"{model.location} reads {len(matrix)}"
+            )
+        return decoder @ matrix, {**provenance(dictionary), "through": through}
+
+    return _Written(name, directions)
+
+
+def _of_neurons(source: Mapping[str, Any]) -> _Written | str:
+    """Return what the values of a hook write, each alone; or why they have no logit lens."""
+    name, hook, count = str(source["name"]), str(source["hook"]), int(source["components"])
+    if not _reaches_residual(hook):
+        return f"{name}: values of {hook} are not written to the residual stream"
+
+    def directions(model: Unembedding) -> tuple[F32, dict[str, Any]]:
+        through, matrix = "", np.eye(model.width, dtype=np.float32)
+        if has_output_weights(hook):
+            through, matrix = output_weights(model, hook)
+        if len(matrix) != count:
+            raise ModelError(
+                f"neurons {name!r} are {count} values of {hook}, and {model.location} has "
+                f"{len(matrix)}"
+            )
+        return np.ascontiguousarray(matrix), {"source": name, "writes": hook, "through": through}
+
+    return _Written(name, directions)
+
+
+def _reaches_residual(hook: str) -> bool:
+    return hook.rpartition(".")[2] in (*_RESIDUAL, *_ADDED) or has_output_weights(hook)
 
 
 def _table(
     given: Given,
-    dictionary: Dictionary,
+    name: str,
+    directions: F32,
     unembedding: Unembedding,
     tokens: _Tokens,
     options: Options,
 ) -> pa.Table:
-    """Return the rows of a dictionary, for each feature both conventions."""
-    decoder = dictionary.decoder
-    assert decoder is not None
-    if decoder.shape[1] != unembedding.width:
+    """Return the rows of a source, for each feature both conventions."""
+    if directions.shape[1] != unembedding.width:
         raise ModelError(
-            f"dictionary {dictionary.name!r} writes {decoder.shape[1]} values, and the unembedding "
+            f"dictionary {name!r} writes {directions.shape[1]} values, and the unembedding "
             f"of {unembedding.location} reads {unembedding.width}"
         )
-    named = feature_columns(given, dictionary.name, len(decoder))
+    named = feature_columns(given, name, len(directions))
     both = []
     for convention in CONVENTIONS:
-        directions = decoder if convention == "raw" else unembedding.folded(decoder)
+        seen = directions if convention == "raw" else unembedding.folded(directions)
         columns = {
             **named,
-            "convention": pa.array([convention] * len(decoder)),
-            **_columns(directions, tokens, options),
+            "convention": pa.array([convention] * len(directions)),
+            **_columns(seen, tokens, options),
         }
         both.append(pa.table(columns, LOGIT_LENS.schema))
-    order = np.arange(2 * len(decoder)).reshape(2, -1)[::-1].T.reshape(-1)  # folded < raw
+    order = np.arange(2 * len(directions)).reshape(2, -1)[::-1].T.reshape(-1)  # folded < raw
     return pa.concat_tables(both).take(pa.array(order))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from downstream.derived.dictionaries import read_dictionary
+from downstream.derived.output_weights import output_weights
 from downstream.derived.unembedding import find_unembedding
 from tests.models_on_disk import save_dictionary, save_model
 
@@ -36,3 +37,19 @@ def test_folded_is_what_transformer_lens_folds_and_raw_is_what_it_loads(tmp_path
         # What is added to all tokens of a direction alike is no part of the convention.
         theirs, ours = (each - each.mean(axis=1, keepdims=True) for each in (theirs, ours))
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", ["gpt2", "llama", "neox", "opt", "gptj"])
+def test_values_of_neurons_and_heads_go_through_the_weights_that_transformer_lens_has(
+    tmp_path, shape
+):
+    from consumers.models.loading import load_model
+
+    model = find_unembedding(str(save_model(tmp_path / "model", shape)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        block = load_model(model.location, "cpu", processing=()).net.blocks[1]
+    theirs = {"mlp.hook_post": block.mlp.W_out, "attn.hook_z": block.attn.W_O.flatten(0, 1)}
+    for hook, expected in theirs.items():
+        _, ours = output_weights(model, f"blocks.1.{hook}")
+        np.testing.assert_array_equal(ours, expected.detach().numpy())

@@ -143,14 +143,17 @@ def test_the_map_is_the_plane_of_a_singular_value_decomposition(world):
         np.testing.assert_allclose(np.abs(rows[["x", "y"]]), plane, atol=1e-5)
 
 
-HOOK = "blocks.2.attn.hook_z"
+HOOK = "blocks.2.attn.hook_k"
 
 
 @pytest.mark.parametrize(
     ("source", "line"),
     [
         ({"hook": HOOK}, f"sae: it writes to {HOOK}, which is not the residual stream"),
-        ({"kind": "neurons"}, "the run has no dictionary"),
+        ({"kind": "neurons", "hook": HOOK}, f"sae: values of {HOOK} are not written to the res"),
+        ({"kind": "neurons"}, "neurons 'sae' are 5 values of blocks.2.hook_resid_post, and .* 12"),
+        ({"kind": "own"}, "the run has no dictionary"),
+        ({"hook": "blocks.2.attn.hook_z"}, "has 0 tensors named 2.attn.c_proj.weight"),
         ({"components": 9}, "has the shape .5, 12., and the run has 9 features of it"),
         ({"location": "nowhere"}, "nowhere has no sae_weights.safetensors"),
     ],
@@ -242,3 +245,21 @@ def test_a_map_by_umap_keeps_neighbours_near_or_says_what_is_missing(world, monk
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(SettingsError, match="umap-learn, which is not installed here; --map pca"):
         attached(world, "feature_map", projection="umap")
+
+
+def test_neurons_have_the_lens_of_their_rows_of_the_output_matrix(tmp_path):
+    from safetensors.numpy import save_file
+
+    source = written(tmp_path / "store", tmp_path / "weights").manifest.about["sources"][0]
+    source = {**source, "kind": "neurons", "hook": "blocks.2.mlp.hook_post"}
+    made = written(tmp_path / "other", tmp_path / "again", sources=[source])
+    matrix = np.random.default_rng(5).standard_normal((FEATURES, WIDTH)).astype(np.float32)
+    weights = {**made.weights, "transformer.h.2.mlp.c_proj.weight": matrix}
+    save_file(weights, str(made.model / "model.safetensors"))
+    rows = attached(made, "logit_lens", k=3)["logit_lens"]
+    logits = matrix @ made.weights["transformer.wte.weight"][: made.given.tokens].T
+    raw = rows[rows.convention == "raw"]
+    assert np.stack(raw["top_tokens"]).tolist() == np.argsort(-logits)[:, :3].tolist()
+    (attachment,) = millrace.open(made.manifest.store).attachments
+    (said,) = attachment.provenance["dictionaries"]
+    assert said["through"] == "transformer.h.2.mlp.c_proj.weight"
