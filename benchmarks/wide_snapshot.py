@@ -247,7 +247,7 @@ def _about(width: Width) -> dict[str, Any]:
         "model": "drawn",
         "corpus": "drawn",
         "context": width.context,
-        "criteria": ["maximum"],
+        "rankings": {"maximum@1": {"k": width.k}},
         "k": width.k,
         "edges": default_edges().tolist(),
         "sum_bits": _SUM_BITS,

@@ -211,7 +211,6 @@ def about(plan: Plan) -> dict[str, Any]:
             m.name: {**parameters_of(m), "meaning": given.ranking.meaning}
             for m, given in zip(run.rankings, plan.rankings, strict=True)
         },
-        "criteria": list(run.ranking_names),
         "k": run.k,
         "edges": run.edges.tolist(),
         "sum_bits": run.sum_bits,

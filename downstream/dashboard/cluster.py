@@ -41,7 +41,7 @@ class ClusterPage:
     """Everything about one cluster. neighbours and matrix are None where nothing was counted.
 
     meaning: of the scores. intervals: the interval of activation of each context, where the
-    criterion has intervals; k examples then are of each. folded: near-duplicates are left out.
+    ranking has intervals; k examples then are of each. folded: near-duplicates are left out.
     """
 
     number: int
@@ -52,8 +52,8 @@ class ClusterPage:
     dropped: tuple[str, ...]
     numbers: tuple[Number, ...]
     bins: tuple[Bin, ...]
-    criterion: str
-    criteria: tuple[str, ...]
+    ranking: str
+    rankings: tuple[str, ...]
     meaning: str
     contexts: tuple[Context, ...]
     intervals: tuple[str, ...]
@@ -72,16 +72,16 @@ def cluster_page(
     snapshot: LoadedSnapshot,
     cluster: int,
     *,
-    criterion: str | None = None,
+    ranking: str | None = None,
     most: int = FEW,
     fold: bool = False,
 ) -> ClusterPage:
-    """Return the page of a cluster with its ``most`` best contexts by one criterion.
+    """Return the page of a cluster with its ``most`` best contexts by one ranking.
 
     fold: near-duplicates of better ones are left out.
     """
     clustering = snapshot.clustering_of(cluster)
-    chosen = criterion if criterion in snapshot.criteria else snapshot.criteria[0]
+    chosen = ranking if ranking in snapshot.rankings else snapshot.rankings[0]
     members = snapshot.members(cluster)
     contexts = top_contexts(snapshot, cluster, chosen, most, fold=fold)
     bins = display_bins(
@@ -100,8 +100,8 @@ def cluster_page(
         dropped=tuple(snapshot.dropped[cluster].as_py()),
         numbers=_numbers(snapshot, cluster, bins),
         bins=bins,
-        criterion=chosen,
-        criteria=tuple(snapshot.criteria),
+        ranking=chosen,
+        rankings=tuple(snapshot.rankings),
         meaning=str(snapshot.ranking(chosen).get("meaning", "")),
         contexts=contexts,
         intervals=interval_texts(snapshot.edges, contexts) if chosen == INTERVALS else (),

@@ -92,7 +92,7 @@ class Context:
 
 
 def top_contexts(
-    snapshot: LoadedSnapshot, cluster: int, criterion: str, most: int, *, fold: bool = False
+    snapshot: LoadedSnapshot, cluster: int, ranking: str, most: int, *, fold: bool = False
 ) -> tuple[Context, ...]:
     """Return the best contexts of a cluster, best first; raises SnapshotError.
 
@@ -100,7 +100,7 @@ def top_contexts(
     """
     names = snapshot.members(cluster)
     rows = snapshot.examples.groups.rows([cluster], HITS.schema.names)
-    ours = pc.equal(rows["ranking"], criterion)
+    ours = pc.equal(rows["ranking"], ranking)
     if not fold:
         ours = pc.and_(ours, pc.less(rows["rank"], most))
     hits = rows.filter(ours).sort_by("rank").to_pylist()
@@ -117,7 +117,7 @@ def interval_texts(edges: Sequence[float], contexts: Sequence[Context]) -> tuple
 
 
 def best_contexts(snapshot: LoadedSnapshot, clusters: Sequence[int]) -> dict[int, Context]:
-    """Return the tokens around the best peak of each cluster, by the run's first criterion."""
+    """Return the tokens around the best peak of each cluster, by the run's first ranking."""
     index = snapshot.examples
     rows = np.array([index.best_of[c] for c in clusters if index.best_of[c] >= 0], np.int64)
     hits = index.best.take(rows).to_pylist()

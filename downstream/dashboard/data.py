@@ -16,6 +16,7 @@ from downstream.dashboard.stored_text import StoredText
 from downstream.dashboard.text_index import TextIndex
 from downstream.reading.examples import ends_of
 from streams.arrays import F32, F64, I64, Bool
+from streams.snapshots.about import ranking_names
 from streams.snapshots.manifests import RunManifest
 
 T = TypeVar("T")
@@ -90,9 +91,9 @@ class LoadedSnapshot:
         return [float(edge) for edge in self.about["edges"]]
 
     @property
-    def criteria(self) -> list[str]:
+    def rankings(self) -> list[str]:
         """What the top tables are ranked by."""
-        return [str(name) for name in self.about["criteria"]]
+        return ranking_names(self.about)
 
     def ranking(self, name: str) -> Mapping[str, Any]:
         """Return what the run says of a ranking: its ``k`` and ``meaning``, as far as it does."""

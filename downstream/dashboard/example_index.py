@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from downstream.dashboard.row_groups import RowGroups, read_row_groups
 from downstream.dashboard.stored_text import StoredText
 from streams.arrays import I32, I64
+from streams.snapshots.about import ranking_names
 from streams.snapshots.manifests import RunManifest
 
 MOST = 50
@@ -53,7 +54,7 @@ def read_example_index(manifest: RunManifest, text: StoredText, clusters: int) -
     """Read the hits of a snapshot; raises SnapshotError, or ValueError if they make no sense."""
     kept: list[tuple[I32, ...]] = []
     best: list[pa.Table] = []
-    ranking = str(manifest.about["criteria"][0])
+    ranking = ranking_names(manifest.about)[0]
 
     def seen(rows: pa.Table) -> None:
         rank = rows["rank"].to_numpy()

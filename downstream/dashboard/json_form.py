@@ -74,7 +74,7 @@ def cluster_form(
 ) -> Json:
     """Return the page of a cluster with all that it shows."""
     named = (
-        "number", "label", "status", "members", "dropped", "criterion", "criteria", "k",
+        "number", "label", "status", "members", "dropped", "ranking", "rankings", "k",
         "meaning", "intervals", "folded", "sharing_total", "previous", "next",
     )  # fmt: skip
     return {

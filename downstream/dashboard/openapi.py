@@ -80,7 +80,7 @@ _LIST_QUERY: Json = {
     "cursor": _TEXT,
 }
 _CLUSTER_QUERY: Json = {
-    **_FORM, "iteration": _COUNT, "criterion": _TEXT, "limit": _COUNT, "fold": {"enum": ["0", "1"]},
+    **_FORM, "iteration": _COUNT, "ranking": _TEXT, "limit": _COUNT, "fold": {"enum": ["0", "1"]},
 }  # fmt: skip
 
 _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
@@ -185,8 +185,8 @@ _SCHEMAS: Json = {
         status={"enum": ["fires", "dead", "empty"]},
         members=_list_of(_TEXT),
         dropped=_list_of(_TEXT),
-        criterion=_TEXT,
-        criteria=_list_of(_TEXT),
+        ranking=_TEXT,
+        rankings=_list_of(_TEXT),
         k=_COUNT,
         folded=_FLAG,
         previous=_NULLABLE_TEXT,

@@ -15,13 +15,14 @@ from downstream.dashboard.row_groups import read_row_groups
 from downstream.dashboard.stored_text import read_stored_text
 from streams.bounds import MAX_CLUSTERS, MAX_VOCABULARY
 from streams.errors import SnapshotError
+from streams.snapshots.about import ranking_names
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.table_reading import expected_schema, read_table
 from streams.snapshots.tables import TABLES
 
 log = logging.getLogger(__name__)
 
-_ABOUT = ("model", "corpus", "context", "criteria", "k", "edges", "sum_bits", "clusterings")
+_ABOUT = ("model", "corpus", "context", "k", "edges", "sum_bits", "clusterings")
 _NUMBERS = (
     "firing_tokens",
     "firing_rows",
@@ -79,6 +80,7 @@ def open_snapshot(manifest: RunManifest) -> LoadedSnapshot:
     SnapshotError if the snapshot is damaged or lacks anything else.
     """
     missing = [key for key in _ABOUT if key not in manifest.about]
+    missing += [] if ranking_names(manifest.about) else ["rankings"]
     if missing:
         raise SnapshotError(f"the manifest of {manifest.snapshot!r} lacks about.{missing[0]}")
     absent = tuple(name for name in _OPTIONAL if manifest.table(name) is None)

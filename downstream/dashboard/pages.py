@@ -202,8 +202,8 @@ def _cluster_page(
     limit = min(number_of(asked.get("limit", ""), FEW), ALL)
     most = ALL if asked.get("contexts") == "all" else limit
     query = replace(query_of(asked), page=1, limit=PAGE)
-    criterion, fold = asked.get("criterion"), asked.get("fold") == "1"
-    page = cluster_page(snapshot, number, criterion=criterion, most=most, fold=fold)
+    ranking, fold = asked.get("ranking"), asked.get("fold") == "1"
+    page = cluster_page(snapshot, number, ranking=ranking, most=most, fold=fold)
     here = page.clustering
     marks = marks_of(shelf.written(run), snapshot, here)
     if query != Query():

@@ -15,6 +15,7 @@ from downstream.reading.examples import (
 )
 from streams.arrays import I64
 from streams.errors import SnapshotError
+from streams.snapshots.about import ranking_names
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.table_reading import read_table
 
@@ -51,7 +52,7 @@ class SharedRows:
 
 def read_shared_rows(manifest: RunManifest) -> SharedRows:
     """Return the rows of a snapshot; raises SnapshotError if it cannot say what is silent."""
-    if RANKING not in manifest.about["criteria"]:
+    if RANKING not in ranking_names(manifest.about):
         raise SnapshotError(
             f"shared rows need the ranking {RANKING!r}; run {manifest.run!r} does not have it"
         )

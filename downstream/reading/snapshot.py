@@ -19,6 +19,7 @@ from downstream.reading.silent import SharedRows, read_shared_rows
 from downstream.reading.table import Table
 from downstream.reading.token_associations import read_token_associations
 from streams.errors import SnapshotError
+from streams.snapshots.about import ranking_names
 from streams.snapshots.annotations import Annotations, read_annotations
 from streams.snapshots.attachments import AttachmentManifest, list_attachments
 from streams.snapshots.manifests import RunManifest
@@ -83,7 +84,7 @@ class Snapshot:
     @property
     def rankings(self) -> list[str]:
         """What examples are ranked by."""
-        return [str(name) for name in self.manifest.about["criteria"]]
+        return ranking_names(self.manifest.about)
 
     @property
     def tables(self) -> dict[str, TableEntry]:

@@ -27,11 +27,20 @@ def is_about(about: Mapping[str, Any]) -> bool:
         all(_number(about[name], *span) for name, span in _NUMBERS.items() if name in about)
         and _edges(about.get("edges", [0.0]))
         and _texts(about.get("criteria", ["maximum"]))
-        and _rankings(about.get("rankings", {}))
+        and _rankings(about.get("rankings", {"maximum": {}}))
         and _named(about.get("sources", []))
         and _named(about.get("clusterings", []))
         and _texts([about.get("model", ""), about.get("corpus", "")])
     )
+
+
+def ranking_names(about: Mapping[str, Any]) -> list[str]:
+    """Return what a run ranks examples by, without versions, in its order.
+
+    Manifests of the first form of version 2 list the names alone, as ``criteria``.
+    """
+    named = about.get("rankings") or about.get("criteria", ())
+    return [str(name).partition("@")[0] for name in named]
 
 
 def _number(value: Any, least: int, most: int) -> bool:
@@ -58,7 +67,7 @@ def _rankings(value: Any) -> bool:
     """Return whether each ranking has a sound k and meaning, as far as it says so."""
     return (
         isinstance(value, dict)
-        and len(value) <= _LISTED
+        and 0 < len(value) <= _LISTED
         and all(
             isinstance(one, dict)
             and _number(one.get("k", 1), *_NUMBERS["k"])

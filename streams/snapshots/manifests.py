@@ -70,7 +70,7 @@ class RunManifest:
     run_id and identity: hashes of the run's record, see run_identity.py; people compare identities.
     final: every shard has seen the whole corpus. content: the hash over those of the tables that
     the run's record names, see content.py. chains: per shard. tables and files: what there is.
-    about: the run record for people (model, sources, clusterings, criteria, k, edges, sum_bits,
+    about: the run record for people (model, sources, clusterings, rankings, k, edges, sum_bits,
     context, corpus). created: ISO 8601, UTC. dead_letters: what the run refused so far, each place
     once, by place. excess_refusals: of a final snapshot, why whoever waited for it ends with status
     1: more batches were refused than the limits allow; else empty. warnings: those of

@@ -94,6 +94,7 @@ def test_paths_stay_in_the_folder_of_the_run(path):
         {"about": {"edges": []}},
         {"about": {"edges": [0.1] * 5000}},
         {"about": {"criteria": []}},
+        {"about": {"rankings": {}}},
         {"about": {"sources": [{}]}},
         {"about": {"clusterings": "x"}},
     ],

@@ -17,6 +17,7 @@ from consumers import plan
 from consumers.plan import make_plan
 from streams.catalog.corpora import get_vocabulary
 from streams.catalog.runs import get_run
+from streams.snapshots.about import ranking_names
 from streams.snapshots.content import content_hash
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.store import read_manifest
@@ -133,9 +134,9 @@ def check(manifest: RunManifest, source: str, want: Expected, clusters: Clusters
         for s in read_table(manifest, "samples").to_pylist()
     }
     for cluster, name in numbers.items():
-        for criterion in manifest.about["criteria"]:
-            check_best(hits[cluster, criterion], criterion, activity[cluster], want)
-            check_rows(samples, hits[cluster, criterion], activity[cluster], want, clusters[name])
+        for ranking in ranking_names(manifest.about):
+            check_best(hits[cluster, ranking], ranking, activity[cluster], want)
+            check_rows(samples, hits[cluster, ranking], activity[cluster], want, clusters[name])
 
 
 def check_totals(manifest: RunManifest, want: Expected) -> None:
@@ -184,13 +185,13 @@ def check_together(
 
 
 def check_best(
-    found: list[dict[str, Any]], criterion: str, activity: np.ndarray, want: Expected
+    found: list[dict[str, Any]], ranking: str, activity: np.ndarray, want: Expected
 ) -> None:
     """Compare scores, best first; a context that occurs twice is one sample."""
     best = {}
     for row, one in enumerate(want.rows):
         last = np.flatnonzero(want.valid[row])[-1] if want.valid[row].any() else 0
-        best[one.ids] = activity[row].max() if criterion == "maximum" else activity[row, last]
+        best[one.ids] = activity[row].max() if ranking == "maximum" else activity[row, last]
     ranked = sorted((score for score in best.values() if score > 0), reverse=True)[:K]
     assert [hit["rank"] for hit in found] == list(range(len(ranked)))
     assert [hit["score"] for hit in found] == pytest.approx(ranked, **NEAR)

@@ -140,10 +140,10 @@ REPEATED, SHORT, OTHER = (
 PLACES = {REPEATED: (0, 0, 0), SHORT: (0, 0, 1), OTHER: (1, 0, 1)}
 
 
-def hits(tables, cluster, criterion):
+def hits(tables, cluster, ranking):
     names = "rank", "score", "sample", "peak", "partition", "sequence", "row"
     table = tables["hits"].to_pylist()
-    rows = [r for r in table if (r["cluster"], r["ranking"]) == (cluster, criterion)]
+    rows = [r for r in table if (r["cluster"], r["ranking"]) == (cluster, ranking)]
     return [tuple(row[name] for name in names) for row in rows]
 
 

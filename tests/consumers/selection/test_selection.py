@@ -111,7 +111,7 @@ def count_pairs(plan, cluster, members, firing, counts):
 
 
 def slow_hits(plan, batch, valid, cluster, row, strongest, dense):
-    """Return the hits of a cluster in a row, one per criterion under which it fires."""
+    """Return the hits of a cluster in a row, one per ranking under which it fires."""
     highest = max(strongest.values())
     peaks = {
         "maximum": min(p for p, a in strongest.items() if a == highest),
@@ -128,8 +128,8 @@ def slow_hits(plan, batch, valid, cluster, row, strongest, dense):
     return [
         (cluster * plan.tables + number, strongest[peak], *words, peak,
          batch.partition, batch.sequence, row, entries)
-        for number, criterion in enumerate(plan.run.ranking_names)
-        for peak in [peaks[criterion]]
+        for number, ranking in enumerate(plan.run.ranking_names)
+        for peak in [peaks[ranking]]
         if peak in strongest
     ]  # fmt: skip
 

@@ -265,7 +265,7 @@ def _about(given: Given, edges: Any, k: int) -> dict[str, Any]:
         "model": "models/prose-2l",
         "corpus": "library",
         "context": given.values.shape[2],
-        "criteria": ["maximum"],
+        "rankings": {"maximum@1": {"k": k}},
         "k": k,
         "edges": [float(edge) for edge in edges],
         "sum_bits": SUM_BITS,

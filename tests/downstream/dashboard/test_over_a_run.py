@@ -64,24 +64,24 @@ def run(tmp_path: Path) -> LoadedSnapshot:
 
 
 def test_every_cluster_has_a_page_for_every_ranking(run: LoadedSnapshot) -> None:
-    assert run.criteria == [name.partition("=")[0] for name in RANKINGS]
+    assert run.rankings == [name.partition("=")[0] for name in RANKINGS]
     for cluster in range(len(run.labels)):
-        for criterion in run.criteria:
-            page = cluster_page(run, cluster, criterion=criterion)
-            assert page.criterion == criterion
+        for ranking in run.rankings:
+            page = cluster_page(run, cluster, ranking=ranking)
+            assert page.ranking == ranking
             assert page.meaning
             for context in page.contexts:
                 at_peak = context.tokens[context.peak].activity
-                assert at_peak == context.score or criterion not in OF_THE_PEAK
+                assert at_peak == context.score or ranking not in OF_THE_PEAK
 
 
 def test_a_page_says_the_k_of_its_ranking_and_the_interval_of_each_context(
     run: LoadedSnapshot,
 ) -> None:
-    assert [cluster_page(run, 0, criterion=name).k for name in run.criteria] == [
+    assert [cluster_page(run, 0, ranking=name).k for name in run.rankings] == [
         3, 2, 3, 3, 3, 4, 1,
     ]  # fmt: skip
-    page = cluster_page(run, 0, criterion="intervals")
+    page = cluster_page(run, 0, ranking="intervals")
     assert len(set(page.intervals)) == len(page.intervals) == len(page.contexts) > 1
     for text, context in zip(page.intervals, page.contexts, strict=True):
         low, high = map(float, text.split(" to "))
