@@ -9,6 +9,7 @@ from consumers.statistics.coactivation import Coactivation
 from consumers.statistics.distribution import Distribution
 from consumers.statistics.domains import Domains
 from consumers.statistics.health import Health
+from consumers.statistics.hook_values import HookValues
 from consumers.statistics.member_coactivation import MemberCoactivation
 from consumers.statistics.noise_robustness import NoiseRobustness
 from consumers.statistics.parameters import filled, named
@@ -35,6 +36,7 @@ STATISTICS: tuple[Statistic, ...] = (
     Tokens(),
     Health(),
     NoiseRobustness(),
+    HookValues(),
 )
 
 

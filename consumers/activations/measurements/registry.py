@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from consumers.activations.measurements.health import HealthKind
+from consumers.activations.measurements.hook_values import HookValuesKind
 from consumers.activations.measurements.measurement import Measurement, MeasurementKind
 from consumers.activations.measurements.noise_robustness import NoiseRobustnessKind
 from consumers.models.language_model import LanguageModel
@@ -11,7 +12,7 @@ from consumers.plan import Plan
 from consumers.sources.source import LoadedSource
 from streams.records.measures import Measure, measure, parameters_of
 
-MEASUREMENTS: tuple[MeasurementKind, ...] = (HealthKind(), NoiseRobustnessKind())
+MEASUREMENTS: tuple[MeasurementKind, ...] = (HealthKind(), NoiseRobustnessKind(), HookValuesKind())
 
 
 def measurements_of(
