@@ -43,6 +43,8 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
 .PHONY: test check demo chaos soak mutate bench bench-gpu bench-peers peer-readers lock clean
 .DEFAULT_GOAL := test
 
+# As many processes as cores, each with threads of its own: whoever waits must not spin.
+test: export OMP_WAIT_POLICY := passive
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST) $(TESTS)
 
