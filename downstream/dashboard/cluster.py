@@ -40,6 +40,7 @@ class Number:
 class ClusterPage:
     """Everything about one cluster. neighbours and matrix are None where nothing was counted.
 
+    sampled: the neighbours are those of the shared rows.
     meaning: of the scores. intervals: the interval of activation of each context, where the
     ranking has intervals; k examples then are of each. folded: near-duplicates are left out.
     """
@@ -60,6 +61,7 @@ class ClusterPage:
     k: int
     folded: bool
     neighbours: tuple[Neighbour, ...] | None
+    sampled: bool
     matrix: Matrix | None
     sharing: tuple[Neighbour, ...]
     sharing_total: int
@@ -108,6 +110,7 @@ def cluster_page(
         k=int(snapshot.ranking(chosen).get("k", snapshot.about["k"])),
         folded=fold,
         neighbours=neighbours(snapshot, clustering, cluster),
+        sampled=not snapshot.coactivation_counted[cluster],
         matrix=member_matrix(snapshot, cluster, members),
         sharing=tuple(neighbour(snapshot, other) for other in sharing[:NEIGHBOURS]),
         sharing_total=len(sharing),

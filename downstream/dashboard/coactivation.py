@@ -7,6 +7,8 @@ import numpy as np
 
 from downstream.dashboard.contexts import LEVELS
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.reading.shared_firings import SharedFirings, read_shared_firings
+from downstream.reading.silent import RANKING
 from streams.arrays import I64
 from streams.bounds import PAIRS_LIMIT
 
@@ -18,7 +20,10 @@ _MOST_COUNTED = math.isqrt(2 * PAIRS_LIMIT)
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another cluster; both: tokens at which the two co-activate."""
+    """Another cluster; both: tokens at which the two co-activate.
+
+    jaccard_error: a standard error where only the shared rows were looked at, else 0.
+    """
 
     clustering: str
     iteration: int
@@ -26,6 +31,7 @@ class Neighbour:
     members: int
     both: int = 0
     jaccard: float = 0.0
+    jaccard_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +53,29 @@ class Matrix:
 
 
 def neighbour(
-    snapshot: LoadedSnapshot, cluster: int, both: int = 0, jaccard: float = 0.0
+    snapshot: LoadedSnapshot,
+    cluster: int,
+    both: int = 0,
+    jaccard: float = 0.0,
+    jaccard_error: float = 0.0,
 ) -> Neighbour:
     """Return a cluster as another one's neighbour."""
     where = snapshot.clustering_of(cluster)
     size = int(snapshot.sizes[cluster])
-    return Neighbour(where.name, where.iteration, snapshot.label(cluster), size, both, jaccard)
+    label = snapshot.label(cluster)
+    return Neighbour(where.name, where.iteration, label, size, both, jaccard, jaccard_error)
 
 
 def neighbours(
     snapshot: LoadedSnapshot, clustering: LoadedClustering, cluster: int
 ) -> tuple[Neighbour, ...] | None:
-    """Return the clusters it co-activates with most, by Jaccard index; None if nobody counted."""
+    """Return the clusters it co-activates with most, by Jaccard index.
+
+    Where the run did not count all tokens, those of the rows of the ranking ``shared``; None if it
+    has neither.
+    """
     if not snapshot.coactivation_counted[cluster]:
-        return None
+        return _sampled_neighbours(snapshot, clustering, cluster)
     other, both = snapshot.pairs.of(cluster)
     firing = snapshot.firing_tokens
     jaccard = np.minimum(both / np.maximum(firing[other] + firing[cluster] - both, 1), 1.0)
@@ -70,6 +85,28 @@ def neighbours(
         for i in order
         if other[i] != cluster
     )
+
+
+def _sampled_neighbours(
+    snapshot: LoadedSnapshot, clustering: LoadedClustering, cluster: int
+) -> tuple[Neighbour, ...] | None:
+    firings = snapshot.once("shared firings", lambda: _shared_firings(snapshot))
+    if firings is None:
+        return None
+    others = slice(clustering.first, clustering.stop)
+    pairs = firings.pairs(slice(cluster, cluster + 1), others).best(NEIGHBOURS)
+    errors, columns = firings.errors(pairs).jaccard, (pairs.b, pairs.both, pairs.jaccard)
+    return tuple(
+        neighbour(snapshot, int(other), int(both), float(jaccard), float(error))
+        for other, both, jaccard, error in zip(*columns, errors, strict=True)
+    )
+
+
+def _shared_firings(snapshot: LoadedSnapshot) -> SharedFirings | None:
+    """Return the firings in the shared rows, None where the snapshot has none."""
+    if RANKING not in snapshot.rankings or not snapshot.manifest.final:
+        return None
+    return read_shared_firings(snapshot.manifest)
 
 
 def member_matrix(snapshot: LoadedSnapshot, cluster: int, members: list[str]) -> Matrix | None:

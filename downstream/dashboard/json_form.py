@@ -75,7 +75,7 @@ def cluster_form(
     """Return the page of a cluster with all that it shows."""
     named = (
         "number", "label", "status", "members", "dropped", "ranking", "rankings", "k",
-        "meaning", "intervals", "folded", "sharing_total", "previous", "next",
+        "meaning", "intervals", "folded", "sampled", "sharing_total", "previous", "next",
     )  # fmt: skip
     return {
         "snapshot": provenance(snapshot),

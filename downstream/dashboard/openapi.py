@@ -189,6 +189,7 @@ _SCHEMAS: Json = {
         rankings=_list_of(_TEXT),
         k=_COUNT,
         folded=_FLAG,
+        sampled=_FLAG,
         previous=_NULLABLE_TEXT,
         next=_NULLABLE_TEXT,
         clustering=_object(name=_TEXT, iteration=_COUNT),
@@ -206,7 +207,7 @@ _SCHEMAS: Json = {
     ),
     "Neighbour": _object(
         clustering=_TEXT, iteration=_COUNT, label=_TEXT, members=_COUNT, both=_COUNT,
-        jaccard=_NUMBER,
+        jaccard=_NUMBER, jaccard_error=_NUMBER,
     ),
     "ComponentsPage": _object(
         snapshot=_ref("Provenance"),

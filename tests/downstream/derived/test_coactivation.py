@@ -9,6 +9,7 @@ import pytest
 from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import write_plain
+from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.panels.coactivation import CoactivationPanel
 from downstream.dashboard.panels.panel import Subject
@@ -118,6 +119,13 @@ def test_pairs_are_those_of_counting_in_the_rows_in_which_both_are_known(
         for each in shown.lists
         for other in each.clusters
     ] == [(labels[row["other"]]["label"], row["tokens"], row["jaccard"]) for row in ours]
+    page = cluster_page(open_snapshot(snapshot.manifest), 0)
+    assert page.sampled
+    assert [(other.label, other.both, other.jaccard_error) for other in page.neighbours or ()] == [
+        (labels[row["other"]]["label"], row["tokens"], row["jaccard_error"])
+        for row in ours
+        if row["other_clustering"] == "features/sae"
+    ]
     found = snapshot.feature("sae:0").coactivation(3).to_pylist()
     mine = [row for row in ours if row["other_clustering"] == "features/sae"]
     assert [(each["cluster"], each["jaccard_error"]) for each in found] == [
