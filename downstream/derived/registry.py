@@ -3,6 +3,7 @@
 from downstream.derived.coactivation import SampledCoactivation
 from downstream.derived.derivation import Derivation
 from downstream.derived.feature_map import FeatureMap
+from downstream.derived.geometry import Geometry
 from downstream.derived.logit_lens import LogitLens
 from downstream.derived.neighbours import Neighbours
 from downstream.derived.norms import Norms
@@ -14,6 +15,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     Neighbours(),
     Norms(),
     FeatureMap(),
+    Geometry(),
     Tokens(),
     SampledCoactivation(),
 )

@@ -26,6 +26,7 @@ def test_all_kinds_are_attached_and_found_by_the_reader(program, world):
         "neighbours/default: 40 rows",
         "norms/default: 10 rows",
         "feature_map/default: 10 rows",
+        "geometry/default: 1 rows",
     ]
     assert tokens.startswith("tokens: not made: ")
     assert coactivation.startswith("coactivation: not made: shared rows need the ranking 'shared'")
