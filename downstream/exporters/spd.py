@@ -30,12 +30,15 @@ from downstream.exporters.spd_clusters import (
     array,
     binned,
     component,
+    kept_by_cluster,
     statistics,
     tokens,
 )
 from downstream.exporters.staging import Staging
 from downstream.exporters.text_hashes import TextHashes
+from downstream.reading.kept import KeptActivations, has_kept, kept_activations
 from downstream.reading.snapshot import Snapshot
+from streams.arrays import F32
 from streams.errors import ExportError
 
 MOST_PAIRED = 8192
@@ -66,7 +69,8 @@ class Spd:
         with shared.feature_stream(snapshot, choices, out.folder, chosen) as stream:
             hashes = TextHashes(stream.samples, stream.strings)
             names = ClusterNames.of(snapshot, chosen, separator)
-            writer = _Writer(snapshot, stream, names, hashes, choices["examples"], totals)
+            kept = kept_activations(snapshot.manifest) if has_kept(snapshot.manifest) else None
+            writer = _Writer(snapshot, stream, names, hashes, choices["examples"], totals, kept)
             paired = _write_pairs(snapshot, chosen, out)
             pieces = writer.pieces(paired)
             out.write_pieces("data/__zanj__.json", pieces, lambda piece: piece())
@@ -74,7 +78,11 @@ class Spd:
         meta = {"externals_info": outside, "zanj_cfg": {}, "millrace_content": snapshot.content}
         out.write("data/__zanj_meta__.json", json_bytes(meta))
         _pack(out, paired)
-        return [*_notes(paired, len(chosen)), *names.notes(), *_shared(hashes)]
+        return [
+            *_notes(paired, len(chosen), exact=kept is not None),
+            *names.notes(),
+            *_shared(hashes),
+        ]
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class _Writer:
     hashes: TextHashes
     most: int
     totals: Mapping[str, int]
+    kept: KeptActivations | None
 
     def pieces(self, paired: bool) -> Iterator[Any]:
         """Yield functions that make the text, piece after piece."""
@@ -134,12 +143,17 @@ class _Writer:
         """Return the clusters of a batch as members of a JSON object."""
         lines = []
         pairs_of = _member_pairs(self.snapshot, batch)
+        kept_of = kept_by_cluster(self.kept, batch)
         for row in batch.rows():
             name = self.names.name(row.index)
-            lines.append(json_bytes(name) + b":" + json_bytes(self.cluster(name, row, pairs_of)))
+            lines.append(
+                json_bytes(name) + b":" + json_bytes(self.cluster(name, row, pairs_of, kept_of))
+            )
         return (b"" if batch.number == 0 else b",\n") + b",\n".join(lines)
 
-    def cluster(self, name: str, row: ClusterRow, pairs_of: dict[int, Any]) -> dict[str, Any]:
+    def cluster(
+        self, name: str, row: ClusterRow, pairs_of: dict[int, Any], kept_of: dict[int, F32]
+    ) -> dict[str, Any]:
         """Return a cluster's ClusterData."""
         criterion = self.names.separator.join(("max_activation", "max", str(self.most)))
         samples: dict[str, dict[str, Any]] = {}
@@ -158,7 +172,12 @@ class _Writer:
             "samples": list(samples.values()),
             "stats": {
                 criterion: binned(scores, None),
-                **statistics(row, self.snapshot.about["edges"], self.totals),
+                **statistics(
+                    row,
+                    self.snapshot.about["edges"],
+                    self.totals,
+                    kept_of.get(row.numbers["cluster"]),
+                ),
                 "max_activation_position": binned(
                     [e.peak / max(1, len(e.ids) - 1) for e in examples], (0.0, 1.0)
                 ),
@@ -254,12 +273,17 @@ def _pack(out: Staging, paired: bool) -> None:
                 shutil.copyfileobj(source, to, 2**20)
 
 
-def _notes(paired: bool, clusters: int) -> list[str]:
+def _notes(paired: bool, clusters: int, *, exact: bool) -> list[str]:
     found = [
         "made from the examples alone: the bins of the criterion, max_activation_position, "
         "token_activations; everything else in stats is of all valid tokens",
         "empty, since a snapshot does not have them: parameters of the model, configuration",
     ]
+    if not exact:
+        found.append(
+            "as near as the run's histogram tells: all_activations and median_activation; a run "
+            'with keep = "activations" has them exactly'
+        )
     if not paired:
         why = "the run did not count it"
         if clusters > MOST_PAIRED:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from downstream.exporters.cluster_ranges import SINGLES, ClusterRange, columns_of
-from downstream.exporters.clusters import ClusterRow, float32
+from downstream.exporters.clusters import ClusterBatch, ClusterRow, float32
 from downstream.exporters.histograms import bars, quantiles
+from downstream.reading.kept import KeptActivations
 from downstream.reading.snapshot import Snapshot
+from streams.arrays import F32
 
 BINS = 10
 FORMAT = "__muutils_format__"
@@ -86,9 +88,15 @@ def binned(values: Sequence[float], span: tuple[float, float] | None) -> dict[st
 
 
 def statistics(
-    row: ClusterRow, edges: Sequence[float], totals: Mapping[str, int]
+    row: ClusterRow, edges: Sequence[float], totals: Mapping[str, int], kept: F32 | None = None
 ) -> dict[str, Any]:
-    """Return the numbers over all valid tokens, at which a silent cluster has activation 0."""
+    """Return the numbers over all valid tokens, at which a silent cluster has activation 0.
+
+    kept: the activations where it is active, all of them; without them bins and median are those of
+    the run's histogram.
+    """
+    if kept is not None:
+        return {**statistics(row, edges, totals), **_exact(kept, totals["tokens"])}
     numbers, tokens = row.numbers, totals["tokens"]
     silent = tokens - numbers["firing_tokens"]
     found = bars(numbers, edges, BINS, silent=silent or None)
@@ -101,6 +109,34 @@ def statistics(
         "min_activation": 0.0 if silent else float32(numbers["min_activation"]),
         "max_activation": float32(numbers["max_activation"]),
         "median_activation": active[0] if active and 2 * silent < tokens else 0.0,
+    }
+
+
+def kept_by_cluster(kept: KeptActivations | None, batch: ClusterBatch) -> dict[int, F32]:
+    """Return every activation of a batch's clusters by their numbers, none without ``kept``."""
+    if kept is None:
+        return {}
+    own = batch.clusters["cluster"].to_pylist()
+    table = kept.between(own[0], own[-1] + 1).sort_by("cluster")
+    bounds = np.searchsorted(table["cluster"].to_numpy(), [*own, own[-1] + 1])
+    values = table["activation"].to_numpy()
+    return {number: values[bounds[at] : bounds[at + 1]] for at, number in enumerate(own)}
+
+
+def _exact(kept: F32, tokens: int) -> dict[str, Any]:
+    """Return ten equal bins and the median of activations at so many tokens, 0 at all others."""
+    silent = max(0, tokens - len(kept))
+    values = np.sort(kept)
+    zero = np.zeros(1, np.float32)
+    ends = np.concatenate([zero if silent or not len(values) else values[:1], values[-1:], zero])
+    span = (ends[0], ends[1])
+    counts, edges = np.histogram(values, bins=BINS, range=span)
+    counts = counts + silent * np.histogram(zero, bins=BINS, range=span)[0]
+    middle = [(tokens - 1) // 2 - silent, tokens // 2 - silent] if tokens else []
+    both = [values[at] if at >= 0 else np.float32(0) for at in middle]
+    return {
+        "all_activations": {"bin_edges": edges.tolist(), "bin_counts": counts.tolist()},
+        "median_activation": float(np.mean(both)) if both else 0.0,
     }
 
 

@@ -31,11 +31,16 @@ class KeptActivations:
         return tuple(min(each) for each in zip(*self.manifest.chains, strict=True))
 
     def of(self, cluster: int) -> pa.Table:
-        """Return every activation of a cluster, by its number; one file after the other is read.
+        """Return every activation of a cluster, by its number.
 
         Raises SnapshotError if a file is missing or damaged.
         """
-        parts = list(self._pieces([("cluster", "==", cluster)]))
+        return self.between(cluster, cluster + 1)
+
+    def between(self, first: int, stop: int) -> pa.Table:
+        """Return those of clusters first to stop - 1, each file read once; errors as for ``of``."""
+        span = [("cluster", ">=", first), ("cluster", "<", stop)]
+        parts = list(self._pieces(span))
         return pa.concat_tables(parts) if parts else _EMPTY
 
     def batches(self) -> Iterator[pa.Table]:
@@ -56,9 +61,14 @@ class KeptActivations:
 _EMPTY = pa.schema([*_PLACE, *SCHEMA]).empty_table()
 
 
+def has_kept(manifest: RunManifest) -> bool:
+    """Return whether a run kept its activations."""
+    return manifest.about.get("keep") == ACTIVATIONS
+
+
 def kept_activations(manifest: RunManifest) -> KeptActivations:
     """Return the activations that a run kept; raises SnapshotError if it did not."""
-    if manifest.about.get("keep") != ACTIVATIONS:
+    if not has_kept(manifest):
         raise SnapshotError(
             f"run {manifest.run} did not keep its activations: make one with "
             f'keep = "{ACTIVATIONS}" under [run]'

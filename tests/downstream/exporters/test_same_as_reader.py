@@ -3,15 +3,22 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from downstream.exporters.circuit_tracer import feature_id
+from downstream.exporters.exporting import export
+from downstream.exporters.registry import find_exporter
 from downstream.reading.snapshot import Snapshot
+from streams.snapshots.kept_files import ACTIVATIONS, SCHEMA, kept_path, write_kept
+from streams.snapshots.store import open_store
+from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 from tests.downstream.exporters.conftest import Written
 from tests.downstream.exporters.decoded import decoded
 
@@ -213,6 +220,40 @@ def test_samples_of_spd_are_the_readers_and_its_counts_exact(
         a, b = row["cluster_a"] - clusters[0].number, row["cluster_b"] - clusters[0].number
         if a >= 0:
             assert pairs[a, b] == row["tokens"]
+
+
+def test_bins_and_medians_of_spd_are_exact_where_activations_were_kept(tmp_path: Path) -> None:
+    given = small()
+    manifest = write_snapshot(str(tmp_path), given, run="kept")
+    manifest = replace(
+        manifest, chains=((0, 0), (0, 0)), about={**manifest.about, "keep": ACTIVATIONS}
+    )
+    dense = np.zeros((len(given.clusters), *given.values.shape[1:]), np.float32)
+    for number, (_, _, members) in enumerate(given.clusters):
+        if live := [member for member in members if member not in given.dropped]:
+            dense[number] = np.abs(given.values[live]).max(axis=0)
+    for partition in range(2):
+        cluster, row, position = np.nonzero(dense[:, partition::2])
+        value = dense[:, partition::2][cluster, row, position]
+        columns = [cluster, row, position, np.zeros_like(row), value]
+        arrays = [pa.array(each, field.type) for each, field in zip(columns, SCHEMA, strict=True)]
+        table = pa.Table.from_arrays(arrays, schema=SCHEMA)
+        path = kept_path(manifest.run_id, partition, 0, 0)
+        write_kept(open_store(str(tmp_path)), "kept", path, table)
+    found = export(
+        find_exporter("spd"), Snapshot(manifest), tmp_path / "out", {"clustering": "odd"}
+    )
+    assert not any("median" in note for note in found.notes)
+    data = decoded(found.path)["data/__zanj__.json"]["clusters"]
+    valid = np.zeros(dense.shape[1:], bool)
+    for number, (_, ids) in enumerate(given.rows):
+        valid[number, : len(ids)] = True
+    assert len(data) == len(given.clusters) - 5
+    for values, cluster in zip(dense[5:], data.values(), strict=True):
+        counts, edges = np.histogram(values[valid], bins=10)
+        bins = cluster["stats"]["all_activations"]
+        assert (bins["bin_counts"], bins["bin_edges"]) == (counts.tolist(), edges.tolist())
+        assert cluster["stats"]["median_activation"] == float(np.median(values[valid]))
 
 
 def test_gzip_files_hold_no_time(bare: Snapshot, written: Written) -> None:
