@@ -4,6 +4,7 @@ import ast
 import contextlib
 import dataclasses
 import hashlib
+import importlib
 import io
 import json
 import re
@@ -454,6 +455,29 @@ def streams_of(values: list[Any], kind: str) -> list[bytes]:
 
 def lengths_of(values: list[Any]) -> bytes:
     return np.asarray([len(value) for value in values], "<i8").tobytes()
+
+
+def test_what_coming_from_maps_to_exists() -> None:
+    page = ROOT / "docs" / "coming-from.md"
+    sections = Settings.model_fields
+    named = [span for span in spans(page) if re.fullmatch(r"(corpus|run|model)\.\w+", span)]
+    assert len(named) > 10
+    for section, key in (span.split(".") for span in named):
+        kind: Any = sections[section].annotation
+        assert key in (getattr(kind, "model_fields", None) or kind.__dataclass_fields__), key
+    statistic = "|".join(name.partition("@")[0] for each in STATISTICS for name in each.names)
+    assert re.search(rf"the statistic `({statistic})`", page.read_text())
+    pairs = re.findall(r"^\| (`\w+`.*) \| `(consumers\.storage\.\w+)` \|$", page.read_text(), re.M)
+    assert len(pairs) == 6
+    for names, module in pairs:
+        for name in re.findall(r"`(\w+)`", names):
+            assert hasattr(importlib.import_module(module), name), name
+    verbs = [span.split() for span in spans(page) if span.startswith("millrace ")]
+    for _, verb, *more in verbs:
+        group = cli.get_command(click.Context(cli), verb)
+        assert group is not None, verb
+        if isinstance(group, click.Group) and more:
+            assert group.get_command(click.Context(group), more[0]) is not None, more
 
 
 def test_the_picture_is_small_and_there() -> None:
