@@ -1,9 +1,10 @@
-"""What a panel is: a kind of attachment read for one feature, and the template that shows it."""
+"""What a panel is: an attachment or table read for one feature, and the template that shows it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -54,9 +55,28 @@ class Panel(Protocol):
         """
 
 
+@runtime_checkable
+class StatisticPanel(Protocol):
+    """A panel of what an optional statistic counted. table: the snapshot's, which it may lack."""
+
+    @property
+    def table(self) -> str:
+        """The name of the table."""
+
+    @property
+    def template(self) -> str:
+        """The template, which finds what was read as ``panel.shown``."""
+
+    def read(self, snapshot: LoadedSnapshot, subject: Subject) -> Any | None:
+        """Return what to show, as a ``Panel``; errors as there."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShownPanel:
-    """A panel of a page. name: of the attachment. problem: why there is nothing, else empty."""
+    """A panel of a page. kind: of the attachment, or the table. name: of the attachment, else "".
+
+    problem: why there is nothing, else empty.
+    """
 
     kind: str
     name: str
@@ -66,28 +86,43 @@ class ShownPanel:
 
 
 def panels_of(
-    panels: Sequence[Panel],
+    panels: Sequence[Panel | StatisticPanel],
     snapshot: LoadedSnapshot,
     attachments: Sequence[AttachmentManifest],
     cluster: int,
 ) -> tuple[ShownPanel, ...]:
     """Return the panels of a cluster's page, those that have something."""
     subject = Subject(cluster, feature_of(snapshot, cluster))
-    found = []
+    found = list[ShownPanel]()
     for panel in panels:
+        if isinstance(panel, StatisticPanel):
+            if snapshot.manifest.table(panel.table) is not None:
+                read = partial(panel.read, snapshot, subject)
+                found += _shown(panel.table, "", panel.template, read)
+            continue
         for attached in attachments:
-            if attached.kind != panel.kind:
-                continue
-            shown, problem = None, ""
-            try:
-                shown = panel.read(snapshot, attached, subject)
-            except SnapshotError as error:
-                # The snapshot itself is well: only this panel says that it cannot be read.
-                _log.error("attachment cannot be read: %s/%s %s", panel.kind, attached.name, error)
-                problem = "This attachment cannot be read."
-            if shown is not None or problem:
-                found.append(ShownPanel(panel.kind, attached.name, panel.template, shown, problem))
+            if attached.kind == panel.kind:
+                read = partial(panel.read, snapshot, attached, subject)
+                found += _shown(panel.kind, attached.name, panel.template, read)
     return tuple(found)
+
+
+def _shown(
+    kind: str, name: str, template: str, read: Callable[[], Any | None]
+) -> Iterator[ShownPanel]:
+    """Yield a panel, if there is something to show or to say."""
+    shown, problem = None, ""
+    try:
+        shown = read()
+    except SnapshotError as error:
+        # The page itself is well: only this panel says that it cannot be read.
+        if name:
+            _log.error("attachment cannot be read: %s/%s %s", kind, name, error)
+        else:
+            _log.error("table cannot be read: %s %s", kind, error)
+        problem = f"This {'attachment' if name else 'table'} cannot be read."
+    if shown is not None or problem:
+        yield ShownPanel(kind, name, template, shown, problem)
 
 
 def feature_of(snapshot: LoadedSnapshot, cluster: int) -> Feature | None:

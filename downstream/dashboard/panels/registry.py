@@ -3,12 +3,14 @@
 from downstream.dashboard.panels.coactivation import CoactivationPanel
 from downstream.dashboard.panels.logit_lens import LogitLensPanel
 from downstream.dashboard.panels.neighbours import NeighboursPanel
-from downstream.dashboard.panels.panel import Panel
+from downstream.dashboard.panels.noise import NoisePanel
+from downstream.dashboard.panels.panel import Panel, StatisticPanel
 from downstream.dashboard.panels.tokens import TokensPanel
 
-PANELS: tuple[Panel, ...] = (
+PANELS: tuple[Panel | StatisticPanel, ...] = (
     LogitLensPanel(),
     NeighboursPanel(),
     TokensPanel(),
     CoactivationPanel(),
+    NoisePanel(),
 )
