@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.compiled import compiled
-from streams.arrays import F32, I64, U64, AnyArray, Bool
-from streams.records.hits import Hits, coarse_rank, join, most_of, take
+from streams.arrays import F32, I32, I64, U64, AnyArray, Bool
+from streams.records.hits import ENTRIES, HEAD, Hits, coarse_rank, most_of
 
 
 def merged(tables: Hits, news: Hits, k: int | I64) -> Hits:
@@ -21,7 +21,64 @@ def merged(tables: Hits, news: Hits, k: int | I64) -> Hits:
         return tables
     which = np.empty(len(tables) + len(news), np.int64)
     kept = _merge(_order(tables), _order(news), np.atleast_1d(np.asarray(k, np.int64)), which)
-    return take(join([tables, news]), which[:kept])
+    return _gathered(tables, news, which[:kept])
+
+
+def _gathered(tables: Hits, news: Hits, which: I64) -> Hits:
+    """Return ``take(join([tables, news]), which)`` without joining them first."""
+    columns = {name: _picked(tables, news, name, which) for name in HEAD}
+    olds, starts = (np.cumsum(each.rows, dtype=np.int64) - each.rows for each in (tables, news))
+    rows = columns["rows"]
+    total = int(rows.sum(dtype=np.int64))
+    for name in ENTRIES:
+        old, new = getattr(tables, name), getattr(news, name)
+        out = np.empty(total, old.dtype)
+        _pick_entries(_bits(old), _bits(new), olds, starts, which, rows, _bits(out))
+        columns[name] = out
+    return Hits(**columns)
+
+
+def _picked(tables: Hits, news: Hits, name: str, which: I64) -> AnyArray:
+    old, new = getattr(tables, name), getattr(news, name)
+    out = np.empty(len(which), old.dtype)
+    _pick(_bits(old), _bits(new), which, _bits(out))
+    return out
+
+
+def _bits(column: AnyArray) -> AnyArray:
+    """Return a column as integers of its width, so that loops are compiled for two types only."""
+    return np.ascontiguousarray(column).view(np.int64 if column.itemsize == 8 else np.int32)
+
+
+@compiled
+def _pick(old: AnyArray, new: AnyArray, which: I64, out: AnyArray) -> None:
+    for i in range(len(which)):
+        at = which[i]
+        out[i] = old[at] if at < len(old) else new[at - len(old)]
+
+
+@compiled
+def _pick_entries(
+    old: AnyArray,
+    new: AnyArray,
+    old_starts: I64,
+    new_starts: I64,
+    which: I64,
+    rows: I32,
+    out: AnyArray,
+) -> None:
+    to = 0
+    for i in range(len(which)):
+        at = which[i]
+        if at < len(old_starts):
+            begin = old_starts[at]
+            for entry in range(rows[i]):
+                out[to + entry] = old[begin + entry]
+        else:
+            begin = new_starts[at - len(old_starts)]
+            for entry in range(rows[i]):
+                out[to + entry] = new[begin + entry]
+        to += rows[i]
 
 
 def _order(hits: Hits) -> tuple[AnyArray, ...]:
@@ -56,6 +113,14 @@ def _is_before(a: tuple[AnyArray, ...], i: int, b: tuple[AnyArray, ...], j: int)
 
 
 @compiled
+def _is_among(low: np.uint64, lows: U64) -> bool:
+    there = False
+    for at in range(len(lows)):  # without a way out: several at a time
+        there |= lows[at] == low
+    return there
+
+
+@compiled
 def _holds(hits: tuple[AnyArray, ...], at: I64, high: int, low: int) -> bool:
     """Return whether one of the hits at ``at`` is of a sample; numbers beyond the hits are none."""
     for here in at:
@@ -72,6 +137,9 @@ def _merge(old: tuple[AnyArray, ...], new: tuple[AnyArray, ...], ks: I64, which:
     """
     olds, news = len(old[0]), len(new[0])
     fresh = np.empty(ks.max(), np.int64)  # the new ones that stay in the table at hand
+    # The lower halves of their keys, and of all that stay: these say nearly always that a sample is
+    # not there, and lie side by side.
+    fresh_lows, lows = np.empty(ks.max(), np.uint64), np.empty(ks.max(), np.uint64)
     i = j = kept = 0
     while j < news:
         table = new[0][j] >> 32
@@ -87,15 +155,25 @@ def _merge(old: tuple[AnyArray, ...], new: tuple[AnyArray, ...], ks: I64, which:
             if not (has_old or has_new):
                 break
             if has_old and (not has_new or _is_before(old, i, new, j)):
-                if not _holds(new, fresh[:found], old[1][i], old[2][i]):
+                low = old[2][i]
+                if not (
+                    _is_among(low, fresh_lows[:found])
+                    and _holds(new, fresh[:found], old[1][i], low)
+                ):
+                    lows[kept - first] = low
                     which[kept] = i
                     kept += 1
                 i += 1
                 continue
             high, low = new[1][j], new[2][j]
             if not (
-                _holds(new, fresh[:found], high, low) or _holds(old, which[first:kept], high, low)
+                _is_among(low, lows[: kept - first])
+                and (
+                    _holds(new, fresh[:found], high, low)
+                    or _holds(old, which[first:kept], high, low)
+                )
             ):
+                lows[kept - first] = fresh_lows[found] = low
                 which[kept] = olds + j
                 fresh[found] = j
                 kept += 1

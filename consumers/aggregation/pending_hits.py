@@ -12,7 +12,7 @@ import numpy as np
 
 from consumers.aggregation.merging import Last, last_of, merged, unbeaten
 from consumers.aggregation.shards import renumbered
-from consumers.plan import Plan
+from consumers.plan import MOST_TABLES, Plan
 from streams.arrays import I64
 from streams.records.hits import Hits, join, rank, stretch, take
 from streams.records.partials import BucketState
@@ -72,11 +72,15 @@ def settled(
         return
     news = join(pending.parts)
     news = take(news, rank(news))
-    for state in states:
-        base, end = table_bounds(plan, state)
-        first, stop = np.searchsorted(news.table, (base, end))
-        share = renumbered(stretch(news, first, stop), int(base))
-        yield replace(state, hits=merged(state.hits, share, plan.table_k))
+    every = list(states)
+    bounds = np.stack([table_bounds(plan, state) for state in every])
+    # Of the table's own type, or all of it would be converted.
+    at = np.searchsorted(news.table, np.minimum(bounds, MOST_TABLES - 1).astype(np.uint32))
+    at[bounds >= MOST_TABLES] = len(news)
+    entry = np.r_[0, np.cumsum(news.rows, dtype=np.int64)]
+    for state, (base, _), (first, stop) in zip(every, bounds, at, strict=True):
+        share = stretch(news, first, stop, entry)
+        yield replace(state, hits=merged(state.hits, renumbered(share, int(base)), plan.table_k))
 
 
 def table_bounds(plan: Plan, state: BucketState) -> I64:

@@ -44,9 +44,9 @@ class Hits:
     def check(self, tables: int) -> None:
         """Raise ShapeError unless the columns fit each other and ``tables`` tables."""
         head, entries = len(self.table), len(self.member)
-        if any(getattr(self, name).shape != (head,) for name in _HEAD):
+        if any(getattr(self, name).shape != (head,) for name in HEAD):
             raise ShapeError("hits: columns of different lengths")
-        if any(getattr(self, name).shape != (entries,) for name in _ENTRIES):
+        if any(getattr(self, name).shape != (entries,) for name in ENTRIES):
             raise ShapeError("hits: row entries of different lengths")
         if head and (self.rows.min() < 0 or int(self.rows.sum(dtype=np.int64)) != entries):
             raise ShapeError("hits: rows do not add up to their entries")
@@ -58,8 +58,8 @@ class Hits:
             raise ShapeError("hits: a score or value is not finite")
 
 
-_ENTRIES = ("member", "position", "value")
-_HEAD = tuple(f.name for f in fields(Hits) if f.name not in _ENTRIES)
+ENTRIES = ("member", "position", "value")
+HEAD = tuple(f.name for f in fields(Hits) if f.name not in ENTRIES)
 
 
 def no_hits() -> Hits:
@@ -72,18 +72,20 @@ def no_hits() -> Hits:
 
 def take(hits: Hits, which: AnyArray) -> Hits:
     """Return the hits at the indices ``which``, in that order, with their rows."""
-    head = {name: getattr(hits, name)[which] for name in _HEAD}
+    head = {name: getattr(hits, name)[which] for name in HEAD}
     starts = np.cumsum(hits.rows, dtype=np.int64) - hits.rows
     entries = ranges(starts[which], head["rows"])
-    return Hits(**head, **{name: getattr(hits, name)[entries] for name in _ENTRIES})
+    return Hits(**head, **{name: getattr(hits, name)[entries] for name in ENTRIES})
 
 
-def stretch(hits: Hits, first: int, stop: int) -> Hits:
-    """Return the hits first to stop - 1 with their rows, as views."""
-    begins = int(hits.rows[:first].sum(dtype=np.int64))
-    ends = begins + int(hits.rows[first:stop].sum(dtype=np.int64))
-    head = {name: getattr(hits, name)[first:stop] for name in _HEAD}
-    return Hits(**head, **{name: getattr(hits, name)[begins:ends] for name in _ENTRIES})
+def stretch(hits: Hits, first: int, stop: int, entry: I64) -> Hits:
+    """Return the hits first to stop - 1 with their rows, as views.
+
+    entry [hit + 1]: where the entries of each begin, and where those of the last one end.
+    """
+    begins, ends = int(entry[first]), int(entry[stop])
+    head = {name: getattr(hits, name)[first:stop] for name in HEAD}
+    return Hits(**head, **{name: getattr(hits, name)[begins:ends] for name in ENTRIES})
 
 
 def ranges(starts: AnyArray, lengths: AnyArray) -> AnyArray:
@@ -99,7 +101,7 @@ def join(parts: Sequence[Hits]) -> Hits:
     """Return all hits of ``parts``, one part after the other."""
     if len(parts) == 1:
         return parts[0]
-    names = _HEAD + _ENTRIES
+    names = HEAD + ENTRIES
     return Hits(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
