@@ -9,7 +9,7 @@ import numpy as np
 
 from consumers.compiled import compiled
 from streams.arrays import F32, I32, I64, U64, AnyArray, Bool
-from streams.records.hits import ENTRIES, HEAD, Hits, coarse_rank, most_of
+from streams.records.hits import ENTRIES, HEAD, Hits, coarse_rank
 
 
 def merged(tables: Hits, news: Hits, k: int | I64) -> Hits:
@@ -199,23 +199,26 @@ class Last:
     low: U64
 
 
-def no_last(tables: int) -> Last:
-    """Return that of tables without a hit."""
-    zeros = np.zeros(tables, np.uint64)
-    return Last(np.full(tables, -np.inf, np.float32), zeros, zeros)
-
-
 def last_of(tables: Hits, count: int, k: int | I64) -> Last:
     """Return the k-th best of ``count`` sorted tables, the result of ``merged``."""
-    last = no_last(count)
-    stops = np.cumsum(np.bincount(tables.table, minlength=count))
-    full = np.flatnonzero(np.diff(stops, prepend=0) >= most_of(k, np.arange(count)))
-    at = stops[full] - 1
-    score, high, low = last.score, last.high.copy(), last.low.copy()
-    score[full] = tables.score[at]
-    high[full] = tables.sample_high[at]
-    low[full] = tables.sample_low[at]
-    return Last(score, high, low)
+    zeros = np.zeros(count, np.uint64)
+    last = Last(np.full(count, -np.inf, np.float32), zeros, zeros.copy())
+    columns = tables.table, tables.score, tables.sample_high, tables.sample_low
+    _last(columns, np.atleast_1d(np.asarray(k, np.int64)), (last.score, last.high, last.low))
+    return last
+
+
+@compiled
+def _last(hits: tuple[AnyArray, ...], ks: I64, to: tuple[AnyArray, ...]) -> None:
+    i, end = 0, len(hits[0])
+    while i < end:
+        table = hits[0][i]
+        last = i + ks[table % len(ks)] - 1
+        if last < end and hits[0][last] == table:
+            to[0][table], to[1][table], to[2][table] = hits[1][last], hits[2][last], hits[3][last]
+            i = last + 1
+        while i < end and hits[0][i] == table:
+            i += 1
 
 
 def unbeaten(last: Last, hits: Hits) -> Bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -112,40 +113,42 @@ def _statistics(
             names=tally.names,
         )
 
-    for bucket in buckets:
-        part = bucket_tally(plan, bucket, tally)
-        if part is None:
-            continue
+    for part in bucket_tallies(plan, buckets, tally):
         more = 12 * len(part.count) + 20 * len(part.sum)
         more += sum(12 * len(each.key) + 8 * len(each.value) for each in part.keyed)
         if tallies and size + more > limit:
-            yield chained(bucket)
-            first, size, tallies = bucket, 0, []
+            yield chained(part.bucket)
+            first, size, tallies = part.bucket, 0, []
         tallies.append(part)
         size += more
     yield chained(buckets.stop)
 
 
-def bucket_tally(plan: Plan, bucket: int, tally: BatchTally) -> BucketTally | None:
-    """Return the part of a tally that belongs to one bucket, None if nothing does."""
-    layout = plan.layout
-    base, end = layout.sum_first[bucket : bucket + 2]
-    first, stop = np.searchsorted(tally.count_at, (base, end))
-    moments, moments_first = tally.moments, layout.moments_first[bucket : bucket + 2]
-    low, high = np.searchsorted(moments.at, moments_first)
-    keyed = tuple(_keyed_of(layout, bucket, tally))
-    if first == stop and low == high and not keyed:
-        return None
-    return BucketTally(
-        bucket=bucket,
-        count_at=(tally.count_at[first:stop] - base).astype(np.uint32),
-        count=tally.count[first:stop],
-        sum_at=(moments.at[low:high] - moments_first[0]).astype(np.uint32),
-        sum=moments.sum[low:high],
-        low=moments.low[low:high],
-        high=moments.high[low:high],
-        keyed=keyed,
-    )
+def bucket_tallies(plan: Plan, buckets: range, tally: BatchTally) -> Iterator[BucketTally]:
+    """Yield what of a tally belongs to each bucket of a range, in order; not where nothing does."""
+    layout, moments = plan.layout, tally.moments
+    bases = layout.sum_first[buckets.start : buckets.stop + 1]
+    moments_bases = layout.moments_first[buckets.start : buckets.stop + 1]
+    # Bounds of all buckets at once: there are hundreds, and a search for each takes its time.
+    counts = np.searchsorted(tally.count_at, bases).tolist()
+    sums = np.searchsorted(moments.at, moments_bases).tolist()
+    for number, (first, stop), (low, high) in zip(
+        buckets, pairwise(counts), pairwise(sums), strict=True
+    ):
+        keyed = tuple(_keyed_of(layout, number, tally)) if tally.keyed else ()
+        if first == stop and low == high and not keyed:
+            continue
+        base, moments_base = layout.sum_first[number], layout.moments_first[number]
+        yield BucketTally(
+            number,
+            (tally.count_at[first:stop] - base).astype(np.uint32),
+            tally.count[first:stop],
+            (moments.at[low:high] - moments_base).astype(np.uint32),
+            moments.sum[low:high],
+            moments.low[low:high],
+            moments.high[low:high],
+            keyed,
+        )
 
 
 def _keyed_of(layout: Layout, bucket: int, tally: BatchTally) -> Iterator[KeyedSums]:

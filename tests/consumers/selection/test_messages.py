@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.aggregation.overlay import Overlay, partial
-from consumers.selection.messages import batch_records, bucket_tally, end_records, refused_records
+from consumers.selection.messages import batch_records, bucket_tallies, end_records, refused_records
 from consumers.selection.selection import select, valid_tokens, with_rows
 from streams import topics
 from streams.records.corpus import PartitionEnd
@@ -144,10 +144,8 @@ def test_the_end_of_a_partition_goes_to_every_shard():
 def test_tallies_of_the_buckets_add_up_to_the_batchs(seed):
     tally, _ = computed(PLAN, factories.batches(seed=seed)[0], seed)
     at, cluster = [], []
-    for bucket in range(len(PLAN.bucket_first) - 1):
-        part = bucket_tally(PLAN, bucket, tally)
-        if part is not None:
-            at += (part.count_at + PLAN.layout.sum_first[bucket]).tolist()
-            cluster += (part.sum_at + PLAN.bucket_first[bucket]).tolist()
+    for part in bucket_tallies(PLAN, range(len(PLAN.bucket_first) - 1), tally):
+        at += (part.count_at + PLAN.layout.sum_first[part.bucket]).tolist()
+        cluster += (part.sum_at + PLAN.bucket_first[part.bucket]).tolist()
     assert at == tally.count_at.tolist()
     assert cluster == tally.moments.at.tolist()
