@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from statistics import quantiles
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,6 @@ def advice_json(found: Tuned) -> str:
             "threads": one.threads,
             "micro_batch": one.best.micro_batch if one.best else None,
             "to_first_dtype": _gain(one, found.advice[0]),
-            "drift": asdict(one.drift) if one.drift else None,
             "refused": one.refused or None,
         }
         for one in found.advice
@@ -102,13 +100,8 @@ def _lines(one: "Advice", first: "Advice") -> Iterator[str]:
     faster = f", {gain:.2f} x {first.dtype}" if gain and one is not first else ""
     rate = f"{one.best.rate:,.0f} tokens/s"
     yield f"{one.dtype}: micro_batch = {one.best.micro_batch}, {rate}{faster}"
-    if one.drift:
-        moved = one.drift
-        yield (
-            f"{one.dtype} changes results: on {moved.rows} rows {moved.top_sets:.1%} of the top-20 "
-            f"sets of {moved.components:,} components stay the same; a maximum moves by up to "
-            f"{moved.largest:.2%} of its component's largest, typically {moved.typical:.2%}"
-        )
+    if one is not first:
+        yield f"{one.dtype} changes results: millrace diff compares two runs that differ in it"
 
 
 def _unsteady(size: Measured) -> bool:

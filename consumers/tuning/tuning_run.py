@@ -12,10 +12,8 @@ from consumers.activations.torch_engine import TorchEngine
 from consumers.models.out_of_memory import out_of_memory
 from consumers.plan import Plan
 from consumers.selection.selection import valid_tokens
-from consumers.tuning.precision import Drift, drift, row_maxima
 from consumers.tuning.tuning import Effort, Measured, NoRoomError, Tuning, best
 from consumers.tuning.tuning_memory import memory_of
-from streams.arrays import F32
 from streams.errors import ModelError, NotFiniteError
 from streams.records.corpus import CorpusRecord, TokenBatch
 
@@ -25,17 +23,12 @@ Seen = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What was measured with one dtype.
-
-    drift: against the first dtype that was measured; None for that one, and where ``refused`` says
-    why the dtype cannot be used.
-    """
+    """What was measured with one dtype. refused: why it cannot be used, if it cannot."""
 
     dtype: str
     device: str
     threads: int
     measured: tuple[Measured, ...]
-    drift: Drift | None = None
     refused: str = ""
 
     @property
@@ -53,25 +46,20 @@ def compare_dtypes(
 ) -> Iterator[Advice]:
     """Yield the advice for each engine, one per dtype, in the order in which they are made.
 
-    The drift is measured on the sample's rows as they are. Engines are dropped one by one: memory
-    is that of a run with each.
+    Engines are dropped one by one: memory is that of a run with each.
     """
-    exact: F32 | None = None
     for engine in engines:
         model = engine.plan.run.model
         advice = Advice(model.dtype, str(engine.model.device), model.threads, ())
         try:
             measured = measure_engine(engine, sample, rows, effort, seen(model.dtype))
-            maxima = _maxima(engine, sample, best(measured))
         except NotFiniteError as error:
             yield replace(advice, refused=str(error))
             continue
         finally:
             del engine
             _release()
-        moved = None if exact is None or maxima is None else drift(exact, maxima)
-        yield replace(advice, measured=measured, drift=moved)
-        exact = maxima if exact is None else exact
+        yield replace(advice, measured=measured)
 
 
 def chosen_micro_batch(engine: TorchEngine, sample: TokenBatch, rows: int, effort: Effort) -> int:
@@ -159,15 +147,6 @@ def _trial(engine: TorchEngine, batch: TokenBatch, size: int) -> Callable[[int],
         return rows * int(batch.ids.shape[1])
 
     return compute
-
-
-def _maxima(engine: TorchEngine, sample: TokenBatch, chosen: Measured | None) -> F32 | None:
-    if chosen is None:
-        return None
-    plan = with_micro_batch(engine.plan, chosen.micro_batch)
-    trial = TorchEngine(plan, engine.model, engine.sources)
-    found = trial.compute(sample, valid_tokens(plan, sample))
-    return row_maxima(plan, found, len(sample.ids))
 
 
 def _release() -> None:

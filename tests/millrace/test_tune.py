@@ -50,7 +50,7 @@ def test_tune_prints_a_table_and_what_to_take(
         (taken,) = [row[1] for row in rows if row[0] == dtype and row[-1] == "best"]
         assert any(line.startswith(f"{dtype}: micro_batch = {taken}, ") for line in lines)
     assert "batches of 6 rows of 16 tokens (text)" in lines[0]
-    assert "% of the top-20 sets of" in ended.out
+    assert "bfloat16 changes results: millrace diff compares" in ended.out
     assert lines[-1] == "best: the smallest micro-batch within 3% of the fastest"
     assert not any(Path().iterdir()), "nothing is written"
 
@@ -74,9 +74,6 @@ def test_tune_gives_the_same_as_json(program: Program, parts: list[Any]) -> None
         assert [r["to_micro_batch_1"] * alone for r in rows] == pytest.approx(
             [r["tokens_per_second"] for r in rows]
         )
-    assert found["dtypes"]["float32"]["drift"] is None
-    assert 0 <= found["dtypes"]["bfloat16"]["drift"]["top_sets"] <= 1
-    assert found["dtypes"]["bfloat16"]["drift"]["largest"] > 0
 
 
 def test_tune_measures_the_dtypes_that_are_named(program: Program, parts: list[Any]) -> None:
