@@ -1,7 +1,8 @@
-"""Select, aggregate and flush: this checkout and others, without and with optional statistics.
+"""Select, aggregate and flush: this checkout and others, by optional statistics and by rankings.
 
-``python -m benchmarks.statistics [FOLDERS] [--each]``: FOLDERS are other checkouts of this project;
-``--each``: also every optional statistic alone.
+``python -m benchmarks.statistics [FOLDERS] [--each] [--rankings]``: FOLDERS are other checkouts of
+this project; ``--each``: also every optional statistic alone; ``--rankings``: also every ranking
+alone.
 """
 
 import json
@@ -13,27 +14,30 @@ from pathlib import Path
 
 from benchmarks.report import RESULTS, write_report
 from benchmarks.timing import Spread
+from consumers.rankings.registry import RANKINGS
 from consumers.statistics.registry import OPTIONAL
 
 HERE = Path(__file__).parent.parent
 WORKER = Path(__file__).with_name("statistics_worker.py")
 BASE, ROUNDS = "without optional statistics", 15
+RANKED = tuple(name for each in RANKINGS if (name := each.name.partition("@")[0]) != "maximum")
 NOTES = (
     "One thread; batches of 64 rows of 128 tokens, 8,192 features with 40 active a token, each a "
-    "cluster of one, and 64 clusters of eight; 12 domains; values are drawn. Processor seconds a "
-    "batch, bytes a batch.",
-    "Checkouts and choices of statistics are processes of their own that take turns; a ratio is "
+    "cluster of one, and 64 clusters of eight; 12 domains; values are drawn; ranked by maximum if "
+    "no other ranking is named. Processor seconds a batch, bytes a batch.",
+    "Checkouts and choices are processes of their own that take turns; a ratio is "
     "the median over the rounds of that to this checkout without optional statistics.",
 )
 
 
-def main(others: Mapping[str, Path], each: bool, folder: Path = RESULTS) -> None:
+def main(others: Mapping[str, Path], each: bool, rankings: bool, folder: Path = RESULTS) -> None:
     """Measure all choices in turn and write the report."""
     choices = {
         **{f"{name}, {BASE}": (path, ()) for name, path in others.items()},
         BASE: (HERE, ()),
         **{name: (HERE, (name,)) for name in OPTIONAL if each},
         "all optional statistics": (HERE, OPTIONAL),
+        **{f"ranked by {name} alone": (HERE, (f"by:{name}",)) for name in RANKED if rankings},
     }
     workers = {name: _started(*choice) for name, choice in choices.items()}
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
@@ -86,4 +90,4 @@ def _commit(path: Path) -> str:
 
 if __name__ == "__main__":
     folders = [Path(each).resolve() for each in sys.argv[1:] if not each.startswith("-")]
-    main({_commit(path): path for path in folders}, "--each" in sys.argv)
+    main({_commit(path): path for path in folders}, "--each" in sys.argv, "--rankings" in sys.argv)

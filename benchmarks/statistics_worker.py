@@ -1,7 +1,7 @@
 """Processor seconds of select, aggregate and flush in one checkout, a round per line of input.
 
 Started by ``benchmarks.statistics`` with another checkout's folder in PYTHONPATH, so it takes
-nothing that only this one has. Arguments: names of optional statistics.
+nothing that only this one has. Arguments: names of optional statistics, or ``by:RANKING``.
 """
 
 import json
@@ -40,6 +40,12 @@ def drawn_plan(optional: list[str]) -> Plan:
         shards=2,
         store="memory://drawn",
     )
+    by = [name.removeprefix("by:") for name in optional if name.startswith("by:")]
+    if by:
+        from consumers.rankings.registry import rankings
+
+        run = replace(run, rankings=rankings(by))
+    optional = [name for name in optional if not name.startswith("by:")]
     if optional:
         from consumers.statistics.registry import optional_statistics
 
