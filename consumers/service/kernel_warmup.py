@@ -10,9 +10,12 @@ from consumers.aggregation.overlay import Overlay, partial
 from consumers.plan import Plan, make_plan
 from consumers.selection.messages import Outgoing
 from consumers.selection.worker import ActivationWorker
+from consumers.statistics.registry import STATISTICS
+from consumers.statistics.statistic import MeasuredStatistic
 from streams import topics
 from streams.record_headers import headers_of
 from streams.records.corpus import TokenBatch, sample_keys
+from streams.records.measures import Measure, measure, parameters_of
 from streams.records.runs import Clustering, RunRecord, Source, with_parameters
 from streams.wire import codec
 
@@ -53,8 +56,10 @@ def _small(run: RunRecord) -> RunRecord:
     sizes = np.full(_COMPONENTS // 2, 2, np.int32)
     labels = tuple(f"pair {number}" for number in range(len(sizes)))
     clustering = Clustering("warm", 0, "0", labels, sizes, np.zeros_like(pairs), pairs)
+    small = with_parameters(run, k=min(_K, run.k), sum_bits=0)  # no made-up sum is too large
     return replace(
-        with_parameters(run, k=min(_K, run.k), sum_bits=0),  # no sum of made-up ones is too large
+        small,
+        statistics=tuple(map(_without_found, small.statistics)),
         partitions=1,
         sources=(source,),
         clusterings=(clustering,),
@@ -62,6 +67,15 @@ def _small(run: RunRecord) -> RunRecord:
         masked_ids=np.zeros(0, np.int64),
         masked_positions=np.zeros(0, np.int64),
     )
+
+
+def _without_found(given: Measure) -> Measure:
+    """Return a statistic without the parameters that follow from the sources of its run."""
+    for each in STATISTICS:
+        if given.name in each.names and isinstance(each, MeasuredStatistic):
+            chosen = parameters_of(given).items()
+            return measure(given.name, **{k: v for k, v in chosen if k in each.parameters})
+    return given
 
 
 def _batch(run: RunRecord, sequence: int) -> TokenBatch:

@@ -307,11 +307,17 @@ path = "v.safetensors"
 tensor = "V"
 hook = "{hook}"
 """)
-    optional = ("--statistic", "peak_position", "--statistic", "domains")
+    names = ("peak_position", "domains", "noise_robustness=sizes:2", "hook_values=one_in:1",
+             "health=one_in:4")  # fmt: skip
+    optional = [word for name in names for word in ("--statistic", name)]
     ended = program("run", "--settings", settings, *SMALL, "--broker", broker, *optional)
     manifest = snapshot_of(ended)
     assert manifest.store == str(tmp_path / "out")
     assert len(read_table(manifest, "peak_positions"))
+    assert len(read_table(manifest, "noise_robustness"))
+    assert set(read_table(manifest, "hook_values")["hook"].to_pylist()) == {
+        "blocks.0.mlp.hook_post", hook
+    }  # fmt: skip
     assert any("all activations are kept" in line for line in ended.lines)
     kept = pa.concat_tables(millrace.open(tmp_path / "out").activations.batches())
     counts = np.bincount(kept["cluster"], minlength=len(read_table(manifest, "clusters")))
