@@ -8,6 +8,7 @@ from downstream.dashboard.cluster import ClusterPage
 from downstream.dashboard.components import ComponentPage
 from downstream.dashboard.contexts import Context, Token
 from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard.geometry import ShownGeometry
 from downstream.dashboard.listing import Listing, Row
 from downstream.dashboard.paging import cursor_at
 from downstream.dashboard.panels.panel import ShownPanel
@@ -33,11 +34,14 @@ def provenance(snapshot: LoadedSnapshot) -> Json:
     }
 
 
-def list_form(snapshot: LoadedSnapshot, listing: Listing) -> Json:
+def list_form(
+    snapshot: LoadedSnapshot, listing: Listing, geometry: ShownGeometry = ShownGeometry()
+) -> Json:
     """Return a page of a clustering's list. next: the cursor of the page after it."""
     here, content = listing.clustering, snapshot.manifest.content
     return {
         "snapshot": provenance(snapshot),
+        "geometry": asdict(geometry),
         "listing": {
             "clustering": {"name": here.name, "iteration": here.iteration},
             "query": {k: v for k, v in listing.query.address().items() if v != ""},

@@ -151,6 +151,9 @@ _SCHEMAS: Json = {
     "Written": _object(label=_TEXT, stars=_list_of(_TEXT), notes=_list_of({"type": "object"})),
     "List": _object(
         snapshot=_ref("Provenance"),
+        geometry=_object(
+            directions=_list_of(_ref("Spread")), hooks=_list_of(_ref("Spread")), problem=_TEXT
+        ),
         listing=_object(
             clustering=_object(name=_TEXT, iteration=_COUNT),
             query={"type": "object"},
@@ -161,6 +164,14 @@ _SCHEMAS: Json = {
             rows=_list_of(_ref("Row")),
             next=_NULLABLE_TEXT,
         ),
+    ),
+    "Spread": _object(
+        of=_TEXT,
+        domain=_TEXT,
+        dimensions=_COUNT,
+        participation_ratio=_NUMBER,
+        effective_rank=_NUMBER,
+        anisotropy=_NUMBER,
     ),
     "Row": _object(
         number=_COUNT,

@@ -15,6 +15,7 @@ from downstream.dashboard.cluster import FEW, cluster_page
 from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.figures import density_histogram
+from downstream.dashboard.geometry import shown_geometry
 from downstream.dashboard.json_form import cluster_form, component_form, list_form, runs_form
 from downstream.dashboard.labels import Marks, marks_of
 from downstream.dashboard.list_query import Query, query_of
@@ -161,15 +162,17 @@ def _list_page(
             snapshot.densities[clustering.first : clustering.stop], clustering.noun
         ),
     )
+    geometry = shown_geometry(snapshot)
     values = {
         "snapshot": snapshot,
         "run": run,
+        "geometry": geometry,
         "listing": listing,
         "sources": sources,
         "densities": densities,
     }
     title = f"{clustering.name} · {snapshot.manifest.run}"
-    return Page("list.html", title, values, partial(list_form, snapshot, listing))
+    return Page("list.html", title, values, partial(list_form, snapshot, listing, geometry))
 
 
 def _gone_to(
