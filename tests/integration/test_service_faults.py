@@ -21,12 +21,15 @@ import pytest
 
 from consumers.activations.engine import Activations
 from consumers.health.progress import Progress
+from consumers.selection.kept import kept_table
+from consumers.selection.selection import cluster_activity, valid_tokens
 from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.snapshots.snapshots import final_manifest
 from streams.errors import BrokerError
 from streams.records.corpus import TokenBatch
+from streams.snapshots.kept_files import ACTIVATIONS, encoded, kept_paths
 from streams.snapshots.manifests import RunManifest
 from streams.transport.client import StoredRecord
 from streams.transport.faust.app import AppOptions
@@ -140,16 +143,26 @@ chances: dict[str, Chance] = {}
 
 
 @functools.cache
-def scene() -> tuple[tuple[TokenBatch, ...], str]:
-    """Return the batches of every schedule and the oracle's content for them."""
+def scene() -> tuple[tuple[TokenBatch, ...], str, list[int]]:
+    """Return the batches of every schedule, the oracle's content for them, and what is kept.
+
+    That is, batch by batch, a hash of every activation of every cluster.
+    """
     with tempfile.TemporaryDirectory() as store:
         made = make_service("memory://scene", Path(store), "scene", **settings())
-        return made.batches, made.expected()
+        plan, kept = made.plan, []
+        for batch in sorted(made.batches, key=lambda each: (each.partition, each.sequence)):
+            valid = valid_tokens(plan, batch)
+            activations = made.engine.compute(batch, valid)
+            tokens = cluster_activity(plan, batch, valid, activations).tokens
+            kept.append(encoded(kept_table(batch, tokens)))
+        return made.batches, made.expected(), [hash(each) for each in kept]
 
 
 def settings() -> dict[str, Any]:
     batches = factories.batches(partitions=3, per_partition=5, rows=3)
-    return {"partitions": 3, "shards": 2, "batches": batches, "bucket_bytes": 3000}
+    kept = {"keep": ACTIVATIONS}
+    return {"partitions": 3, "shards": 2, "batches": batches, "bucket_bytes": 3000, **kept}
 
 
 class Schedule:
@@ -244,7 +257,7 @@ class Schedule:
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_the_final_snapshot_is_exact_whatever_happens(seed: int, tmp_path: Path) -> None:
-    _, expected = scene()
+    _, expected, kept = scene()
     schedule = Schedule(seed, tmp_path)
     try:
         manifest = asyncio.run(schedule.run())
@@ -253,3 +266,6 @@ def test_the_final_snapshot_is_exact_whatever_happens(seed: int, tmp_path: Path)
         del chances[schedule.name]
     assert manifest.final
     assert manifest.content == expected
+    files = kept_paths(manifest.run_id, tuple(min(c) for c in zip(*manifest.chains, strict=True)))
+    folder = tmp_path / manifest.run
+    assert [hash((folder / path).read_bytes()) for _, _, path in files] == kept
