@@ -141,3 +141,82 @@ def test_without_apt_the_way_out_is_named(tmp_path, example, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match="no apt-get here: make demo-smollm2 TEXT=FOLDER"):
         example("fetch").fetch_package(tmp_path, "linux-doc-6.1")
+
+
+@needs_dpkg
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_dictionary_is_trained_by_stages_that_go_on_and_measured(tmp_path, example, monkeypatch):
+    import numpy as np
+    import torch
+    from safetensors import safe_open
+    from transformers import AutoModel
+
+    packages, folder = tmp_path / "packages", tmp_path / "model"
+    packages.mkdir()
+    tiny_gguf.write(tmp_path / "tiny.gguf")
+    example("model_from_gguf").convert(tmp_path / "tiny.gguf", folder)
+    page = [
+        f"Page {n} of the kernel takes lock {n * n} and gives it back.\n" * 30 for n in range(40)
+    ]
+    root = "usr/share/doc/linux-doc-6.1/Documentation/mm"
+    texts = {f"{root}/{n}.rst.gz": gzip.compress(text.encode()) for n, text in enumerate(page)}
+    package(packages, "linux-doc-6.1", texts)
+    entries = "\n\n".join(f"Word{n} \\Word\\, n.\n   A word of {n}." for n in range(3000))
+    package(
+        packages, "dict-gcide", {"usr/share/dictd/gcide.dict.dz": gzip.compress(entries.encode())}
+    )
+    html = f"<html><head>no</head><body><p>{'A chapter &amp; more. ' * 60}</p></body></html>"
+    package(packages, "debian-handbook", {"usr/share/doc/d/html/en-US/x.html": html.encode()})
+
+    activations, training = example("activations"), example("train_dictionary")
+    monkeypatch.setattr(activations, "PART", 64)
+    store = tmp_path / "activations"
+    for worker in (0, 1):
+        activations.collect(folder, packages, store, 24_000, worker, of=2)
+    made = {path.name: path.stat().st_mtime_ns for path in activations.part_files(store)}
+    assert list(made) == [f"part-{n:05}.npy" for n in range(len(made))]
+    activations.collect(folder, packages, store, 24_000, 0, of=1)
+    assert made == {path.name: path.stat().st_mtime_ns for path in activations.part_files(store)}
+    ids = torch.from_numpy(np.load(store / "rows.npy")[:64].astype(np.int64))
+    assert (ids[:, 0] == 1).all()
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        hidden = model.eval()(ids, output_hidden_states=True).hidden_states[activations.BLOCK]
+    found = torch.from_numpy(np.load(store / "part-00000.npy")).float()
+    torch.testing.assert_close(found, hidden[:, 1:].flatten(0, 1), rtol=2e-3, atol=2e-3)
+
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 8192)
+    run = ["--work", str(tmp_path), "train", "--latents", "128", "--active", "8"]
+    run += ["--out", str(tmp_path / "sae"), "--tokens"]
+    first = CliRunner().invoke(training.cli, [*run, "20480"])
+    assert first.exit_code == 0, first.output
+    at = training.newest(tmp_path / "checkpoints")
+    assert 8192 < int(at.name) < 20480
+    again = CliRunner().invoke(training.cli, [*run, "40960"])  # from the checkpoint on
+    assert again.exit_code == 0, again.output
+    assert int(training.newest(tmp_path / "checkpoints").name) > 20480
+    with safe_open(tmp_path / "sae" / "sae_weights.safetensors", "pt") as weights:
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.bfloat16}  # noqa: SIM118
+
+    run = [
+        "--work",
+        str(tmp_path),
+        "--sae",
+        str(tmp_path / "sae"),
+        "--out",
+        str(tmp_path / "r.json"),
+    ]
+    told = CliRunner().invoke(example("measure").main, [*run, "--validation-rows", "16"])
+    assert told.exit_code == 0, told.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["tokens_trained_on"] == 40960
+    assert report["distinct_tokens"] == activations.stored_tokens(store) < 40960
+    assert 0 < report["l0"] <= 8
+    assert 0.3 < report["explained_variance"] < 1
+    assert report["hook"] == "blocks.6.hook_resid_pre"
+    gap = report["loss_with_reconstruction"] - report["loss"]
+    assert (
+        abs(report["loss_recovered"] - (1 - gap / (report["loss_with_zeros"] - report["loss"])))
+        < 1e-6
+    )
