@@ -14,7 +14,16 @@ from collections.abc import Sequence
 from benchmarks.machine import WAITING
 from benchmarks.page import PAGE, filled
 
-NAMES = ("efficiency", "storing", "features", "dashboard", "traffic", "scale_out", "statistics")
+NAMES = (
+    "efficiency",
+    "storing",
+    "features",
+    "dashboard",
+    "traffic",
+    "scale_out",
+    "statistics",
+    "one_pass",
+)
 WITHOUT_QUICK = ("traffic", "statistics")
 """Those that have no quick form; with ``--quick`` they are left out."""
 
