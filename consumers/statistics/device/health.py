@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from consumers.device_transfer import fetch
 from consumers.statistics.device.activity import DeviceActivity
 from streams.arrays import I64
 
@@ -13,5 +14,5 @@ def fired_by_source(activity: DeviceActivity) -> I64:
     sizes = torch.from_numpy(np.diff(first)).to(activity.fired.device)
     source = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
     total = torch.zeros_like(sizes).index_add_(0, source, activity.fired)
-    found: I64 = total.cpu().numpy()
+    found: I64 = fetch(total)
     return found
