@@ -83,8 +83,12 @@ def _wait_until_joined(broker: NativeKafka, plan: Plan, workers: Mapping[str, in
         ACTIVATIONS: topics.activations_app(plan.run.name),
         AGGREGATES: topics.aggregates_app(plan.run.name),
     }
-    wanted = {groups[role]: count for role, count in workers.items()}
-    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    wait_until_joined(broker.bootstrap, {groups[role]: count for role, count in workers.items()})
+
+
+def wait_until_joined(bootstrap: str, wanted: Mapping[str, int]) -> None:
+    """Wait until each group has so many members, all with work; raise BrokerError if not."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     deadline = time.monotonic() + _PATIENCE
     still = 0
     try:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ from streams.arrays import Bool
 from streams.catalog.runs import delete_run, put_run
 from streams.errors import SnapshotError
 from streams.records.corpus import CorpusRecord, TokenBatch
+from streams.records.runs import RunRecord
 from streams.snapshots.manifests import RunManifest
 from streams.transport.connect import connect
 
@@ -109,11 +111,18 @@ def prepared(spec: RunSpec, corpus: CorpusRecord) -> TorchEngine:
     return prepare_run(spec, corpus)
 
 
-def serve_whole(loaded: TorchEngine, broker: str, name: str, store: Path) -> Served:
+def serve_whole(
+    loaded: TorchEngine,
+    broker: str,
+    name: str,
+    store: Path,
+    beside: Callable[[RunRecord], AbstractContextManager[None]] | None = None,
+) -> Served:
     """Run one worker of each kind over a loaded engine's corpus until the final manifest is there.
 
-    name: of the run, which is deleted again; its files stay in ``store``. Raises SnapshotError if
-    the run ends without a final snapshot, and whatever ends a worker.
+    name: of the run, which is deleted again; its files stay in ``store``. beside: starts
+    aggregators elsewhere, in place of the one here. Raises SnapshotError if the run ends without a
+    final snapshot, and whatever ends a worker.
     """
     run = replace(loaded.plan.run, name=name, store=str(store))
     engine = TorchEngine(
@@ -131,8 +140,11 @@ def serve_whole(loaded: TorchEngine, broker: str, name: str, store: Path) -> Ser
     thread.start()
     begun = time.perf_counter()
     try:
-        serve_run(engine.plan, broker, Crew(1, 1), lambda: clocked, progress, until_final=True)
-        whole = time.perf_counter() - begun
+        crew = Crew(1, 1) if beside is None else Crew(activations=1)
+        with nullcontext() if beside is None else beside(run):
+            begun = time.perf_counter()
+            serve_run(engine.plan, broker, crew, lambda: clocked, progress, until_final=True)
+            whole = time.perf_counter() - begun
     finally:
         watcher.stop()
         thread.join()
