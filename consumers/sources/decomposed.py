@@ -27,7 +27,7 @@ from streams.errors import ModelError
 INNER = "component_activation"
 """The values ``x @ V``, beside those of ``SQUASHES``."""
 
-_GATES = ("_ci_fns", "_gates")  # as published, and as before October 2025
+_GATES = ("ci_fn._ci_fns", "_ci_fns", "_gates")  # of SPD's versions, the newest first
 _LAYERS = re.compile(r"(?:layers\.(\d+)|linear)\.W")
 _MODULE = re.compile(r"_components\.(.+)\.V|(.+)\.components\.V")
 _PREFIXES = ("target_model.", "patched_model.", "")

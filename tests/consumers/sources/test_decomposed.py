@@ -119,7 +119,7 @@ def test_gates_that_are_not_finite_refuse_the_batch(tmp_path: Path) -> None:
     assert form.values(x)[3].isnan().any()
 
 
-def test_names_of_older_states_are_known(tmp_path: Path) -> None:
+def test_names_of_other_versions_are_known(tmp_path: Path) -> None:
     state = {
         name.replace("_ci_fns.", "_gates."): tensor for name, tensor in random_layer("mlp").items()
     }
@@ -130,6 +130,12 @@ def test_names_of_older_states_are_known(tmp_path: Path) -> None:
     older = save_decomposition(tmp_path / "older.safetensors", state)
     newer = load(saved(tmp_path))
     assert load(older).content == newer.content
+    state = {
+        name.replace("_ci_fns.", "ci_fn._ci_fns."): tensor
+        for name, tensor in random_layer("mlp").items()
+    }
+    newest = save_decomposition(tmp_path / "newest.safetensors", state)
+    assert load(newest).content == newer.content
     assert load(older, "pre_sigmoid").encode(torch.from_numpy(X)).abs().sum() > 1
     changed = saved(tmp_path, V=random_layer("mlp", seed=3)["_components.h-0-mlp-c_fc.V"])
     assert load(changed).content != newer.content
