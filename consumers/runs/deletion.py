@@ -12,6 +12,7 @@ from streams.catalog.runs import delete_groups, delete_run, groups_of, list_runs
 from streams.errors import SnapshotError, SnapshotFailedError
 from streams.records.run_identity import run_id
 from streams.records.runs import RunRecord
+from streams.snapshots.kept_files import FOLDER as KEPT
 from streams.snapshots.manifests import run_manifest, shard_manifest
 from streams.snapshots.run_files import RunFiles, find_run_files, remove_run_files
 from streams.snapshots.store import open_store
@@ -52,9 +53,9 @@ class RunRemoval:
             yield f"the files of its snapshots stay in {self.run.store}/{self.run.name}"
             return
         files = self.files
-        yield f"  {len(files.owned):,} files of its snapshots ({files.bytes:,} bytes) in " + (
-            files.folder
-        )
+        kept = sum(path.startswith(f"{KEPT}/") for path in files.owned)
+        of = "its snapshots" + (f", {kept:,} of them kept activations," if kept else "")
+        yield f"  {len(files.owned):,} files of {of} ({files.bytes:,} bytes) in {files.folder}"
         if files.others:
             shown = ", ".join(files.others[:5]) + (", ..." if len(files.others) > 5 else "")
             yield f"{len(files.others):,} other files in {files.folder} stay: {shown}"

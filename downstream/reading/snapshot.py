@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from downstream.reading.cluster import Cluster
 from downstream.reading.examples import Examples, ends_of
+from downstream.reading.health import health_of
 from downstream.reading.kept import KeptActivations, kept_activations
 from downstream.reading.locating import locate
 from downstream.reading.silent import SharedRows, read_shared_rows
@@ -248,6 +249,14 @@ class Snapshot:
         See ``feature`` and ``Cluster.silent``.
         """
         return self.feature(feature).silent(n, hard=True)
+
+    @cached_property
+    def health(self) -> list[dict[str, Any]]:
+        """L0, dead features and, where the run measured them, losses of each source.
+
+        See ``downstream.reading.health.health_of``.
+        """
+        return health_of(self.manifest)
 
     @cached_property
     def activations(self) -> KeptActivations:

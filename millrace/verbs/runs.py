@@ -188,7 +188,9 @@ def show(
 
 @runs.command()
 @click.argument("name")
-@click.option("--keep-snapshots", is_flag=True, help="Leave the files of its snapshots.")
+@click.option(
+    "--keep-snapshots", is_flag=True, help="Leave the files of its snapshots, and kept activations."
+)
 @yes_option
 @settings_option
 @broker_option

@@ -346,6 +346,10 @@ def test_a_limit_ends_the_text(
     (health,) = read_table(manifest, "health").to_pylist()
     fired = sum(read_table(manifest, "features")["firing_tokens"].to_pylist())
     assert (health["source"], health["l0"]) == ("sae", fired / 22)
+    (same,) = millrace.open(manifest.store, run="run").health
+    assert same == {**same, **health}
+    dead = sum(read_table(manifest, "features")["dead"].to_pylist())
+    assert (same["features"], same["dead"], same["dead_share"]) == (48, dead, dead / 48)
     assert (health["sampled_rows"], health["tokens"], health["predictions"]) == (3, 22, 19)
     assert health["cross_entropy"] > 3
     assert manifest.content == oracle_content(broker, "run")

@@ -36,10 +36,24 @@ def plan(tmp_path: Path) -> Plan:
     )
 
 
-def read(plan: Plan, batch: TokenBatch, value: bytes | None = None) -> Any:
+class OnDevice(factories.DenseEngine):
+    """Leaves what it computes in tensors, as on a GPU."""
+
+    selects_on_device = True
+
+    def compute_on_device(self, batch: TokenBatch, valid: Any) -> Any:
+        from consumers.activations.device_activations import from_host
+
+        found = self.compute(batch, valid)
+        return from_host(found, self.plan.components, batch.ids.shape[1])
+
+
+def read(
+    plan: Plan, batch: TokenBatch, value: bytes | None = None, kind: Any = factories.DenseEngine
+) -> Any:
     """Have a worker that knows nothing take in a batch."""
     headers = {topics.KIND: topics.BATCH, topics.SEQUENCE: str(batch.sequence).encode()}
-    worker = ActivationWorker(plan, factories.DenseEngine(plan))
+    worker = ActivationWorker(plan, kind(plan))
     return worker.handle(batch.partition, value or codec.encode(batch), headers)
 
 
@@ -81,6 +95,11 @@ def test_what_is_kept_is_what_a_plain_loop_finds_through_repetitions_and_kills(
     beyond = factories.batches(per_partition=4, rows=3)[3]
     assert (beyond.partition, beyond.sequence) == (0, 3)
     read(plan, beyond)  # whose record was never counted
+    for batch in batches:
+        path = tmp_path / plan.run.name / kept_path(plan.id, batch.partition, *[batch.sequence] * 2)
+        before = path.read_bytes()
+        read(plan, batch, kind=OnDevice)
+        assert path.read_bytes() == before
 
     kept = kept_activations(manifest_of(plan, (2, 2), (2, 2)))
     every = [row for table in kept.batches() for row in rows_of(table)]
