@@ -158,10 +158,15 @@ def _chat(settings: "Settings", tokenizer: str) -> Chat | None:
 
 
 def _batch_rows(settings: "Settings", known: CorpusRecord | None, context: int) -> int:
-    """Return the rows of a batch where no setting says it; one that was begun keeps its own."""
+    """Return the rows of a batch where no setting says it; one that was begun keeps its own.
+
+    Batches are large for GPUs if all sources are dictionaries: of others every value is held while
+    a batch is selected, which would take more than a card has.
+    """
     if known is not None:
         return known.batch_rows
-    return usual_batch_rows(context, gpu=expects_gpu(settings.model.device))
+    sparse = all(source.kind == "dictionary" for source in settings.sources())
+    return usual_batch_rows(context, gpu=sparse and expects_gpu(settings.model.device))
 
 
 def _context(
