@@ -7,6 +7,8 @@ since the last flush, and where each shard's input has to start.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from consumers.aggregation.advance import Partial, advanced
+from consumers.aggregation.keyed_states import KeyedStates
 from consumers.aggregation.pending_hits import (
     LEAST,
     PendingHits,
@@ -23,7 +25,6 @@ from consumers.aggregation.shards import (
     is_complete,
     moved_to,
     new_bucket,
-    with_end,
     with_statistics,
 )
 from consumers.plan import Plan
@@ -31,19 +32,16 @@ from streams import topics
 from streams.errors import ShapeError, UndecodableError
 from streams.records.hits import best, no_hits
 from streams.records.partials import BucketState, HitsPart, SnapshotRequest, SourceEnd, Statistics
-from streams.records.tallies import BucketTally
 from streams.snapshots.manifests import FINAL
 from streams.wire import codec
-
-Partial = HitsPart | Statistics | SourceEnd | SnapshotRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a record led to: the gap that kept it out, or the snapshot that it asks for."""
+    """What a record led to: the gap that kept it out, or the snapshots that can be taken now."""
 
     gap: SequenceGap | None = None
-    request: SnapshotRequest | None = None
+    requests: tuple[SnapshotRequest, ...] = ()
     tokens: int = 0
 
 
@@ -83,8 +81,10 @@ class Overlay:
         self._plan = plan
         self._least_pending = least_pending
         self._states: dict[int, dict[int, BucketState]] = {}
+        self._keyed: dict[int, KeyedStates] = {}
         self._pending: dict[int, PendingHits] = {}
         self._dirty: set[tuple[int, int]] = set()
+        self._requests: dict[int, tuple[SnapshotRequest, ...]] = {}
 
     @property
     def shards(self) -> tuple[int, ...]:
@@ -94,8 +94,10 @@ class Overlay:
     def drop(self) -> None:
         """Forget everything, as after losing an assignment."""
         self._states.clear()
+        self._keyed.clear()
         self._pending.clear()
         self._dirty.clear()
+        self._requests.clear()
 
     def load(self, shard: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
         """Take over a shard from its table entries; a missing bucket begins with nothing.
@@ -114,7 +116,10 @@ class Overlay:
                 # Merging needs them sorted, which states of older programs are not.
                 found = stored_state.hits
                 hits = best(found, self._plan.table_k) if len(found) else no_hits()
-                states[bucket] = replace(stored_state, hits=hits)
+                # Older programs kept sums by key here: those are added up again from the start.
+                states[bucket] = replace(stored_state, hits=hits, keyed=(), names=())
+        self._keyed[shard] = KeyedStates(self._plan, shard, stored)
+        self._requests.pop(shard, None)
         self._states[shard] = states
         self._pending[shard] = no_pending_hits(
             self._plan, list(states.values()), self._least_pending
@@ -122,19 +127,26 @@ class Overlay:
 
     def start(self, shard: int) -> int:
         """Return the first offset of the shard's input that some bucket has not seen."""
-        return min(state.position for state in self._states[shard].values()) + 1
+        return min(state.position for state in self._every(shard)) + 1
+
+    def _every(self, shard: int) -> Iterator[BucketState]:
+        """Yield all states of a shard, the keyed ones after the others."""
+        yield from self._states[shard].values()
+        yield from self._keyed[shard].states.values()
 
     def apply(self, shard: int, offset: int, found: Partial) -> Applied:
         """Take a checked partial into every bucket of its shard that has not seen it."""
-        gap, taken = None, False
+        taken = False
         if isinstance(found, HitsPart):
             # Also for buckets that have seen them: a join takes nothing twice.
             self._pending[shard] = with_part(self._pending[shard], found.hits)
         tallies = {t.bucket: t for t in found.tallies} if isinstance(found, Statistics) else {}
+        gap = self._keyed[shard].apply(offset, found, tallies)
         for bucket, state in self._states[shard].items():
             if offset <= state.position:
                 continue
-            after = _after(self._plan, state, found, tallies.get(bucket), offset)
+            tally = tallies.get(bucket)
+            after = advanced(self._plan, state, found, tally, offset, with_statistics)
             if isinstance(after, SequenceGap):
                 gap = after
                 continue
@@ -143,12 +155,22 @@ class Overlay:
             self._dirty.add((shard, bucket))
         if self._pending[shard].is_due:
             self._settle(shard)
-        request = found if isinstance(found, SnapshotRequest) else None
+        requests = self._possible(shard, offset, found)
         tokens = found.tokens if taken and isinstance(found, Statistics) else 0
-        return Applied(gap, request, tokens)
+        return Applied(gap, requests, tokens)
+
+    def _possible(self, shard: int, offset: int, found: Partial) -> tuple[SnapshotRequest, ...]:
+        """Return the requests for snapshots that can be taken: all states stand at one record."""
+        asked = self._requests.pop(shard, ())
+        asked += (found,) if isinstance(found, SnapshotRequest) else ()
+        if asked and any(state.position > offset for state in self._every(shard)):
+            self._requests[shard] = asked  # as after a restart, until the last has caught up
+            return ()
+        return asked
 
     def pass_over(self, shard: int, offset: int) -> None:
         """Note that the record at ``offset`` was refused: the shard's input goes on behind it."""
+        self._keyed[shard].pass_over(offset)
         for bucket, state in self._states[shard].items():
             if offset > state.position:
                 self._states[shard][bucket] = moved_to(state, offset)
@@ -163,8 +185,11 @@ class Overlay:
         for shard in {shard for shard, _ in dirty}:
             self._settle(shard)
         states = [(shard, bucket, self._states[shard][bucket]) for shard, bucket in dirty]
+        keyed = [(s, *each) for s, states_of in self._keyed.items() for each in states_of.flush()]
         for shard, bucket, state in states:
             yield shard, bucket_key(shard, bucket), codec.encode(state)
+        for shard, key, state in keyed:
+            yield shard, key, codec.encode(state)
 
     def states(self, shard: int) -> list[BucketState]:
         """Return the states of a shard's buckets, in order."""
@@ -173,12 +198,18 @@ class Overlay:
 
     def outlines(self, shard: int) -> list[BucketState]:
         """Return the same, whose tables may lack the latest hits: that takes no time."""
-        return list(self._states[shard].values())
+        states, keyed = self._states[shard], self._keyed[shard].states
+        if not keyed:
+            return list(states.values())
+        return [
+            replace(state, keyed=keyed[bucket].keyed, names=keyed[bucket].names)
+            for bucket, state in states.items()
+        ]
 
     def _settle(self, shard: int) -> None:
         pending = self._pending[shard]
         if pending.count:
-            states = list(settled(self._plan, self.outlines(shard), pending))
+            states = list(settled(self._plan, self._states[shard].values(), pending))
             self._states[shard] = {state.bucket: state for state in states}
             self._pending[shard] = no_pending_hits(self._plan, states, self._least_pending)
 
@@ -186,20 +217,10 @@ class Overlay:
         """Return whether these are statistics that every bucket has applied before."""
         return isinstance(found, Statistics) and all(
             found.sequence <= state.chain[found.partition]
-            for bucket, state in self._states[shard].items()
-            if found.first <= bucket < found.stop
+            for state in self._every(shard)
+            if found.first <= state.bucket < found.stop
         )
 
     def is_complete(self, shard: int) -> bool:
         """Return whether a shard has seen the whole corpus."""
-        return all(is_complete(state) for state in self._states[shard].values())
-
-
-def _after(
-    plan: Plan, state: BucketState, found: Partial, tally: BucketTally | None, offset: int
-) -> BucketState | SequenceGap:
-    if isinstance(found, SourceEnd):
-        return with_end(state, found, offset)
-    if isinstance(found, Statistics) and found.first <= state.bucket < found.stop:
-        return with_statistics(plan, state, found, tally, offset)
-    return moved_to(state, offset)
+        return all(is_complete(state) for state in self._every(shard))

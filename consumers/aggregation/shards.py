@@ -9,7 +9,7 @@ import numpy as np
 from consumers.aggregation.bucket_sums import with_tally
 from consumers.aggregation.keyed_sums import with_keyed, with_names
 from consumers.plan import Plan
-from streams.arrays import I64, AnyArray
+from streams.arrays import F32, I64, AnyArray
 from streams.errors import ShapeError
 from streams.records.hits import Hits, no_hits
 from streams.records.partials import BucketState, HitsPart, SourceEnd, Statistics
@@ -47,8 +47,39 @@ def new_bucket(plan: Plan, shard: int, bucket: int) -> BucketState:
     )
 
 
+def new_keyed(plan: Plan, shard: int, bucket: int) -> BucketState:
+    """Return the keyed state of a bucket that has seen nothing.
+
+    It is a state of its own, with its own chain and position, that has the sums by key and nothing
+    else, so that it need not be written whenever the rest of the bucket is.
+    """
+    empty = new_bucket(plan, shard, bucket)
+    none = np.zeros(0, np.int64), np.zeros(0, np.float32)
+    return replace(empty, counts=none[0], sums=none[0], low=none[1], high=none[1])
+
+
 def check_state(plan: Plan, state: BucketState) -> None:
     """Raise ShapeError unless a state read back belongs to this plan."""
+    _check_whose(plan, state)
+    clusters = len(plan.clusters_of(state.bucket))
+    _check_entries(state, plan.counters_of(state.bucket), plan.moments_of(state.bucket))
+    state.hits.check(clusters * plan.tables)
+
+
+def check_keyed_state(plan: Plan, state: BucketState) -> None:
+    """Raise ShapeError unless a keyed state read back belongs to this plan."""
+    _check_whose(plan, state)
+    _check_entries(state, 0, 0)
+    state.hits.check(0)
+
+
+def _check_entries(state: BucketState, counters: int, moments: int) -> None:
+    sizes = {state.sums.shape, state.low.shape, state.high.shape}
+    if state.counts.shape != (counters,) or sizes != {(moments,)}:
+        raise ShapeError(f"state of bucket {state.bucket} has another layout than the run's")
+
+
+def _check_whose(plan: Plan, state: BucketState) -> None:
     where = f"the state of bucket {state.bucket} in shard {state.shard}"
     if state.run != plan.id:
         raise ShapeError(
@@ -59,16 +90,10 @@ def check_state(plan: Plan, state: BucketState) -> None:
     within = 0 <= state.shard < plan.run.shards
     if not within or state.bucket not in plan.buckets_of(state.shard):
         raise ShapeError(f"{where} belongs to no shard of run {plan.run.name!r}")
-    clusters = len(plan.clusters_of(state.bucket))
-    sizes = {state.sums.shape, state.low.shape, state.high.shape}
-    entries = plan.counters_of(state.bucket), plan.moments_of(state.bucket)
-    if state.counts.shape != entries[:1] or sizes != {entries[1:]}:
-        raise ShapeError(f"state of bucket {state.bucket} has another layout than the run's")
     if {state.chain.shape, state.batches.shape} != {(plan.run.partitions,)}:
         raise ShapeError(f"state of bucket {state.bucket} knows other source partitions")
     _check_keyed(plan, state.bucket, state.keyed)
     _check_names(plan, state.names)
-    state.hits.check(clusters * plan.tables)
 
 
 def check_hits(plan: Plan, part: HitsPart) -> None:
@@ -165,16 +190,47 @@ def renumbered(hits: Hits, base: int) -> Hits:
 def with_statistics(
     plan: Plan, state: BucketState, record: Statistics, tally: BucketTally | None, offset: int
 ) -> BucketState | SequenceGap:
-    """Return the state with a batch's statistics, a duplicate skipped, or the gap before it."""
+    """Return the state with a batch's statistics, a duplicate skipped, or the gap before it.
+
+    Sums by key are left to ``with_keyed_statistics``.
+    """
     last = int(state.chain[record.partition])
     if record.sequence > last + 1:
         return SequenceGap(record.partition, last + 1, record.sequence)
     if record.sequence <= last:
         return moved_to(state, offset)
-    numbers, keyed = (state.counts, state.sums, state.low, state.high), state.keyed
+    numbers = state.counts, state.sums, state.low, state.high
     if tally is not None:
         numbers = with_tally(*numbers, tally)
-        keyed = with_keyed(plan.layout.keyed, keyed, tally.keyed)
+    return _chained(state, record, offset, numbers, (state.keyed, state.names))
+
+
+def with_keyed_statistics(
+    plan: Plan, state: BucketState, record: Statistics, tally: BucketTally | None, offset: int
+) -> BucketState | SequenceGap:
+    """Return a keyed state with a batch's sums by key; otherwise as ``with_statistics``."""
+    last = int(state.chain[record.partition])
+    if record.sequence > last + 1:
+        return SequenceGap(record.partition, last + 1, record.sequence)
+    if record.sequence <= last:
+        return moved_to(state, offset)
+    places, keyed, names = plan.layout.keyed, state.keyed, state.names
+    if tally is not None:
+        keyed = with_keyed(places, keyed, tally.keyed)
+    if record.names:
+        names = with_names(places, names, record.names)
+    numbers = state.counts, state.sums, state.low, state.high
+    return _chained(state, record, offset, numbers, (keyed, names))
+
+
+def _chained(
+    state: BucketState,
+    record: Statistics,
+    offset: int,
+    numbers: tuple[I64, I64, F32, F32],
+    keyed: tuple[tuple[KeyedSums, ...], tuple[KeyNames, ...]],
+) -> BucketState:
+    """Return the state after the next record of its chain, with these numbers and sums by key."""
     # Not by ``replace``, which takes five times as long, for each bucket of each batch.
     return BucketState(
         state.run,
@@ -188,8 +244,7 @@ def with_statistics(
         state.refused + record.refused,
         *numbers,
         state.hits,
-        keyed,
-        with_names(plan.layout.keyed, state.names, record.names) if record.names else state.names,
+        *keyed,
     )
 
 

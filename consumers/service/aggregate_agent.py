@@ -203,8 +203,8 @@ def _take(plan: Plan, shards: _Shards, writer: ShardWriter, event: EventT[Any]) 
         log.warning(
             "Statistics ahead of their predecessor, dropped until it comes: %s", applied.gap
         )
-    if applied.request is not None:
-        writer.write(applied.request.snapshot, shard, shards.overlay.states(shard))
+    for request in applied.requests:
+        writer.write(request.snapshot, shard, shards.overlay.states(shard))
     complete = shards.check(shard)
     if duplicate or not isinstance(found, Statistics):
         return _Taken(duplicate=duplicate, complete=complete)

@@ -16,6 +16,7 @@ from consumers.aggregation.shards import (
     new_bucket,
     renumbered,
     with_end,
+    with_keyed_statistics,
     with_statistics,
 )
 from consumers.plan import Plan
@@ -77,7 +78,11 @@ def apply(plan: Plan, state: BucketState, record: Any, offset: int) -> Any:
     if state.bucket not in range(statistics.first, statistics.stop):
         return state
     tally = {t.bucket: t for t in statistics.tallies}.get(state.bucket)
-    return with_statistics(plan, state, statistics, tally, offset)
+    after = with_statistics(plan, state, statistics, tally, offset)
+    keyed = with_keyed_statistics(plan, state, statistics, tally, offset)
+    if isinstance(after, SequenceGap) or isinstance(keyed, SequenceGap):
+        return after
+    return replace(after, keyed=keyed.keyed, names=keyed.names)
 
 
 def with_hits(plan: Plan, state: BucketState, hits: Hits, offset: int) -> BucketState:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from consumers.aggregation.overlay import Overlay, Partial, partial
+from consumers.aggregation.advance import Partial
+from consumers.aggregation.overlay import Overlay, partial
 from consumers.plan import Plan
 from consumers.selection.messages import Outgoing, batch_records, end_records
 from consumers.selection.selection import Selection, select, valid_tokens, with_rows

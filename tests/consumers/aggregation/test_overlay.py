@@ -114,7 +114,7 @@ def test_tokens_are_counted_where_they_were_taken():
 
 def test_a_request_is_handed_on():
     request = SnapshotRequest(PLAN.id, 0, "noon")
-    assert loaded().apply(0, 0, request).request == request
+    assert loaded().apply(0, 0, request).requests == (request,)
 
 
 def test_a_shard_is_complete_with_its_last_bucket():

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streams.records.measures import measure, statistics
 from tests.consumers.simulation import EVERY_RULE, INCOMPLETE, Rules, make_scene, simulate
 
 SCHEDULES = int(os.environ.get("MILLRACE_SCHEDULES", "4000"))
@@ -31,6 +32,15 @@ def test_tables_of_several_rankings_are_exact_each_with_its_own_k() -> None:
     scene = make_scene(rankings=names, edges=np.array([1.0], np.float32), bucket_bytes=4000)
     for seed in range(100):
         assert simulate(scene, seed) == []
+
+
+def test_sums_by_key_in_values_of_their_own_are_exact() -> None:
+    tokens = measure("tokens@2", budget=3, one_in=1, sketch=2)
+    scene = make_scene(statistics=(*statistics(), tokens), bucket_bytes=4000)
+    for seed in range(150):
+        assert simulate(scene, seed) == []
+    rules = replace(EVERY_RULE, starts_at_smallest_position=False)
+    assert any(simulate(scene, seed, rules) for seed in range(150))
 
 
 @pytest.mark.parametrize("rule", sorted(set(RULES) - {"chain_wants_successor"}))
