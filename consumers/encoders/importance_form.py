@@ -164,9 +164,13 @@ class ImportanceForm:
         del numerics
         return self
 
-    def size(self, tokens: int) -> int:
-        """Return how many components are computed at a time for so many tokens."""
-        return min(max(NUMBERS // max(tokens * self.gates.widest, 1), 1), self.components)
+    def size(self, tokens: int, numbers: int | None = None) -> int:
+        """Return how many components are computed at a time for so many tokens.
+
+        numbers: held at once, None for what is best on processors.
+        """
+        held = NUMBERS if numbers is None else numbers
+        return min(max(held // max(tokens * self.gates.widest, 1), 1), self.components)
 
     def part(self, prepared: Tensor, first: int, stop: int) -> Tensor:
         """Return the components first to stop - 1, [component, token], of prepared values.

@@ -9,6 +9,7 @@ from consumers.encoders.cpu import topk as cpu_topk
 from consumers.encoders.encoder import Device, EncoderKind
 from consumers.encoders.forms import Form
 from consumers.encoders.gpu import dense as gpu_dense
+from consumers.encoders.gpu import importance as gpu_importance
 from consumers.encoders.gpu import linear as gpu_linear
 from consumers.encoders.gpu import topk as gpu_topk
 
@@ -19,6 +20,7 @@ ENCODERS: tuple[EncoderKind[Any], ...] = (
     cpu_dense.KIND,
     gpu_linear.KIND,
     gpu_topk.KIND,
+    gpu_importance.KIND,
     gpu_dense.KIND,
 )
 

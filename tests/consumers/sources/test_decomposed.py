@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from consumers.encoders.cpu.importance import CpuImportance
-from consumers.encoders.forms import DenseForm
+from consumers.encoders.gpu.importance import GpuImportance
 from consumers.encoders.importance_form import ImportanceForm
 from consumers.encoders.timings import Timings
 from consumers.runs.decomposed_spec import DecomposedSpec
@@ -44,7 +44,7 @@ def saved(folder: Path, gates: str = "mlp", **changes: Any) -> Path:
     return save_decomposition(folder / "d.safetensors", state)
 
 
-def collected(encoder: CpuImportance, x: torch.Tensor) -> np.ndarray:
+def collected(encoder: CpuImportance | GpuImportance, x: torch.Tensor) -> np.ndarray:
     found = encoder.collect(x, Timings())
     out = np.zeros((len(x), len(found.count)), np.float32)
     component = np.repeat(np.arange(len(found.count)), found.count)
@@ -80,11 +80,15 @@ def test_components_may_be_computed_one_at_a_time(
 ) -> None:
     form, x = load(saved(tmp_path, gates)).form, torch.from_numpy(X)
     whole = form.values(x).numpy()
-    encoder = CpuImportance("d", form, np.ones(11, bool))
-    assert collected(encoder, x).tobytes() == whole.tobytes()
+    kept = np.ones(11, bool)
+    encoders = CpuImportance("d", form, kept), GpuImportance("d", form, kept, CPU)
+    for encoder in encoders:
+        assert collected(encoder, x).tobytes() == whole.tobytes()
     monkeypatch.setattr("consumers.encoders.importance_form.NUMBERS", 1)
+    monkeypatch.setattr("consumers.encoders.gpu.importance.NUMBERS", 1)
     assert form.size(len(x)) == 1
-    np.testing.assert_allclose(collected(encoder, x), whole, atol=1e-6)
+    for encoder in encoders:
+        np.testing.assert_allclose(collected(encoder, x), whole, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -105,17 +109,22 @@ def test_a_run_computes_them_on_either_device(
     got = dense(engine.compute(batch, valid), engine.plan.components, 6)
     np.testing.assert_allclose(got, expected, atol=1e-4)
     on_device = type(engine)(engine.plan, engine.model, engine.sources, on_device=True)
-    assert isinstance(on_device._encoders[0].form, DenseForm)
-    got = dense(on_device.compute(batch, valid), engine.plan.components, 6)
-    np.testing.assert_allclose(got, expected, atol=1e-4)
+    assert isinstance(on_device._encoders[0], GpuImportance)
+    for found in (
+        on_device.compute(batch, valid), on_device.compute_on_device(batch, valid).to_host()
+    ):  # fmt: skip
+        got = dense(found, engine.plan.components, 6)
+        np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
 def test_gates_that_are_not_finite_refuse_the_batch(tmp_path: Path) -> None:
     x = torch.from_numpy(X).clone()
     x[3] = 3e38
     form = load(saved(tmp_path, "shared_mlp")).form
-    with pytest.raises(NotFiniteError, match="source d"):
-        CpuImportance("d", form, np.ones(11, bool)).collect(x, Timings())
+    kept = np.ones(11, bool)
+    for encoder in (CpuImportance("d", form, kept), GpuImportance("d", form, kept, CPU)):
+        with pytest.raises(NotFiniteError, match="source d"):
+            encoder.collect(x, Timings())
     assert form.values(x)[3].isnan().any()
 
 
