@@ -20,7 +20,18 @@ from benchmarks.wide_snapshot import Width, write_wide_snapshot
 from downstream.exporters.exporting import export
 from downstream.exporters.registry import find_exporter
 
-FORMATS = ("csv", "delphi", "neuronpedia", "saedashboard", "columnar", "circuit-tracer-binary")
+FORMATS = (
+    "csv",
+    "jsonl",
+    "delphi",
+    "neuronpedia",
+    "saedashboard",
+    "columnar",
+    "spd",
+    "circuit-tracer",
+    "circuit-tracer-binary",
+    "html",
+)
 FEATURES = (16_384, 65_536)
 SAMPLES = 8192
 CONTEXT = 32
@@ -33,7 +44,10 @@ The vocabulary and the places of the samples are the same for both and stay in m
 
 _CHOICES: dict[str, dict[str, Any]] = {
     "csv": {"table": "hits"},
+    "jsonl": {"table": "hits"},
     "delphi": {"examples": EXAMPLES},
+    "html": {"examples": EXAMPLES, "features": "0-63"},
+    "spd": {"examples": EXAMPLES, "clustering": "features/sae"},
 }
 
 
