@@ -66,6 +66,7 @@ def _small(run: RunRecord) -> RunRecord:
         shards=1,
         masked_ids=np.zeros(0, np.int64),
         masked_positions=np.zeros(0, np.int64),
+        keep="nothing",
     )
 
 

@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(store: Path) -> Iterator[Service]:
-    yield make_service(BROKER, store, "test")
+    yield make_service(BROKER, store, "test", keep="activations")
     forget(NAME)
 
 
@@ -140,7 +140,7 @@ def test_a_deleted_run_takes_its_files_along_and_no_other(
         "topic partials.test with",
         "consumer group aggregates.test",
         "published manifests of snapshots: final",
-        "files of its snapshots",
+        "files of its snapshots, 48 of them kept activations, (",
         "3 other files",
         "corpus test-text stays",
     ):
