@@ -66,7 +66,7 @@ class NoiseRobustnessOfRun:
 
         Raises OverflowingSumError if a change of activation is beyond fixed point.
         """
-        features, _ = found = split(self._plan, None)
+        found = split(self._plan, None)
         base = _by_token(given.activations(), given.valid, self._plan.components)
         for hook in dict.fromkeys(source.hook for source in self._sources):
             values = given.hooked.tokens[hook]
@@ -79,7 +79,7 @@ class NoiseRobustnessOfRun:
                     if loaded.hook == hook:
                         again = given.encode(source, noisy.to(values.dtype))
                         self._compare(source, number, base, again, len(values), found)
-        return np.concatenate([features.reshape(-1), found[1].reshape(-1)])
+        return np.concatenate([part.reshape(-1) for part in found])
 
     def _drawn(self, given: ComputedBatch, hook: str, values: Tensor) -> tuple[Tensor, float]:
         """Return a standard normal draw for each value, as whole numbers and their scale."""
