@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from downstream.reading.bands import RANKING as INTERVALS
+from downstream.reading.bands import Band, bands_of
 from downstream.reading.examples import Examples, fold_examples, read_examples
 from downstream.reading.silent import silent_examples
 from downstream.reading.table import Table
@@ -58,21 +60,38 @@ class Cluster:
             raise SnapshotError(f"there is no number {column!r} of a cluster")
         return self.numbers[column]
 
-    def examples(self, ranking: str | None = None, k: int = 20, *, fold: bool = False) -> Examples:
+    def examples(
+        self,
+        ranking: str | None = None,
+        k: int = 20,
+        *,
+        fold: bool = False,
+        domain: str | None = None,
+    ) -> Examples:
         """Return the ``k`` best max-activating examples by a ranking, by default the run's first.
 
         fold: without near-duplicates of better ones, out of all that the table has; ``duplicates``
-        of each says how many it stands for. Raises SnapshotError for a ranking that the run does
-        not have.
+        of each says how many it stands for. domain: only those of it. Raises SnapshotError for a
+        ranking that the run does not have.
         """
         known = self._snapshot.rankings
         chosen = known[0] if ranking is None else ranking
         if chosen not in known:
             raise SnapshotError(f"there is no ranking {chosen!r} (there are: {', '.join(known)})")
-        if fold:
+        if fold or domain is not None:
             every = read_examples(self._snapshot, [self.number], chosen, _ALL)
-            return Examples(fold_examples(every)[:k])
+            ours = [each for each in every if domain in (None, each.domain)]
+            return Examples((fold_examples(ours) if fold else ours)[:k])
         return Examples(read_examples(self._snapshot, [self.number], chosen, k))
+
+    def bands(self, count: int = 5, k: int = 5) -> list[Band]:
+        """Return bands of activation, the highest first, with ``k`` examples of each.
+
+        See ``bands.Band``. Raises SnapshotError unless the run has the ranking ``intervals``.
+        """
+        every = self.examples(INTERVALS, _ALL)
+        highest = float(self.numbers["max_activation"])
+        return bands_of(every, self._snapshot.about["edges"], highest, count, k)
 
     def silent(self, k: int = 20, *, hard: bool = False) -> Examples:
         """Return ``k`` contexts in which it is certainly active nowhere, chosen by sample key.
