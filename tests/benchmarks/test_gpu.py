@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu import NUMBERS, main
+from benchmarks.gpu import main
+from benchmarks.gpu_runs import NUMBERS
 
 
 @pytest.mark.slow
