@@ -108,9 +108,9 @@ def test_sends_to_a_stopped_producer_are_cancelled() -> None:
         producer: StubProducer, sends: OrderedSends, failures: list[BaseException]
     ) -> None:
         producer.should_stop = True
-        sent = sends.send("t", 0, b"a")
-        await asyncio.wait({sent})
-        assert sent.cancelled()
+        sent = [sends.send("t", 0, b"a"), sends.send("t", 0, b"b")]
+        await asyncio.wait(sent)
+        assert all(each.cancelled() for each in sent)
         assert not failures
 
     run(work)
