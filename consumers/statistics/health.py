@@ -12,6 +12,7 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.health_table import HEALTH
 from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
@@ -19,7 +20,6 @@ from streams.arrays import I64
 from streams.errors import RunError
 from streams.records.measures import parameter, parameters_of
 from streams.records.runs import RunRecord
-from streams.snapshots.tables import Column, TableForm
 
 if TYPE_CHECKING:
     from consumers.statistics.device.activity import DeviceActivity
@@ -29,79 +29,6 @@ BITS = 20
 """Hook values, squares and losses are rounded to units of 2**-BITS per token before they add up."""
 LIMB = 32
 """Squares are two sums: of their lowest LIMB bits, and of the rest."""
-_LOSS, _SHARE = "nats per prediction", "1 where perfect"
-_OTHERWISE = "of `predictions`; 0 where there is none"
-
-HEALTH = TableForm(
-    "health",
-    "How well each source does: activity, and what is lost where its reconstruction takes the "
-    "place of the hook. Its dead features are in `features`.",
-    ("source",),
-    (
-        Column("source", pa.string(), "source"),
-        Column(
-            "l0", pa.float64(), "features active per valid token, on average", "features per token"
-        ),
-        Column(
-            "published_l0",
-            pa.float64(),
-            "what the dictionary was published with; 0 where it does not say",
-            "features per token",
-        ),
-        Column(
-            "sampled_rows",
-            pa.int64(),
-            "rows that the rest is from: one in `one_in` by the sample key",
-            "rows",
-        ),
-        Column(
-            "tokens",
-            pa.int64(),
-            "valid tokens of these at which the source rebuilds its hook; 0 if it cannot",
-            "tokens",
-            "sampled",
-        ),
-        Column(
-            "explained_variance",
-            pa.float64(),
-            "1 - squared error of the reconstruction / squared distance from the mean of `tokens`; "
-            "0 where there is none",
-            _SHARE,
-            "sampled",
-        ),
-        Column(
-            "predictions",
-            pa.int64(),
-            "pairs of valid tokens side by side, of which the second is predicted",
-            "tokens",
-            "sampled",
-        ),
-        Column(
-            "cross_entropy", pa.float64(), f"the model's own loss {_OTHERWISE}", _LOSS, "sampled"
-        ),
-        Column(
-            "cross_entropy_reconstructed",
-            pa.float64(),
-            f"loss with the reconstruction in place of the hook at valid tokens {_OTHERWISE}",
-            _LOSS,
-            "sampled",
-        ),
-        Column(
-            "cross_entropy_ablated",
-            pa.float64(),
-            f"loss with zeros there {_OTHERWISE}",
-            _LOSS,
-            "sampled",
-        ),
-        Column(
-            "cross_entropy_recovered",
-            pa.float64(),
-            "(ablated - reconstructed) / (ablated - own); 0 where zeros make no difference",
-            _SHARE,
-            "sampled",
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)

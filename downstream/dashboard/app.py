@@ -14,10 +14,11 @@ from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.editing import Editing
 from downstream.dashboard.events import Events, state
 from downstream.dashboard.labels import json_lines
+from downstream.dashboard.manifest_sources import PathSource, TopicSource
 from downstream.dashboard.problems import said
 from downstream.dashboard.progress import Look, ProgressWatch, RunProgress
 from downstream.dashboard.store_source import StoreSource
-from downstream.dashboard.watch import PathSource, SnapshotWatch, TopicSource
+from downstream.dashboard.watch import SnapshotWatch
 from streams.errors import SettingsError, SnapshotError, UserError
 from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect

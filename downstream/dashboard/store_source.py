@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from downstream.dashboard.watch import Manifest
+from downstream.dashboard.manifest_sources import Manifest
 from downstream.reading.locating import moved_here
 from streams.errors import SnapshotError, StreamError
 from streams.snapshots.failed_manifest import find_failed

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.reading.cluster import Cluster
-from downstream.reading.examples import Examples, ends_of
+from downstream.reading.examples import Examples
 from downstream.reading.health import health_of
 from downstream.reading.kept import KeptActivations, kept_activations
 from downstream.reading.locating import locate
 from downstream.reading.silent import SharedRows, read_shared_rows
 from downstream.reading.table import Table
-from downstream.reading.token_associations import read_token_associations
+from downstream.reading.token_associations import features_of_token
+from downstream.reading.vocabulary import DecodedVocabulary, read_vocabulary
 from streams.errors import SnapshotError
 from streams.snapshots.about import ranking_names
 from streams.snapshots.annotations import Annotations, read_annotations
@@ -224,17 +225,11 @@ class Snapshot:
         Columns: cluster, clustering, label, and those of ``TokenAssociations.measures``. Raises
         SnapshotError unless the run has the statistic ``tokens``.
         """
-        found = read_token_associations(self.manifest, [("token", "==", token)])
-        at = found.of_token(token)[:k]
-        cluster = found.cluster[at]
-        named = {name: self.clusters[name].take(cluster) for name in ("clustering", "label")}
-        return Table(
-            "token_features", pa.table({"cluster": cluster, **named, **found.measures(at)})
-        )
+        return features_of_token(self.manifest, self.clusters, token, k)
 
     def token_text(self, token: int) -> str:
         """Return what a token reads by itself, by its id."""
-        return self._shown("token", token).decode(errors="replace")
+        return self._vocabulary.token_text(token)
 
     @cached_property
     def shared_firings(self) -> "SharedFirings":
@@ -276,21 +271,11 @@ class Snapshot:
 
         An id beyond the vocabulary reads ``⟨id 7⟩``.
         """
-        found = [self._shown("token", token_id) for token_id in ids]
-        for place, at in ends_of(ids).items():
-            if place in self._vocabulary.column_names:
-                found[at] = self._shown(place, ids[at])
-        return found
-
-    def _shown(self, column: str, token_id: int) -> bytes:
-        if not 0 <= token_id < len(self._vocabulary):
-            return f"⟨id {token_id}⟩".encode()
-        found: bytes = self._vocabulary[column][token_id].as_py()
-        return found
+        return self._vocabulary.row_bytes(ids)
 
     @cached_property
-    def _vocabulary(self) -> pa.Table:
-        return read_table(self.manifest, "vocabulary").sort_by("id").combine_chunks()
+    def _vocabulary(self) -> DecodedVocabulary:
+        return read_vocabulary(self.manifest)
 
     def verify(self) -> str:
         """Return the content hash, computed from the files, whose checksums are compared.

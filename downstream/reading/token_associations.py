@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from downstream.reading.table import Table
 from streams.arrays import F32, F64, I64, AnyArray
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
@@ -101,6 +103,15 @@ def read_token_associations(manifest: RunManifest, filters: Any = None) -> Token
     return TokenAssociations(
         cluster, token, bound, count, pairs["error"], mean, largest, total, occurrences
     )
+
+
+def features_of_token(manifest: RunManifest, clusters: Table, token: int, k: int) -> Table:
+    """Return the ``k`` of ``clusters`` most likely active at a token, by its id."""
+    found = read_token_associations(manifest, [("token", "==", token)])
+    at = found.of_token(token)[:k]
+    cluster = found.cluster[at]
+    named = {name: clusters[name].take(cluster) for name in ("clustering", "label")}
+    return Table("token_features", pa.table({"cluster": cluster, **named, **found.measures(at)}))
 
 
 def _columns(manifest: RunManifest, name: str, filters: Any = None) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from millrace.cli import run_program
 status = run_program(["verify", {manifest!r}])
 """
 _OPEN = """
-from downstream.dashboard.watch import PathSource, SnapshotWatch
+from downstream.dashboard.manifest_sources import PathSource
+from downstream.dashboard.watch import SnapshotWatch
 watch = SnapshotWatch(PathSource({manifest!r}))
 watch.look()
 status = 2 if watch.shelf.problems and not watch.shelf.snapshots else 0

@@ -7,7 +7,8 @@ import pytest
 
 from consumers.snapshots.assembly import assemble_ready
 from consumers.snapshots.snapshots import publish
-from downstream.dashboard.watch import SnapshotWatch, TopicSource
+from downstream.dashboard.manifest_sources import TopicSource
+from downstream.dashboard.watch import SnapshotWatch
 from streams import topics
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import (

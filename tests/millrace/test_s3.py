@@ -11,7 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 import millrace
 from downstream.dashboard.app import make_app
-from downstream.dashboard.watch import PathSource, SnapshotWatch
+from downstream.dashboard.manifest_sources import PathSource
+from downstream.dashboard.watch import SnapshotWatch
 from streams.errors import SnapshotFailedError, StoreError
 from streams.snapshots.drafts import draft, remove_drafts
 from streams.snapshots.failed_manifest import failed_manifest

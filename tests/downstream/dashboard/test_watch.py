@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from downstream.dashboard.watch import PathSource, SnapshotWatch, TopicSource, preference
+from downstream.dashboard.manifest_sources import PathSource, TopicSource
+from downstream.dashboard.watch import SnapshotWatch, preference
 from streams.errors import BrokerError, SnapshotError
 from streams.snapshots.failed_manifest import failed_manifest
 from streams.snapshots.manifests import RunManifest, to_json
