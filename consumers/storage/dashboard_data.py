@@ -5,7 +5,6 @@ that no number depends on how text was cut into batches; a text is in a list onc
 a cluster is silent are in none.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +14,7 @@ import numpy as np
 from consumers.storage.batch_storage import BatchProcessingStorage
 from consumers.storage.text_sample import TextSample
 from streams.arrays import F32, I64, AnyArray
+from streams.spd_tokens import THRESHOLD, token_activations
 
 BINS = 10
 _VALUES: Mapping[str, Callable[[F32], AnyArray]] = {
@@ -24,7 +24,6 @@ _VALUES: Mapping[str, Callable[[F32], AnyArray]] = {
     "max_activation": lambda rows: rows.max(axis=1),
     "max_position": lambda rows: rows.argmax(axis=1).astype(float),
 }
-_THRESHOLD, _TOP_TOKENS = 0.5, 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,18 +156,8 @@ def _binned(values: AnyArray) -> dict[str, list[Any]]:
 
 def _tokens(rows: Sequence[F32], texts: Sequence[TextSample]) -> dict[str, Any]:
     """Return at which tokens a cluster is above the threshold, and how evenly."""
-    counts: Counter[str] = Counter()
-    for row, text in zip(rows, texts, strict=True):
-        counts.update(text.tokens[at] for at in np.flatnonzero(row > _THRESHOLD).tolist())
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    total = sum(counts.values())
-    shares = np.array([count for _, count in ordered]) / max(total, 1)
-    tenth = sum(count for _, count in ordered[: max(1, len(ordered) // 10)])
-    return {
-        "top_tokens": [{"token": token, "count": n} for token, n in ordered[:_TOP_TOKENS]],
-        "total_unique_tokens": len(ordered),
-        "total_activations": total,
-        "entropy": float(-np.sum(shares * np.log(shares))) if total else 0.0,
-        "concentration_ratio": tenth / total if total else 0.0,
-        "activation_threshold": _THRESHOLD,
-    }
+    return token_activations(
+        text.tokens[at]
+        for row, text in zip(rows, texts, strict=True)
+        for at in np.flatnonzero(row > THRESHOLD).tolist()
+    )

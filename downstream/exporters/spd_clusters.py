@@ -1,6 +1,5 @@
 """A cluster as SPD's dashboards know it: its name, its components and its statistics."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,11 @@ from downstream.exporters.histograms import bars, quantiles
 from downstream.reading.kept import KeptActivations
 from downstream.reading.snapshot import Snapshot
 from streams.arrays import F32
+from streams.spd_tokens import THRESHOLD, token_activations
 
 BINS = 10
 FORMAT = "__muutils_format__"
 """The key by which ZANJ tells arrays from other objects."""
-
-_THRESHOLD = 0.5
-_TOP_TOKENS = 50
 
 
 @dataclass(frozen=True)
@@ -142,19 +139,8 @@ def _exact(kept: F32, tokens: int) -> dict[str, Any]:
 
 def tokens(row: ClusterRow) -> dict[str, Any]:
     """Return which tokens of the examples the cluster is active at."""
-    counts: Counter[str] = Counter()
-    for example in row.examples:
-        at = example.positions[example.activations > _THRESHOLD].tolist()
-        counts.update(example.tokens[position] for position in at)
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    total = sum(counts.values())
-    shares = np.array([count for _, count in ordered]) / max(total, 1)
-    tenth = sum(count for _, count in ordered[: max(1, len(ordered) // 10)])
-    return {
-        "top_tokens": [{"token": token, "count": n} for token, n in ordered[:_TOP_TOKENS]],
-        "total_unique_tokens": len(ordered),
-        "total_activations": total,
-        "entropy": float(-np.sum(shares * np.log(shares))) if total else 0.0,
-        "concentration_ratio": tenth / total if total else 0.0,
-        "activation_threshold": _THRESHOLD,
-    }
+    return token_activations(
+        example.tokens[position]
+        for example in row.examples
+        for position in example.positions[example.activations > THRESHOLD].tolist()
+    )
