@@ -38,7 +38,7 @@ class Slow:
 
 
 def slow_service(secured: SecuredKafka, store: Path, prefix: str) -> Service:
-    made = make_service(secured.temporary(f"{prefix}."), store, "run")
+    made = make_service(secured.temporary(f"team-{prefix}."), store, "run")
     return replace(made, engine=Slow(made.engine))
 
 

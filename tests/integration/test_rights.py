@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from kafka import KafkaAdminClient
 from kafka.admin import (
     ACL,
@@ -22,6 +24,7 @@ from kafka.admin import (
     ResourceType,
 )
 
+from consumers.activations.engine import Engine
 from consumers.runs import creation
 from millrace.cli import run_program
 from producers.documents import Document
@@ -182,7 +185,7 @@ def test_each_side_of_a_run_needs_what_is_documented(
     shared: Shared, as_guest: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = make_service(shared.team.broker, shared.folder / "store", "again")
-    monkeypatch.setattr(creation, "load_engine", lambda *_: service.engine)
+    monkeypatch.setattr(creation, "load_engine", lambda *_: on_processor(service.engine))
     with shared.granted(RIGHTS["activations"]):
         as_the_guest = replace(service, broker=shared.guest)
         as_the_guest.serve(1, 0, until=lambda: activations_done(service))
@@ -218,7 +221,7 @@ def test_a_worker_without_a_right_says_so_and_ends(
     prefix: str,
 ) -> None:
     service = make_service(shared.team.broker, shared.folder / "store", prefix)
-    monkeypatch.setattr(creation, "load_engine", lambda *_: service.engine)
+    monkeypatch.setattr(creation, "load_engine", lambda *_: on_processor(service.engine))
     if verb == "aggregates":
         service.serve(1, 0, until=lambda: activations_done(service))
     with shared.granted([one for one in RIGHTS[verb] if one != right]):
@@ -226,6 +229,12 @@ def test_a_worker_without_a_right_says_so_and_ends(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("millrace: error: ")
     assert said in last
+
+
+def on_processor(engine: Engine) -> SimpleNamespace:
+    """Return an engine as workers load it: with a model, whose device they say."""
+    model = SimpleNamespace(device=torch.device("cpu"))
+    return SimpleNamespace(compute=engine.compute, model=model)
 
 
 LOST = [
