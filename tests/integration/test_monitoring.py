@@ -22,6 +22,7 @@ from consumers.activations.engine import Activations, Engine
 from consumers.health.limits import Limits
 from consumers.health.metrics import Address, served
 from consumers.health.progress import Progress
+from consumers.models.devices import say_device
 from consumers.plan import make_plan
 from consumers.runs.creation import load_engine
 from consumers.service.serving import Crew, serve_run
@@ -201,6 +202,7 @@ def test_every_metric_of_workers_moves(
         lambda: os.kill(os.getpid(), signal.SIGTERM),
     )
     with served(progress, Address(HOST, 0)) as worker.port, worker:
+        say_device(engine.model.device)  # as the verb does, which is tried elsewhere
         serve_run(
             plan,
             url,
