@@ -6,7 +6,6 @@ sizes of SmolLM2-135M: 576 values, 49,152 tokens. Every width is a process of it
 
 import argparse
 import json
-import multiprocessing
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.crew_worker import resident
+from benchmarks.own_process import in_own_process
 from benchmarks.report import write_report
 from benchmarks.wide_snapshot import Width, write_wide_snapshot
 from downstream.derived.derivation import Given, Options
@@ -52,14 +52,7 @@ def main() -> None:
 
 def measured(features: int, tokens: int) -> dict[str, Any]:
     """Return a row of the report, measured in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_measure, args=(features, tokens, theirs))
-    process.start()
-    theirs.close()
-    found: dict[str, Any] = ours.recv()
-    process.join()
-    return found
+    return in_own_process(_measure, features, tokens)
 
 
 def _measure(features: int, tokens: int, answer: Any) -> None:

@@ -5,7 +5,6 @@ drawn for each width; every export is a process of its own.
 """
 
 import argparse
-import multiprocessing
 import shutil
 import tempfile
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 import millrace
 from benchmarks.crew_worker import resident
+from benchmarks.own_process import in_own_process
 from benchmarks.report import write_report
 from benchmarks.wide_snapshot import Width, write_wide_snapshot
 from downstream.exporters.exporting import export
@@ -88,14 +88,7 @@ def report(found: Mapping[tuple[str, int], dict[str, Any]]) -> None:
 
 def measured(name: str, folder: str) -> dict[str, Any]:
     """Return seconds, peak memory and size of an export, made in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_export, args=(name, folder, theirs))
-    process.start()
-    theirs.close()
-    found: dict[str, Any] = ours.recv()
-    process.join()
-    return found
+    return in_own_process(_export, name, folder)
 
 
 def row(name: str, features: int, found: dict[str, Any], least: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from benchmarks.goals import reached
 from benchmarks.machine import cores
 from benchmarks.references import features as reference
 from benchmarks.report import RESULTS, write_report
-from benchmarks.shapes import FOLDER, GPT2, SMALL, TOKENIZER, Built, Shape, batches, build
+from benchmarks.shapes import FOLDER, GPT2, SMALL, Built, Shape, batches, build, drawn_corpus
 from benchmarks.timing import Spread, interleaved, per, ratio, total
 from consumers.activations.engine import Activations
 from consumers.activations.torch_engine import TorchEngine
@@ -36,7 +36,7 @@ from consumers.runs.creation import prepare_run
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from consumers.selection.selection import valid_tokens
 from streams.arrays import Bool
-from streams.records.corpus import CorpusRecord, TokenBatch
+from streams.records.corpus import TokenBatch
 from streams.records.runs import with_parameters
 
 MICRO_BATCH = 8
@@ -237,20 +237,6 @@ class _Stages:
 
 def engine_of(built: Built) -> TorchEngine:
     """Return the service's engine for a shape, as it loads it itself."""
-    shape = built.shape
-    corpus = CorpusRecord(
-        name="text",
-        partitions=2,
-        tokenizer=TOKENIZER,
-        tokenizer_id=TOKENIZER,
-        vocabulary=shape.vocabulary,
-        context=shape.context,
-        batch_rows=64,
-        pack=False,
-        bos_id=None,
-        pad_id=0,
-        special_ids=(),
-    )
     spec = RunSpec(
         name="features",
         store="nowhere",
@@ -258,7 +244,7 @@ def engine_of(built: Built) -> TorchEngine:
         sources=(DictionarySpec("sae", path=str(built.dictionary), coactivation=False),),
         k=BEST,
     )
-    return prepare_run(spec, corpus)
+    return prepare_run(spec, drawn_corpus(built.shape))
 
 
 def main(quick: bool = False, folder: Path = RESULTS, parts: Path = FOLDER) -> None:

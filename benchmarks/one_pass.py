@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.report import RESULTS, write_report
-from benchmarks.shapes import FOLDER, SMALL, TOKENIZER, Built, Shape, batches, build
+from benchmarks.shapes import FOLDER, SMALL, Built, Shape, batches, build, drawn_corpus
 from benchmarks.timing import Spread, interleaved, per, ratio, total
 from consumers.activations.torch_engine import TorchEngine
 from consumers.plan import make_plan
@@ -23,7 +23,7 @@ from consumers.runs.creation import prepare_run
 from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
 from consumers.selection.selection import select, valid_tokens
 from consumers.statistics.registry import OPTIONAL, REQUIRED
-from streams.records.corpus import CorpusRecord, TokenBatch
+from streams.records.corpus import TokenBatch
 from streams.records.measures import bare_name
 
 MEASURED = ("noise_robustness", "hook_values", "health")
@@ -61,20 +61,6 @@ TINY = Case(Shape("tiny", 2, 16, 2, 64, 1, 32, 16), 4, (1, 2))
 
 def engine_of(built: Built) -> TorchEngine:
     """Return an engine of a run with every statistic, on one thread."""
-    shape = built.shape
-    corpus = CorpusRecord(
-        name="text",
-        partitions=2,
-        tokenizer=TOKENIZER,
-        tokenizer_id=TOKENIZER,
-        vocabulary=shape.vocabulary,
-        context=shape.context,
-        batch_rows=64,
-        pack=False,
-        bos_id=None,
-        pad_id=0,
-        special_ids=(),
-    )
     spec = RunSpec(
         name="one-pass",
         store="nowhere",
@@ -83,7 +69,7 @@ def engine_of(built: Built) -> TorchEngine:
         statistics=tuple(name for name in OPTIONAL if name not in MEASURED),
         parameters={"noise_robustness": {}, "hook_values": {"one_in": 1}, "health": {"one_in": 16}},
     )
-    return prepare_run(spec, corpus)
+    return prepare_run(spec, drawn_corpus(built.shape))
 
 
 def with_statistics(engine: TorchEngine, names: Sequence[str], rows: int) -> TorchEngine:

@@ -118,6 +118,23 @@ def batches(
     yield from laid_out(layout, _row_chunks(shape, rows, seed))
 
 
+def drawn_corpus(shape: Shape) -> CorpusRecord:
+    """Return the record of a corpus of a shape's rows, for engines that get their batches here."""
+    return CorpusRecord(
+        name="text",
+        partitions=2,
+        tokenizer=TOKENIZER,
+        tokenizer_id=TOKENIZER,
+        vocabulary=shape.vocabulary,
+        context=shape.context,
+        batch_rows=64,
+        pack=False,
+        bos_id=None,
+        pad_id=0,
+        special_ids=(),
+    )
+
+
 def publish(
     client: Client,
     shape: Shape,

@@ -41,7 +41,7 @@ def expects_gpu(
 
 
 def gpus_in_driver(driver: Path = DRIVER) -> int:
-    """Return how many GPUs the NVIDIA driver lists, whoever may use them."""
+    """Return how many GPUs the NVIDIA driver lists, also those hidden from this process."""
     return sum(1 for _ in driver.iterdir()) if driver.is_dir() else 0
 
 

@@ -164,9 +164,9 @@ def train_command(work: Path, tokens: int, latents: int, active: int, out: Path)
     sae = train(work / "activations", work / "checkpoints", tokens, Shape(latents, active))
     save_bfloat16(sae, out)
     stored = activations.stored_tokens(work / "activations")
-    told = {"tokens_trained_on": tokens, "distinct_tokens": min(tokens, stored)}
-    told |= {"minutes": round((time.monotonic() - started) / 60, 1)}
-    (work / "training.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    training = {"tokens_trained_on": tokens, "distinct_tokens": min(tokens, stored)}
+    training |= {"minutes": round((time.monotonic() - started) / 60, 1)}
+    (work / "training.json").write_text(json.dumps(training, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

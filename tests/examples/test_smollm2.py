@@ -118,8 +118,8 @@ def clone(tmp_path, example):
 @pytest.mark.filterwarnings("ignore")
 def test_what_fetch_makes_is_what_the_run_reads(clone, example):
     work = clone / ".millrace" / "smollm2"
-    told = CliRunner().invoke(example("fetch").main, ["--work", str(work)])
-    assert told.exit_code == 0, told.output
+    ended = CliRunner().invoke(example("fetch").main, ["--work", str(work)])
+    assert ended.exit_code == 0, ended.output
     lines = [json.loads(line) for line in (work / "linux-doc.jsonl").read_text().splitlines()]
     assert Counter(line["domain"] for line in lines) == {"mm": 3, "net": 3, "general": 1}
     assert {line["id"] for line in lines} >= {"mm/0.rst", "net/2.rst", "index.rst"}
@@ -207,8 +207,8 @@ def test_a_dictionary_is_trained_by_stages_that_go_on_and_measured(tmp_path, exa
         "--out",
         str(tmp_path / "r.json"),
     ]
-    told = CliRunner().invoke(example("measure").main, [*run, "--validation-rows", "16"])
-    assert told.exit_code == 0, told.output
+    ended = CliRunner().invoke(example("measure").main, [*run, "--validation-rows", "16"])
+    assert ended.exit_code == 0, ended.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["tokens_trained_on"] == 40960
     assert report["distinct_tokens"] == activations.stored_tokens(store) < 40960
