@@ -7,6 +7,7 @@ import numpy as np
 
 from downstream.dashboard.contexts import LEVELS
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.dashboard.peaks import peak_text
 from downstream.reading.shared_firings import SharedFirings, read_shared_firings
 from downstream.reading.silent import RANKING
 from streams.arrays import I64
@@ -22,7 +23,8 @@ _MOST_COUNTED = math.isqrt(2 * PAIRS_LIMIT)
 class Neighbour:
     """Another cluster; both: tokens at which the two co-activate.
 
-    jaccard_error: a standard error where only the shared rows were looked at, else 0.
+    jaccard_error: a standard error where only the shared rows were looked at, else 0. tokens: at
+    which its best examples peak, what it is called without a written label; empty where unasked.
     """
 
     clustering: str
@@ -32,6 +34,7 @@ class Neighbour:
     both: int = 0
     jaccard: float = 0.0
     jaccard_error: float = 0.0
+    tokens: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,14 @@ def neighbour(
     both: int = 0,
     jaccard: float = 0.0,
     jaccard_error: float = 0.0,
+    *,
+    named: bool = True,
 ) -> Neighbour:
-    """Return a cluster as another one's neighbour."""
+    """Return a cluster as another one's neighbour; named: with the tokens that it peaks at."""
     where = snapshot.clustering_of(cluster)
     size = int(snapshot.sizes[cluster])
-    label = snapshot.label(cluster)
-    return Neighbour(where.name, where.iteration, label, size, both, jaccard, jaccard_error)
+    label, tokens = snapshot.label(cluster), peak_text(snapshot, cluster) if named else ""
+    return Neighbour(where.name, where.iteration, label, size, both, jaccard, jaccard_error, tokens)
 
 
 def neighbours(
@@ -143,11 +148,13 @@ def sharing_clusters(snapshot: LoadedSnapshot, cluster: int, members: list[str])
     return sorted(shared, key=lambda other: (-shared[other], -int(snapshot.sizes[other]), other))
 
 
-def single_clusters(snapshot: LoadedSnapshot, members: list[str]) -> dict[str, Neighbour]:
+def single_clusters(
+    snapshot: LoadedSnapshot, members: list[str], *, named: bool = False
+) -> dict[str, Neighbour]:
     """Return, for each member that has a cluster of its own, that cluster."""
     found = {}
     for member in members:
         alone = [c for c in snapshot.holders(member) if snapshot.sizes[c] == 1]
         if alone:
-            found[member] = neighbour(snapshot, alone[0])
+            found[member] = neighbour(snapshot, alone[0], named=named)
     return found

@@ -1,10 +1,12 @@
 """Pages as JSON: made only when they are asked for, with the token strings as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from downstream.dashboard.cluster import ClusterPage
+from downstream.dashboard.columns import Column
 from downstream.dashboard.components import ComponentPage
 from downstream.dashboard.contexts import Context, Token
 from downstream.dashboard.data import LoadedSnapshot
@@ -35,9 +37,15 @@ def provenance(snapshot: LoadedSnapshot) -> Json:
 
 
 def list_form(
-    snapshot: LoadedSnapshot, listing: Listing, geometry: ShownGeometry = ShownGeometry()
+    snapshot: LoadedSnapshot,
+    listing: Listing,
+    geometry: ShownGeometry = ShownGeometry(),
+    columns: Mapping[str, Column] = MappingProxyType({}),
 ) -> Json:
-    """Return a page of a clustering's list. next: the cursor of the page after it."""
+    """Return a page of a clustering's list. next: the cursor of the page after it.
+
+    columns: the numbers that a list can show.
+    """
     here, content = listing.clustering, snapshot.manifest.content
     return {
         "snapshot": provenance(snapshot),
@@ -49,19 +57,25 @@ def list_form(
             "total": listing.total,
             "dead": listing.dead,
             "found": listing.found,
-            "rows": [_row(row) for row in listing.rows],
+            "columns": [_column(column) for column in columns.values()],
+            "rows": [_row(row, listing.columns) for row in listing.rows],
             "next": cursor_at(content, listing.stop) if listing.stop < listing.found else None,
         },
     }
 
 
-def _row(row: Row) -> Json:
+def _column(column: Column) -> Json:
+    return {name: getattr(column, name) for name in ("name", "title", "note", "unit", "meaning")}
+
+
+def _row(row: Row, columns: Sequence[Column]) -> Json:
     shown = (
         "number", "label", "members", "size", "status", "density", "firing_tokens", "mean", "high",
     )  # fmt: skip
     best = row.best
     return {
         **{name: getattr(row, name) for name in shown},
+        "more": {c.name: value for c, value in zip(columns, row.more, strict=True)},
         "peaks": [asdict(peak) for peak in row.peaks],
         "examples": row.examples,
         "written": row.written and asdict(row.written),

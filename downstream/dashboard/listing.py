@@ -1,28 +1,22 @@
 """The list of a clustering's clusters: filtered, sorted and cut into pages."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from downstream.dashboard.columns import Column, columns_of, values_of
 from downstream.dashboard.contexts import Context, best_contexts
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.dashboard.domains import counted, share_in_domain
 from downstream.dashboard.finding import NO_MARKS, Found, find
 from downstream.dashboard.labels import Marks
-from downstream.dashboard.list_query import Query
-from downstream.reading.token_text import readable
+from downstream.dashboard.list_query import DOMAIN, Query
+from downstream.dashboard.peaks import Peak, peaks_of
 from streams.arrays import I64, AnyArray, Bool
 from streams.snapshots.annotations import ClusterAnnotations
-
-
-@dataclass(frozen=True, slots=True)
-class Peak:
-    """A token, as shown, and how many examples peak there."""
-
-    text: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +25,7 @@ class Row:
 
     peaks: the tokens at which most of its ``examples`` best examples peak. why: how many of them
     peak at the token, and have the words, that were looked for; at how many such tokens it is
-    active.
+    active. more: its numbers in the columns that are shown beside the built-in ones.
     """
 
     number: int
@@ -49,6 +43,7 @@ class Row:
     examples: int
     written: ClusterAnnotations | None
     why: tuple[int, int, int]
+    more: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class Listing:
     """One page of a clustering's list. dead: clusters of the clustering that never fired.
 
     start, stop: which of the ``found`` clusters are shown. searchable: whether words of examples
-    could be looked for.
+    could be looked for. columns: shown beside the built-in ones.
     """
 
     clustering: LoadedClustering
@@ -69,6 +64,7 @@ class Listing:
     dead: int
     pages: int
     searchable: bool
+    columns: tuple[Column, ...]
 
     @cached_property
     def several(self) -> bool:
@@ -95,10 +91,12 @@ def make_listing(
         start = (query.page - 1) * query.limit
     stop = min(start + query.limit, len(found))
     firing = snapshot.firing_tokens[clustering.first : clustering.stop]
+    columns = _columns(snapshot, query)
+    numbers = [_values(snapshot, query, column.name) for column in columns]
     return Listing(
         clustering=clustering,
         query=query,
-        rows=tuple(_rows(snapshot, clustering, found[start:stop].tolist(), match, marks)),
+        rows=tuple(_rows(snapshot, clustering, found[start:stop], match, marks, numbers)),
         start=start,
         stop=stop,
         found=len(found),
@@ -106,6 +104,7 @@ def make_listing(
         dead=int((firing == 0).sum()),
         pages=pages,
         searchable=snapshot.text_index.ready,
+        columns=columns,
     )
 
 
@@ -134,13 +133,11 @@ def _in_order(
     if query.marked:
         chosen = marks.labelled("") if query.marked == "labelled" else marks.starred()
         keep &= np.isin(np.arange(len(keep)), chosen)
-    columns: dict[str, AnyArray] = {
-        "density": snapshot.densities,
-        "max": snapshot.high,
-        "mean": snapshot.means,
-    }
+    if query.domain:
+        keep &= share_in_domain(snapshot, query.domain)[span] > 0
     for each in query.ranges:
-        keep &= (columns[each.name][span] >= each.low) & (columns[each.name][span] <= each.high)
+        values = _values(snapshot, query, each.name)[span]
+        keep &= (values >= each.low) & (values <= each.high)
     if match is not None and query.sort == "order":
         order = match.order()[:: -1 if query.descending else 1]
     else:
@@ -148,23 +145,41 @@ def _in_order(
     return clustering.first + order[keep[order]]
 
 
+def _columns(snapshot: LoadedSnapshot, query: Query) -> tuple[Column, ...]:
+    """Return the columns that a list shows beside the built-in ones."""
+    known = {**columns_of(snapshot), DOMAIN: _domain_column(snapshot, query.domain)}
+    return tuple(known[name] for name in query.shown() if name in known)
+
+
+def _domain_column(snapshot: LoadedSnapshot, domain: str) -> Column:
+    of, meaning = ("active tokens", "exact") if counted(snapshot) else ("best examples", "sampled")
+    return Column(DOMAIN, f"In {domain}", f"share of its {of} in the domain", None, "", meaning)
+
+
+def _values(snapshot: LoadedSnapshot, query: Query, name: str) -> AnyArray:
+    """Return the numbers [cluster] of a column by its name."""
+    if name == DOMAIN:
+        return share_in_domain(snapshot, query.domain)
+    column = columns_of(snapshot).get(name)
+    return values_of(snapshot, column) if column else np.full(len(snapshot.labels), np.nan)
+
+
 def _order(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query) -> I64:
     """Return a clustering's clusters in order, as numbers in it; equal ones as the run has them."""
-    key = ("order", clustering.first, query.sort, query.descending)
+    if query.sort == DOMAIN:
+        return _sorted(snapshot, clustering, query)
+    column = columns_of(snapshot).get(query.sort)
+    key = ("order", clustering.first, column.key if column else query.sort, query.descending)
     return snapshot.once(key, lambda: _sorted(snapshot, clustering, query))
 
 
 def _sorted(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query) -> I64:
     span = slice(clustering.first, clustering.stop)
-    columns: dict[str, AnyArray] = {
-        "density": snapshot.firing_tokens,
-        "max": snapshot.high,
-        "mean": snapshot.means,
-        "members": snapshot.sizes,
-    }
-    if query.sort in columns:
-        values = columns[query.sort][span].astype(float)
-        return np.argsort(-values if query.descending else values, kind="stable")
+    if query.sort not in ("order", "label"):
+        sizes = query.sort == "members"
+        values = snapshot.sizes if sizes else _values(snapshot, query, query.sort)
+        ours = values[span].astype(float)
+        return np.argsort(-ours if query.descending else ours, kind="stable")  # NaN is last
     order = np.arange(clustering.stop - clustering.first)
     if query.sort == "label":
         labels = snapshot.labels[span].to_pylist()
@@ -175,13 +190,14 @@ def _sorted(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query
 def _rows(
     snapshot: LoadedSnapshot,
     clustering: LoadedClustering,
-    shown: list[int],
+    shown: I64,
     match: Found | None,
     marks: Marks,
+    columns: Sequence[AnyArray],
 ) -> Iterator[Row]:
-    best = best_contexts(snapshot, [c for c in shown if snapshot.firing_tokens[c]])
+    best = best_contexts(snapshot, shown[snapshot.firing_tokens[shown] > 0].tolist())
     bins = snapshot.once(("bins", clustering.first), lambda: _bins(snapshot, clustering))
-    for cluster in shown:
+    for cluster in shown.tolist():
         members = snapshot.members(cluster)
         mean = float(snapshot.means[cluster])
         yield Row(
@@ -192,7 +208,7 @@ def _rows(
             status=snapshot.status(cluster),
             density=float(snapshot.densities[cluster]),
             firing_tokens=int(snapshot.firing_tokens[cluster]),
-            mean=None if math.isnan(mean) else mean,
+            mean=_finite(mean),
             high=float(snapshot.high[cluster]),
             spark=tuple(snapshot.histogram[cluster, bins].tolist()),
             best=best.get(cluster),
@@ -200,15 +216,12 @@ def _rows(
             examples=int(np.diff(snapshot.examples.first[cluster : cluster + 2])[0]),
             written=marks.of.get(cluster - clustering.first),
             why=match.why(cluster - clustering.first) if match else (0, 0, 0),
+            more=tuple(_finite(values[cluster]) for values in columns),
         )
 
 
-def peaks_of(snapshot: LoadedSnapshot, cluster: int) -> tuple[Peak, ...]:
-    """Return the tokens at which most of a cluster's best examples peak."""
-    found = snapshot.examples.peak_tokens(cluster)
-    shown = (snapshot.row_bytes([token, token, token])[1] for token, _ in found)
-    texts = ("".join(piece.text for piece in readable([raw])[0]) for raw in shown)
-    return tuple(Peak(text, count) for text, (_, count) in zip(texts, found, strict=True))
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _bins(snapshot: LoadedSnapshot, clustering: LoadedClustering) -> slice:

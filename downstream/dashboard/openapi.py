@@ -70,11 +70,17 @@ _LIST_QUERY: Json = {
     **_FORM,
     "iteration": _COUNT,
     "q": _TEXT,
-    "sort": {"enum": ["order", "label", "density", "max", "mean", "members"]},
+    "sort": {**_TEXT, "description": "order, label, members, domain, or the name of a column"},
     "down": {"const": "1"},
     "show": {"enum": ["all", "live", "dead"]},
     "marked": {"enum": ["labelled", "starred"]},
+    "domain": _TEXT,
     **{f"{name}_{end}": _NUMBER for name in ("density", "max", "mean") for end in ("from", "to")},
+    "columns": {
+        **_TEXT,
+        "description": "names of columns to show, with commas between; each "
+        "column bounds a list by NAME_from and NAME_to, too",
+    },
     "page": _COUNT,
     "limit": {"type": "integer", "minimum": 1, "maximum": 500},
     "cursor": _TEXT,
@@ -161,6 +167,9 @@ _SCHEMAS: Json = {
             total=_COUNT,
             dead=_COUNT,
             found=_COUNT,
+            columns=_list_of(
+                _object(name=_TEXT, title=_TEXT, note=_TEXT, unit=_TEXT, meaning=_TEXT)
+            ),
             rows=_list_of(_ref("Row")),
             next=_NULLABLE_TEXT,
         ),
@@ -183,6 +192,7 @@ _SCHEMAS: Json = {
         firing_tokens=_COUNT,
         mean={"type": ["number", "null"]},
         high=_NUMBER,
+        more=_map_of({"type": ["number", "null"]}),
         peaks=_list_of(_object(text=_TEXT, count=_COUNT)),
         examples=_COUNT,
         matches=_object(peaks=_COUNT, texts=_COUNT, active=_COUNT),
@@ -218,7 +228,7 @@ _SCHEMAS: Json = {
     ),
     "Neighbour": _object(
         clustering=_TEXT, iteration=_COUNT, label=_TEXT, members=_COUNT, both=_COUNT,
-        jaccard=_NUMBER, jaccard_error=_NUMBER,
+        jaccard=_NUMBER, jaccard_error=_NUMBER, tokens=_TEXT,
     ),
     "ComponentsPage": _object(
         snapshot=_ref("Provenance"),

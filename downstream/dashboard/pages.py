@@ -12,17 +12,20 @@ import numpy as np
 from downstream.dashboard import addresses
 from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.cluster import FEW, cluster_page
+from downstream.dashboard.columns import columns_of
 from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.dashboard.domains import domain_names
 from downstream.dashboard.figures import density_histogram
 from downstream.dashboard.geometry import shown_geometry
 from downstream.dashboard.json_form import cluster_form, component_form, list_form, runs_form
 from downstream.dashboard.labels import Marks, marks_of
 from downstream.dashboard.list_query import Query, query_of
-from downstream.dashboard.listing import make_listing, matching, peaks_of
+from downstream.dashboard.listing import make_listing, matching
 from downstream.dashboard.paging import PAGE, CursorError, number_of, start_of
 from downstream.dashboard.panels.panel import panels_of
 from downstream.dashboard.panels.registry import PANELS
+from downstream.dashboard.peaks import peak_text, peaks_of
 from downstream.dashboard.watch import Shelf
 from streams.arrays import I64
 from streams.snapshots.annotations import ClusterAnnotations
@@ -150,7 +153,8 @@ def _list_page(
         start = start_of(asked, snapshot.manifest.content)
     except CursorError as error:
         return refusal(f"{error}".capitalize() + ".", 400)
-    query = query_of(asked)
+    columns = columns_of(snapshot)
+    query = query_of(asked, columns)
     marks = marks_of(shelf.written(run), snapshot, clustering)
     if there := _gone_to(snapshot, run, clustering, query, asked.get("go", ""), marks):
         return there
@@ -170,9 +174,13 @@ def _list_page(
         "listing": listing,
         "sources": sources,
         "densities": densities,
+        "columns": columns,
+        "domains": domain_names(snapshot),
     }
     title = f"{clustering.name} · {snapshot.manifest.run}"
-    return Page("list.html", title, values, partial(list_form, snapshot, listing, geometry))
+    return Page(
+        "list.html", title, values, partial(list_form, snapshot, listing, geometry, columns)
+    )
 
 
 def _gone_to(
@@ -204,7 +212,7 @@ def _cluster_page(
 ) -> Page:
     limit = min(number_of(asked.get("limit", ""), FEW), ALL)
     most = ALL if asked.get("contexts") == "all" else limit
-    query = replace(query_of(asked), page=1, limit=PAGE)
+    query = replace(query_of(asked, columns_of(snapshot)), page=1, limit=PAGE)
     ranking, fold = asked.get("ranking"), asked.get("fold") == "1"
     page = cluster_page(snapshot, number, ranking=ranking, most=most, fold=fold)
     here = page.clustering
@@ -212,14 +220,16 @@ def _cluster_page(
     if query != Query():
         before, after = _beside(snapshot, matching(snapshot, here, query, marks), number)
         page = replace(page, previous=before, next=after)
-    title = f"{page.label} · {page.clustering.name} · {snapshot.manifest.run}"
     written = marks.of.get(number - here.first, ClusterAnnotations())
+    called = written.label or peak_text(snapshot, number)
+    title = " · ".join(filter(None, (page.label, called, here.name, snapshot.manifest.run)))
     panels = panels_of(PANELS, snapshot, attachments_of(snapshot).now(), number)
     values = {
         "snapshot": snapshot,
         "run": run,
         "page": page,
         "written": written,
+        "names": shelf.written(run).now,
         "peaks": peaks_of(snapshot, number),
         "examples": int(np.diff(snapshot.examples.first[number : number + 2])[0]),
         "order": query.order_address(),

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from downstream.dashboard import formats
 from downstream.dashboard.contexts import Context, Token
-from downstream.dashboard.listing import Peak
+from downstream.dashboard.peaks import Peak
 from downstream.reading.token_text import Piece, whole_pieces
 
 _LONGEST_BLANK = 7

@@ -55,7 +55,7 @@ class NeighboursPanel:
         for row in rows_of(attached, NEIGHBOURS, "feature", number).to_pylist():
             source, indices = row["other_source"], row["other_indices"][:_MOST]
             labels = [f"{source}:{index}" for index in indices]
-            pages = single_clusters(snapshot, labels)
+            pages = single_clusters(snapshot, labels, named=True)
             near = tuple(
                 NearFeature(label, _finite(cosine), pages.get(label))
                 for label, cosine in zip(labels, row["cosines"], strict=False)

@@ -15,7 +15,9 @@ from tests.downstream.dashboard.test_app import Browser, browser_of
 ANSWERED = {
     "/runs/": ["/runs/?format=json"],
     "/runs/{run}/": ["/runs/demo/?format=json", "/runs/demo@final/?format=json"],
-    "/runs/{run}/{clustering}/": ["/runs/demo/odd/?format=json&q=both&max_from=1"],
+    "/runs/{run}/{clustering}/": [
+        "/runs/demo/odd/?format=json&q=both&max_from=1&columns=x&domain=prose"
+    ],
     "/runs/{run}/{clustering}/{label}": [
         "/runs/demo/odd/both?format=json",
         "/runs/demo/odd/nobody?format=json",

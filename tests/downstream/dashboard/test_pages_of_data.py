@@ -88,6 +88,7 @@ def test_clusters_that_share_members_are_named(snapshot: LoadedSnapshot) -> None
         "0", "1", "<script>alert(3)</script>", "a/b%2F?c#d é", "..", "",
     }  # fmt: skip
     assert page.singles["sae:1"].clustering == "features/sae"
+    assert next(other.tokens for other in page.sharing if other.label == "0") == "the"
 
 
 def test_a_cluster_without_members_says_so(snapshot: LoadedSnapshot) -> None:
