@@ -3,7 +3,7 @@
 Nothing here knows a model: what is tried, the clock and the memory are arguments.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Protocol
@@ -12,6 +12,8 @@ WITHIN = 0.03
 # Share of the free memory that a size may be expected to take. The rest is for what grows by
 # itself meanwhile, and for a prediction that was too low.
 SHARE = 0.75
+MOST_ROUNDS = 9
+FIGURE_SECONDS = 0.1
 
 
 class NoRoomError(Exception):
@@ -27,27 +29,24 @@ class Memory(Protocol):
     def free(self) -> int:
         """Return what it can still take."""
 
-    def peak(self, work: Callable[[], None]) -> int:
+    def peak(self, work: Callable[[], object]) -> int:
         """Do some work and return the most that the process held meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure. seconds: in all, about; timing: one figure takes at least so long.
+    """How long to measure: about ``seconds``, but ``least`` rounds over all sizes in any case.
 
-    At least ``least`` rounds and at most ``most``, time or not, after one pass over all sizes from
-    the smallest on; with ``cut`` that pass ends when half of the time is spent.
+    cut: larger sizes are left out once half of the time is spent on their first forwards.
     """
 
     seconds: float
     least: int = 3
-    most: int = 9
-    timing: float = 0.1
     cut: bool = False
 
 
 THOROUGH = Effort(seconds=60.0)
-QUICK = Effort(seconds=4.0, least=1, most=3, timing=0.05, cut=True)
+QUICK = Effort(seconds=4.0, least=1, cut=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,93 +81,69 @@ def best(measured: Sequence[Measured], within: float = WITHIN) -> Measured | Non
     """
     run = [one for one in measured if one.fits and one.rates]
     enough = (1 - within) * max((one.rate for one in run), default=0.0)
-    return min(
-        (one for one in run if one.rate >= enough), key=lambda one: one.micro_batch, default=None
-    )
+    fast = (one for one in run if one.rate >= enough)
+    return min(fast, key=lambda one: one.micro_batch, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """Measures sizes, smallest first, then all that fit in turn, so that a slow moment hits all.
 
-    trial: takes a size and returns a function that computes so many rows and returns the tokens in
-    them; either may raise NoRoomError. row_bytes: what one row takes at the least. least_rows: go
-    into a figure at the least, since what a batch costs beside its forwards is not to be charged
-    to small sizes. seen: told (done, total, size) before each figure.
+    trial: takes a size and returns what computes some forwards of so many rows and returns their
+    tokens; either may raise NoRoomError. row_bytes: what one row takes at the least. seen: called
+    with (done, total, size) before each figure.
     """
 
-    trial: Callable[[int], Callable[[int], int]]
+    trial: Callable[[int], Callable[[], int]]
     memory: Memory
     clock: Callable[[], float]
     effort: Effort
     row_bytes: int = 0
-    least_rows: int = 1
     seen: Callable[[int, int, int], None] = lambda done, total, size: None
 
     def measure(self, rows: int) -> tuple[Measured, ...]:
         """Return a measurement per size for batches of ``rows`` rows, up to what does not fit."""
         begun = self.clock()
-        found = self._climb(rows, begun)
-        for turn in range(self.effort.most):
+        found = list(self._climb(sizes(rows), begun))
+        for turn in range(MOST_ROUNDS):
             if turn >= self.effort.least and self.clock() - begun > self.effort.seconds:
                 break
             for number, one in enumerate(found):
                 done = len(found) * (1 + turn) + number
-                self.seen(done, len(found) * (1 + self.effort.most), one.micro_batch)
-                found[number] = self._timed(one, rows) if one.fits else one
+                self.seen(done, len(found) * (1 + MOST_ROUNDS), one.micro_batch)
+                found[number] = self._timed(one) if one.fits else one
         return tuple(found)
 
-    def _climb(self, rows: int, begun: float) -> list[Measured]:
-        """Return the peak of each size from one forward, until one does not fit."""
-        base, found, wanted = self.memory.used(), list[Measured](), sizes(rows)
+    def _climb(self, wanted: Sequence[int], begun: float) -> Iterator[Measured]:
+        """Yield the peak of each size, not run if what smaller ones took says it will not fit."""
+        base, taken = self.memory.used(), float(self.row_bytes)
         for number, size in enumerate(wanted):
-            spent = self.clock() - begun
-            if found and self.effort.cut and spent > self.effort.seconds / 2:
-                break
-            self.seen(number, len(wanted) * (1 + self.effort.most), size)
-            found.append(self._first(size, rows, found[-1] if found else None, base))
-            if not found[-1].fits:
-                break
-        return found
+            if number and self.effort.cut and self.clock() - begun > self.effort.seconds / 2:
+                return
+            self.seen(number, len(wanted) * (1 + MOST_ROUNDS), size)
+            # What the process has taken since the start it would use again, so it counts as free.
+            room = self.memory.free() + max(self.memory.used() - base, 0)
+            if taken * size > SHARE * room:
+                yield Measured(size, False, base + int(taken * size))
+                return
+            try:
+                peak = self.memory.peak(self.trial(size))
+            except NoRoomError:
+                yield Measured(size, False, None)
+                return
+            taken = max(self.row_bytes, (peak - base) / size)
+            yield Measured(size, True, peak)
 
-    def _first(self, size: int, rows: int, smaller: Measured | None, base: int) -> Measured:
-        """Return a size's peak; not run if what the smaller one took says that it will not fit."""
-        growth = self.row_bytes * size
-        if smaller and smaller.peak is not None:
-            growth = max(growth, (smaller.peak - base) * size // smaller.micro_batch)
-        # What the process has taken since the start it would use again, so it counts as free.
-        room = self.memory.free() + max(self.memory.used() - base, 0)
-        if growth > SHARE * room:
-            return Measured(size, False, base + growth)
-        try:
-            peak = self.memory.peak(lambda: self._compute(size, self._forwards(size, rows)))
-        except NoRoomError:
-            return Measured(size, False, None)
-        return Measured(size, True, peak)
-
-    def _compute(self, size: int, forwards: int) -> None:
-        self.trial(size)(size * forwards)
-
-    def _forwards(self, size: int, rows: int, wanted: int = 1) -> int:
-        """Return how many forwards a batch is to have: ``wanted``, if enough and not too many."""
-        return min(max(wanted, -(-self.least_rows // size)), rows // size)
-
-    def _timed(self, one: Measured, rows: int) -> Measured:
+    def _timed(self, one: Measured) -> Measured:
         """Return the measurement with one more figure, after a forward that does not count."""
-        size, tokens = one.micro_batch, 0
+        tokens = 0
         try:
-            work = self.trial(size)
-            once = self._seconds(work, size)
-            forwards = self._forwards(size, rows, int(self.effort.timing / max(once, 1e-6)))
+            work = self.trial(one.micro_batch)
+            work()
             begun = self.clock()
-            while not tokens or self.clock() - begun < self.effort.timing:
-                tokens += work(forwards * size)
+            while not tokens or self.clock() - begun < FIGURE_SECONDS:
+                tokens += work()
             spent = self.clock() - begun
         except NoRoomError:
             return replace(one, fits=False, rates=())
         return replace(one, rates=(*one.rates, tokens / max(spent, 1e-9)))
-
-    def _seconds(self, work: Callable[[int], int], size: int) -> float:
-        begun = self.clock()
-        work(size)
-        return self.clock() - begun

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -11,16 +11,6 @@ import torch
 from consumers.tuning.tuning import Memory
 
 INTERVAL = 0.001
-# Limit, use and details of a container: control groups version 2, then 1.
-_GROUPS = (
-    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-    (
-        "memory/memory.limit_in_bytes",
-        "memory/memory.usage_in_bytes",
-        "memory/memory.stat",
-        "total_inactive_file",
-    ),
-)
 
 
 def memory_of(device: torch.device) -> Memory:
@@ -32,20 +22,19 @@ def memory_of(device: torch.device) -> Memory:
 class HostMemory:
     """Resident memory of this process; free is what machine and container both still give."""
 
-    process: psutil.Process = field(default_factory=psutil.Process)
-    groups: Path = Path("/sys/fs/cgroup")
+    group: Path = Path("/sys/fs/cgroup")
 
     def used(self) -> int:
         """Return the resident bytes."""
-        return int(self.process.memory_info().rss)
+        return int(psutil.Process().memory_info().rss)
 
     def free(self) -> int:
         """Return the bytes that can be taken before something must be killed or swapped."""
         available = int(psutil.virtual_memory().available)
-        group = group_free(self.groups)
-        return available if group is None else min(available, group)
+        left = group_free(self.group)
+        return available if left is None else min(available, left)
 
-    def peak(self, work: Callable[[], None]) -> int:
+    def peak(self, work: Callable[[], object]) -> int:
         """Return the largest resident size met while ``work`` runs, read every millisecond."""
         ended, most = threading.Event(), [self.used()]
 
@@ -78,7 +67,7 @@ class CudaMemory:
         free, _ = torch.cuda.mem_get_info(self.device)
         return int(free) + torch.cuda.memory_reserved(self.device) - self.used()
 
-    def peak(self, work: Callable[[], None]) -> int:
+    def peak(self, work: Callable[[], object]) -> int:
         """Return the most bytes that live tensors took while ``work`` ran."""
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
@@ -87,20 +76,16 @@ class CudaMemory:
         return torch.cuda.max_memory_allocated(self.device)
 
 
-def group_free(groups: Path) -> int | None:
+def group_free(group: Path) -> int | None:
     """Return what the container's limit leaves, in bytes; None without one that can be read.
 
-    File pages that the kernel would give back count as free.
+    Read from control groups of version 2. File pages that the kernel would give back are free.
     """
-    for limit_file, used_file, stat_file, cached in _GROUPS:
-        try:
-            limit = (groups / limit_file).read_text().strip()
-            used = int((groups / used_file).read_text())
-            lines = (groups / stat_file).read_text().splitlines()
-        except (OSError, ValueError):
-            continue
-        if not limit.isdigit():
-            return None
-        counts = dict(line.split(" ", 1) for line in lines if " " in line)
-        return max(int(limit) - used + int(counts.get(cached, 0)), 0)
-    return None
+    try:
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        lines = (group / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    pages = dict(line.split(" ", 1) for line in lines if " " in line)
+    return max(limit - used + int(pages.get("inactive_file", 0)), 0)

@@ -90,7 +90,6 @@ def measure_engine(
         clock=time.perf_counter,
         effort=effort,
         row_bytes=4 * context * width,
-        least_rows=-(-LEAST_TOKENS // context),
         seen=seen,
     )
     return tuning.measure(rows)
@@ -129,22 +128,25 @@ def with_micro_batch(plan: Plan, size: int) -> Plan:
     return replace(plan, run=run)
 
 
-def _trial(engine: TorchEngine, batch: TokenBatch, size: int) -> Callable[[int], int]:
-    plan = with_micro_batch(engine.plan, size)
-    trial = TorchEngine(plan, engine.model, engine.sources)
-    valid = valid_tokens(plan, batch)
+def _trial(engine: TorchEngine, batch: TokenBatch, size: int) -> Callable[[], int]:
+    """Return what computes forwards of ``size`` rows, enough that a batch's own cost is small."""
+    trial = TorchEngine(with_micro_batch(engine.plan, size), engine.model, engine.sources)
+    rows, context = (int(length) for length in batch.ids.shape)
+    least = -(-LEAST_TOKENS // (context * size))
+    taken = size * max(1, min(least, rows // size))
+    part = replace(batch, ids=batch.ids[:taken], mask=batch.mask[:taken])
+    valid = valid_tokens(engine.plan, batch)[:taken]
 
-    def compute(rows: int) -> int:
-        part = replace(batch, ids=batch.ids[:rows], mask=batch.mask[:rows])
+    def compute() -> int:
         try:
-            trial.compute(part, valid[:rows])
+            trial.compute(part, valid)
         except (RuntimeError, MemoryError) as error:
             if out_of_memory(error):
                 raise NoRoomError from error
             raise
         if trial.timings.splits:
             raise NoRoomError
-        return rows * int(batch.ids.shape[1])
+        return taken * context
 
     return compute
 

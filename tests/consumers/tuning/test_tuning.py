@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.tuning.tuning import QUICK, SHARE, Effort, Measured, NoRoomError, Tuning, best, sizes
+from consumers.tuning.tuning import (
+    MOST_ROUNDS,
+    QUICK,
+    SHARE,
+    Effort,
+    Measured,
+    NoRoomError,
+    Tuning,
+    best,
+    sizes,
+)
 
 CONTEXT = 16
 HELD = 1000
@@ -31,17 +41,16 @@ class Paper:
     killed: bool = False
     tried: list[int] = field(default_factory=list)
 
-    def trial(self, size: int) -> Callable[[int], int]:
+    def trial(self, size: int) -> Callable[[], int]:
         self.tried.append(size)
 
-        def compute(rows: int) -> int:
-            assert rows % size == 0
-            self.now += rows // size * self.forward + rows * self.row
+        def compute() -> int:
+            self.now += self.forward + size * self.row
             self.most = max(self.most, HELD + size * self.row_bytes)
             self.killed |= self.most > self.total
             if size > self.limit:
                 raise NoRoomError
-            return rows * CONTEXT
+            return size * CONTEXT
 
         return compute
 
@@ -54,7 +63,7 @@ class Paper:
     def free(self) -> int:
         return self.total - HELD
 
-    def peak(self, work: Callable[[], None]) -> int:
+    def peak(self, work: Callable[[], object]) -> int:
         self.most = HELD
         work()
         return self.most
@@ -63,13 +72,11 @@ class Paper:
         return CONTEXT * size / (self.forward + size * self.row)
 
 
-def measured(
-    paper: Paper, rows: int, effort: Effort, row_bytes: int = 1, least_rows: int = 1
-) -> tuple[Measured, ...]:
-    return Tuning(paper.trial, paper, paper.clock, effort, row_bytes, least_rows).measure(rows)
+def measured(paper: Paper, rows: int, effort: Effort, row_bytes: int = 1) -> tuple[Measured, ...]:
+    return Tuning(paper.trial, paper, paper.clock, effort, row_bytes).measure(rows)
 
 
-SHORT = Effort(seconds=0.0, least=1, most=3)
+SHORT = Effort(seconds=0.0, least=1)
 rates = st.floats(1.0, 1e9)
 tables = st.lists(
     st.tuples(st.booleans(), st.lists(rates, min_size=1, max_size=4)), min_size=1, max_size=8
@@ -121,23 +128,23 @@ def test_a_slow_moment_does_not_count() -> None:
 @given(st.integers(1, 64), st.floats(1e-4, 1.0), st.floats(1e-5, 0.1))
 def test_rates_are_those_of_the_device(rows: int, forward: float, row: float) -> None:
     paper = Paper(forward, row)
-    found = measured(paper, rows, Effort(seconds=1.0, least=2, most=3, timing=0.01))
+    found = measured(paper, rows, Effort(seconds=1.0, least=2))
     assert tuple(one.micro_batch for one in found) == sizes(rows)
     for one in found:
-        assert 2 <= len(one.rates) <= 3
+        assert 2 <= len(one.rates) <= MOST_ROUNDS
         assert one.rate == pytest.approx(paper.rate(one.micro_batch), rel=1e-6)
         assert one.peak == HELD + 10 * one.micro_batch
 
 
 def test_sizes_take_turns_after_one_pass_from_the_smallest_on() -> None:
     paper = Paper()
-    measured(paper, 8, Effort(seconds=1e9, least=1, most=3))
-    assert paper.tried == [1, 2, 4, 8] * 4
+    measured(paper, 8, Effort(seconds=1e9))
+    assert paper.tried == [1, 2, 4, 8] * (1 + MOST_ROUNDS)
 
 
 def test_time_ends_it_but_not_before_the_least_rounds() -> None:
-    assert {len(one.rates) for one in measured(Paper(), 8, Effort(0.0, least=2, most=9))} == {2}
-    assert {len(one.rates) for one in measured(Paper(), 8, Effort(1e9, least=2, most=9))} == {9}
+    assert {len(one.rates) for one in measured(Paper(), 8, Effort(0.0, least=2))} == {2}
+    assert {len(one.rates) for one in measured(Paper(), 8, Effort(1e9, least=2))} == {MOST_ROUNDS}
 
 
 def test_a_choice_in_a_hurry_leaves_large_sizes_out() -> None:
@@ -145,24 +152,6 @@ def test_a_choice_in_a_hurry_leaves_large_sizes_out() -> None:
     found = measured(paper, 64, QUICK)
     assert [one.micro_batch for one in found] == [1, 2, 4]
     assert best(found) == found[0]
-
-
-def test_small_sizes_get_batches_that_are_worth_it() -> None:
-    asked = []
-
-    class Watched(Paper):
-        def trial(self, size: int) -> Callable[[int], int]:
-            compute = super().trial(size)
-
-            def noted(rows: int) -> int:
-                asked.append((size, rows))
-                return compute(rows)
-
-            return noted
-
-    measured(Watched(), 32, Effort(0.0, least=1, most=1, timing=1e-9), least_rows=8)
-    assert {(1, 8), (2, 8), (4, 8), (8, 8), (16, 16), (32, 32)} <= set(asked)
-    assert not [rows for size, rows in asked if rows not in (size, 8)]
 
 
 @given(st.integers(1, 300), st.integers(1, 10**4), st.integers(0, 10**5))
@@ -203,20 +192,20 @@ def test_a_device_that_refuses_ends_the_pass() -> None:
 
 def test_a_size_that_is_refused_later_is_out() -> None:
     class Filling(Paper):
-        def trial(self, size: int) -> Callable[[int], int]:
+        def trial(self, size: int) -> Callable[[], int]:
             self.limit = 4 if len(self.tried) > 5 else 8
             return super().trial(size)
 
-    found = measured(Filling(), 8, Effort(1e9, least=1, most=3))
+    found = measured(Filling(), 8, Effort(1e9))
     assert [one.fits for one in found] == [True, True, True, False]
     assert not found[-1].rates
 
 
-def test_what_is_told_goes_up_and_never_beyond_the_total() -> None:
-    told: list[tuple[int, int, int]] = []
+def test_progress_goes_up_and_never_beyond_the_total() -> None:
+    seen: list[tuple[int, int, int]] = []
     paper = Paper()
-    tuning = Tuning(paper.trial, paper, paper.clock, SHORT, seen=lambda *seen: told.append(seen))
+    tuning = Tuning(paper.trial, paper, paper.clock, SHORT, seen=lambda *one: seen.append(one))
     tuning.measure(8)
-    assert [size for *_, size in told] == paper.tried
-    assert all(done < total for done, total, _ in told)
-    assert [done for done, *_ in told] == sorted(done for done, *_ in told)
+    assert [size for *_, size in seen] == paper.tried
+    assert all(done < total for done, total, _ in seen)
+    assert [done for done, *_ in seen] == sorted(done for done, *_ in seen)

@@ -48,23 +48,14 @@ def test_a_containers_limit_counts(tmp_path: Path) -> None:
         "memory.stat": "anon 500\ninactive_file 150\nactive_file 50\n",
     }
     assert group_free(group(tmp_path, second)) == 450
-    assert HostMemory(groups=tmp_path).free() == 450
+    assert HostMemory(group=tmp_path).free() == 450
     assert group_free(group(tmp_path, {"memory.current": "2000\n"})) == 0
     assert group_free(group(tmp_path, {"memory.max": "max\n"})) is None
 
 
-def test_the_older_kind_of_control_groups_counts_too(tmp_path: Path) -> None:
-    first = {
-        "memory/memory.limit_in_bytes": "1000\n",
-        "memory/memory.usage_in_bytes": "700\n",
-        "memory/memory.stat": "cache 200\ntotal_inactive_file 100\n",
-    }
-    assert group_free(group(tmp_path, first)) == 400
-
-
 def test_without_a_limit_it_is_the_machines(tmp_path: Path) -> None:
     assert group_free(tmp_path) is None
-    free = HostMemory(groups=tmp_path).free()
+    free = HostMemory(group=tmp_path).free()
     assert 0 < free <= psutil.virtual_memory().total
 
 

@@ -26,7 +26,7 @@ from streams.records.corpus import CorpusRecord
 from tests import factories
 from tests.models_on_disk import WORDS
 
-BRIEF = Effort(seconds=0.0, least=1, most=1, timing=0.001)
+BRIEF = Effort(seconds=0.0, least=1)
 
 
 class Limited:
