@@ -182,6 +182,8 @@ def test_a_partial_without_a_known_kind_is_refused():
     [
         (topics.SOURCE_END, SourceEnd(PLAN.id, 1, 1, 4)),
         (topics.SOURCE_END, SourceEnd("another", 0, 1, 4)),
+        (topics.SOURCE_END, SourceEnd(PLAN.id, 0, PLAN.run.partitions, 4)),
+        (topics.SOURCE_END, SourceEnd(PLAN.id, 0, 1, -1)),
         (topics.SNAPSHOT_REQUEST, SnapshotRequest(PLAN.id, 1, "noon")),
         (topics.SNAPSHOT_REQUEST, SnapshotRequest("another", 0, "noon")),
         (topics.SNAPSHOT_REQUEST, SnapshotRequest(PLAN.id, 0, "../noon")),

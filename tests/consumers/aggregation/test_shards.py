@@ -16,10 +16,11 @@ from consumers.aggregation.shards import (
     with_end,
     with_statistics,
 )
+from consumers.statistics.registry import optional_statistics
 from streams.errors import OverflowingSumError, ShapeError
 from streams.records.hits import no_hits
 from streams.records.partials import BucketState, HitsPart, SourceEnd, Statistics
-from streams.records.tallies import BucketTally
+from streams.records.tallies import BucketTally, KeyedSums, KeyNames
 from tests import factories
 from tests.consumers.folding import with_hits
 from tests.streams.same import bits
@@ -187,6 +188,12 @@ def at(*values):
     return np.array(values, np.uint32)
 
 
+def keyed(number=0, clusters=(0,), columns=1):
+    """Return keyed sums of one key for each cluster."""
+    keys = np.zeros(len(clusters), np.uint64)
+    return KeyedSums(number, at(*clusters), keys, np.ones(len(clusters) * columns, np.int64))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -223,6 +230,8 @@ def at(*values):
         ({"tallies": (tally(sum=np.array([-1])),)}, "negative sum"),
         ({"tallies": (tally(low=np.array([np.nan], np.float32)),)}, "not finite"),
         ({"tallies": (tally(high=np.array([np.inf], np.float32)),)}, "not finite"),
+        ({"tallies": (tally(keyed=(keyed(),)),)}, "keyed sums that the run does not have"),
+        ({"names": (KeyNames(0, ("web",)),)}, "keyed sums that the run does not have"),
     ],
 )  # fmt: skip
 def test_statistics_that_do_not_fit_are_refused(changes, said):
@@ -303,6 +312,8 @@ def longer(array):
         ({"chain": START.chain[:, None]}, "other source partitions"),
         ({"hits": columns([hit(table=CLUSTERS * PLAN.tables)])}, "hits: table"),
         ({"hits": replace(no_hits(), peak=np.zeros(1, np.int32))}, "different lengths"),
+        ({"keyed": (keyed(),)}, "keyed sums that the run does not have"),
+        ({"names": (KeyNames(0, ("web",)),)}, "keyed sums that the run does not have"),
     ],
 )
 def test_a_state_of_another_run_or_layout_is_refused(changes, said):
@@ -314,3 +325,33 @@ def test_a_state_of_the_same_run_with_other_settings_is_refused():
     other = factories.plan(k=4)
     with pytest.raises(ShapeError, match="is that of run id"):
         check_state(other, START)
+
+
+def test_keyed_sums_are_those_of_the_bucket_in_order():
+    statistics_kept = (*PLAN.run.statistics, *optional_statistics(("domains",)))
+    plan = factories.plan(statistics=statistics_kept)
+    number, columns = next(
+        (number, place.columns)
+        for number, place in enumerate(plan.layout.keyed)
+        if place.per == "cluster"
+    )
+
+    clusters = len(plan.clusters_of(0))
+    bucket = {"run": plan.id, "first": 0, "stop": plan.buckets_of(0).stop}
+
+    def check(*sums):
+        check_statistics(plan, statistics(tallies=(tally(keyed=sums),), **bucket))
+        check_state(plan, replace(new_bucket(plan, 0, 0), keyed=sums))
+
+    check(keyed(number, range(clusters), columns))
+    for wrong, said in (
+        ((keyed(number, (clusters,), columns),), f"a cluster beyond {clusters}"),
+        ((keyed(number, (0,), columns + 1),), "values do not fit their keys"),
+        ((keyed(number, (0, 0), columns),), "not in ascending order"),
+        ((keyed(len(plan.layout.keyed), (0,), columns),), "that the run does not have"),
+        ((keyed(number, (0,), columns),) * 2, "out of order"),
+    ):
+        with pytest.raises(ShapeError, match=said):
+            check_statistics(plan, statistics(tallies=(tally(keyed=wrong),), **bucket))
+        with pytest.raises(ShapeError, match=said):
+            check_state(plan, replace(new_bucket(plan, 0, 0), keyed=wrong))
