@@ -10,6 +10,7 @@ from aiohttp import web
 
 from downstream.dashboard import addresses, openapi, pages
 from downstream.dashboard.answers import Answers, Maker
+from downstream.dashboard.compare_page import compare_page
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.editing import Editing
 from downstream.dashboard.events import Events, state
@@ -66,6 +67,7 @@ def make_app(
     app.router.add_get("/", _home)
     app.router.add_get(r"/runs/{path:[\s\S]*}", _run_path)
     app.router.add_get("/components/{run}/{source}", _components)
+    app.router.add_get("/compare/", _compare)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
     app.router.add_get("/openapi.json", _openapi)
@@ -163,6 +165,11 @@ async def _components(request: web.Request) -> web.StreamResponse:
     return await _answer(
         request, run, lambda shelf: pages.components(shelf, run, source, request.query)
     )
+
+
+async def _compare(request: web.Request) -> web.StreamResponse:
+    """Compare two clusterings; what cannot be read is said, and nothing takes its place."""
+    return await _answer(request, "@", lambda shelf: compare_page(shelf, request.query))
 
 
 async def _health(request: web.Request) -> web.StreamResponse:

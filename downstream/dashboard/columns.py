@@ -140,12 +140,18 @@ def _read(snapshot: LoadedSnapshot, stored: Stored) -> F64:
         return found
     cluster = number
     if stored.by == "feature":
-        of_feature = snapshot.once("clusters of features", partial(_of_feature, snapshot))
-        known = (number >= 0) & (number < len(of_feature) - 1)
-        cluster = of_feature[np.where(known, number, -1)]
+        cluster = cluster_of_feature(snapshot, number)
     inside = (cluster >= 0) & (cluster < len(found)) & np.isfinite(values)
     found[cluster[inside]] = values[inside]
     return found
+
+
+def cluster_of_feature(snapshot: LoadedSnapshot, features: AnyArray) -> I64:
+    """Return the cluster of one of each feature, numbered as in the table of features; -1 if it
+    has none."""
+    found = snapshot.once("clusters of features", partial(_of_feature, snapshot))
+    known = (features >= 0) & (features < len(found) - 1)
+    return found[np.where(known, features, -1)]
 
 
 def _of_feature(snapshot: LoadedSnapshot) -> I64:

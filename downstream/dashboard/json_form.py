@@ -91,27 +91,34 @@ def cluster_form(
     panels: Sequence[ShownPanel],
 ) -> Json:
     """Return the page of a cluster with all that it shows."""
+    return {
+        "snapshot": provenance(snapshot),
+        "cluster": {
+            **cluster_content(page),
+            "written": asdict(written),
+            "attached": [_attached(panel) for panel in panels],
+        },
+    }
+
+
+def cluster_content(page: ClusterPage) -> Json:
+    """Return what a snapshot itself says of a cluster."""
     named = (
         "number", "label", "status", "members", "dropped", "ranking", "rankings", "k",
         "meaning", "intervals", "folded", "sampled", "sharing_total", "previous", "next",
     )  # fmt: skip
     return {
-        "snapshot": provenance(snapshot),
-        "cluster": {
-            **{name: getattr(page, name) for name in named},
-            "clustering": {"name": page.clustering.name, "iteration": page.clustering.iteration},
-            "written": asdict(written),
-            "numbers": [asdict(number) for number in page.numbers],
-            "bins": [asdict(each) for each in page.bins],
-            "contexts": [
-                {**_context(context), "tokens": [_token(token) for token in context.tokens]}
-                for context in page.contexts
-            ],
-            "neighbours": page.neighbours and [asdict(other) for other in page.neighbours],
-            "matrix": page.matrix and asdict(page.matrix),
-            "sharing": [asdict(other) for other in page.sharing],
-            "attached": [_attached(panel) for panel in panels],
-        },
+        **{name: getattr(page, name) for name in named},
+        "clustering": {"name": page.clustering.name, "iteration": page.clustering.iteration},
+        "numbers": [asdict(number) for number in page.numbers],
+        "bins": [asdict(each) for each in page.bins],
+        "contexts": [
+            {**_context(context), "tokens": [_token(token) for token in context.tokens]}
+            for context in page.contexts
+        ],
+        "neighbours": page.neighbours and [asdict(other) for other in page.neighbours],
+        "matrix": page.matrix and asdict(page.matrix),
+        "sharing": [asdict(other) for other in page.sharing],
     }
 
 

@@ -100,6 +100,16 @@ _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
         "Dead or dropped features", "ComponentsPage", "run source",
         {**_FORM, "show": {"enum": ["dead", "dropped"]}, "page": _COUNT},
     ),
+    "/compare/": (
+        "Two clusterings, of one run or snapshot or of two", "Comparison", "",
+        {
+            **_FORM, "a": _TEXT, "b": _TEXT, "from": _TEXT, "to": _TEXT,
+            "by": {"enum": ["examples", "label", "decoder", "coactivation"]}, "least": _NUMBER,
+            "show": {"enum": ["matched", "only_a", "only_b"]},
+            "sort": {"enum": ["score", "change"]}, "up": {"const": "1"}, "page": _COUNT,
+            "left": _COUNT, "right": _COUNT,
+        },
+    ),
     "/healthz": ("Whether pages can be served", "Health", "", {}),
     "/state": ("The open snapshot of each run", "State", "", {}),
 }  # fmt: skip
@@ -229,6 +239,25 @@ _SCHEMAS: Json = {
     "Neighbour": _object(
         clustering=_TEXT, iteration=_COUNT, label=_TEXT, members=_COUNT, both=_COUNT,
         jaccard=_NUMBER, jaccard_error=_NUMBER, tokens=_TEXT,
+    ),
+    "Sided": _object(number=_COUNT, link=_ref("Neighbour"), density=_NUMBER, high=_NUMBER),
+    "Comparison": _object(
+        asked={"type": "object"},
+        snapshots=_list_of(_object(run=_TEXT, snapshot=_TEXT, content=_TEXT)),
+        matched=_COUNT,
+        mutual=_COUNT,
+        only_a=_COUNT,
+        only_b=_COUNT,
+        pages=_COUNT,
+        notes=_list_of(_TEXT),
+        problem=_TEXT,
+        rows=_list_of(
+            _object(
+                a=_or_null(_ref("Sided")), b=_or_null(_ref("Sided")),
+                score={"type": ["number", "null"]}, mutual=_FLAG,
+            )
+        ),
+        sides=_list_of({"type": "object"}),
     ),
     "ComponentsPage": _object(
         snapshot=_ref("Provenance"),

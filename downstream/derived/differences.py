@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from downstream.reading.snapshot import Snapshot
 from streams.arrays import I64, Bool
+from streams.snapshots.manifests import RunManifest
 from streams.snapshots.tables import Column, TableForm
 
 _KEY = ("clustering", "iteration", "label")
@@ -132,7 +133,7 @@ def compare(a: Snapshot, b: Snapshot) -> Differences:
     return Differences(
         clusters.select(CLUSTER_DIFFERENCES.schema.names).cast(CLUSTER_DIFFERENCES.schema),
         _named(pa.concat_tables(changes), clusters),
-        _notes(a, b),
+        differing(a.manifest, b.manifest),
     )
 
 
@@ -200,18 +201,21 @@ def _named(changes: pa.Table, clusters: pa.Table) -> pa.Table:
     return table.cast(EXAMPLE_CHANGES.schema).sort_by(order)
 
 
-def _notes(a: Snapshot, b: Snapshot) -> list[str]:
+def differing(a: RunManifest, b: RunManifest) -> list[str]:
+    """Return what makes two snapshots differ beside the text read so far, a line each."""
     found = []
     for name in _COMPARED:
         one, other = a.about.get(name), b.about.get(name)
         if one != other:
             found.append(f"{name} differs: {_short(one)}, {_short(other)}")
-    contents = [{s["name"]: s.get("content") for s in each.about["sources"]} for each in (a, b)]
+    contents = [
+        {s["name"]: s.get("content") for s in each.about.get("sources", ())} for each in (a, b)
+    ]
     for source in sorted(contents[0].keys() & contents[1].keys()):
         if contents[0][source] != contents[1][source]:
             found.append(f"source {source} is another one")
-    for snapshot, name in ((a, "A"), (b, "B")):
-        if not snapshot.manifest.final:
+    for manifest, name in ((a, "A"), (b, "B")):
+        if not manifest.final:
             found.append(f"{name} is not final")
     return found
 

@@ -70,7 +70,8 @@ def test_a_part_that_is_lost_gives_a_clear_page(page, served):
 
 
 @pytest.mark.parametrize(
-    "address", ["/", f"{LIST}2", "/runs/demo/odd/both", "/components/demo/sae"]
+    "address",
+    ["/", f"{LIST}2", "/runs/demo/odd/both", "/components/demo/sae", "/compare/?left=0&right=2"],
 )
 def test_a_page_fits_a_screen_of_320_pixels(page, address):
     page.set_viewport_size({"width": 320, "height": 640})

@@ -71,6 +71,8 @@ async def test_every_link_of_every_page_leads_somewhere(browser: Browser) -> Non
         address = waiting.pop()
         status, html = await fetched(browser, address)
         assert status == 200, address
+        if address.startswith("/compare/?") and "show=" in address:
+            continue  # its links combine all that it can be asked
         for link in re.findall(r'(?:href|src)="(/[^"#]*)"', html):
             plain = link.replace("&amp;", "&")
             if plain not in seen:

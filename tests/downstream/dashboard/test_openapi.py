@@ -24,6 +24,10 @@ ANSWERED = {
         "/runs/demo/features/sae/3?format=json",
     ],
     "/components/{run}/{source}": ["/components/demo/sae?format=json"],
+    "/compare/": [
+        "/compare/?format=json",
+        "/compare/?format=json&from=odd&to=features/sae&least=0&left=0&right=1",
+    ],
     "/healthz": ["/healthz"],
     "/state": ["/state"],
 }
