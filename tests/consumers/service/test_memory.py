@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
 from consumers.activations.standin import StandInEngine
 from consumers.aggregation.overlay import Overlay, partial
@@ -32,6 +33,15 @@ def batches(count: int, context: int = CONTEXT) -> Iterator[TokenBatch]:
         random = np.random.default_rng(sequence)
         ids = random.integers(0, factories.VOCABULARY, (ROWS, context))
         yield factories.batch(ids, [context] * ROWS, 0, sequence)
+
+
+@pytest.fixture(autouse=True)
+def frozen_objects() -> Iterator[None]:
+    """Let collections pass over what the libraries and other tests have made: they are many."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @dataclass
@@ -115,7 +125,9 @@ def peak_of_reading(count: int) -> int:
         assert rows == count * ROWS
 
 
-def test_reading_samples_takes_as_much_for_four_times_as_many(monkeypatch) -> None:
+def test_reading_samples_takes_as_much_for_four_times_as_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """But for the numbers of the places and batches themselves."""
     monkeypatch.setattr("consumers.snapshots.sample_reading._ROWS_PER_PIECE", 16)
     peak_of_reading(BATCHES)  # what is kept after a first use
