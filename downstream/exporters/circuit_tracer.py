@@ -6,7 +6,7 @@ it; a record is its length, 4 bytes, little end first, and JSON compressed by zl
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,21 +54,19 @@ class CircuitTracerJson:
 
     def export(self, snapshot: Snapshot, choices: Choices, out: Staging) -> Sequence[str]:
         """Write the files of every chosen source."""
-        scan = _scan(snapshot, choices)
+        scan, lenses = _scan(snapshot, choices), dict[str, Lens | None]()
         for layer, chosen in _layers(snapshot, choices):
             with shared.feature_stream(snapshot, choices, out.folder, chosen) as stream:
-                features = _Features(
-                    snapshot,
-                    scan,
-                    find_lens(snapshot, stream.source, stream.strings, choices["convention"]),
-                )
+                lens = find_lens(snapshot, stream.source, stream.strings, choices["convention"])
+                lenses[stream.source] = lens
+                features = _Features(snapshot, scan, lens)
                 for batch in stream.batches():
                     files = [f"features/{scan}/{feature_id(layer, n)}.json" for n in batch.indices]
                     if all(map(out.has, files)):
                         continue
                     for file, row in zip(files, batch.rows(), strict=True):
                         out.write(file, json_bytes(features.of(row)))
-        return features.notes()
+        return _notes(snapshot, lenses)
 
 
 class CircuitTracerBinary:
@@ -80,21 +78,19 @@ class CircuitTracerBinary:
 
     def export(self, snapshot: Snapshot, choices: Choices, out: Staging) -> Sequence[str]:
         """Write the files of every chosen source, and the index last."""
-        scan = _scan(snapshot, choices)
+        scan, lenses = _scan(snapshot, choices), dict[str, Lens | None]()
         layers = dict(_layers(snapshot, choices))
         index: list[dict[str, Any] | None] = [None] * (max(layers) + 1)
         for layer, chosen in layers.items():
             name = f"layer_{layer}.bin"
             with shared.feature_stream(snapshot, choices, out.folder, chosen) as stream:
-                features = _Features(
-                    snapshot,
-                    scan,
-                    find_lens(snapshot, stream.source, stream.strings, choices["convention"]),
-                )
+                lens = find_lens(snapshot, stream.source, stream.strings, choices["convention"])
+                lenses[stream.source] = lens
+                features = _Features(snapshot, scan, lens)
                 out.write_pieces(f"features/{name}", stream.batches(), features.records)
             index[layer] = {"filename": name, "offsets": _offsets(out, f"features/{name}")}
         out.write("features/index.json.gz", gzipped(json_bytes(index)))
-        return features.notes()
+        return _notes(snapshot, lenses)
 
 
 @dataclass(frozen=True)
@@ -127,14 +123,17 @@ class _Features:
         packed = (zlib.compress(json_bytes(self.of(row))) for row in batch.rows())
         return b"".join(len(data).to_bytes(_LENGTH, "little") + data for data in packed)
 
-    def notes(self) -> list[str]:
-        """Return what the files do not hold."""
-        found = [
-            "histogram and quantile_values are made from the run's bins: borders are not exact"
-        ]
-        if self.lens is None:
-            found.append("empty, since no logit lens is attached: top_logits, bottom_logits")
-        return found
+
+def _notes(snapshot: Snapshot, lenses: Mapping[str, Lens | None]) -> list[str]:
+    """Return what the files do not hold; lenses: of each source written."""
+    found = ["histogram and quantile_values are made from the run's bins: borders are not exact"]
+    missing = [source for source, lens in lenses.items() if lens is None]
+    if missing:
+        found.append(
+            "empty, since no logit lens is attached: top_logits, bottom_logits of "
+            + ", ".join(missing)
+        )
+    return found + naming.sign_notes(snapshot, *lenses)
 
 
 def _quantiles(row: ClusterRow) -> list[dict[str, Any]]:

@@ -165,7 +165,7 @@ class Columnar:
                     out.write(f"{folder}/{name}.parquet", _parquet(table))
                 out.write(f"{folder}/manifest.json", json_bytes(_manifest(batch.number, tables)))
         out.write("manifest.json", json_bytes({**_FORMAT, "batches": batches}))
-        return notes(fields)
+        return notes(fields, stream.source)
 
 
 _FORMAT = {"dashboard_output_format": "columnar", "columnar_artifact_format": "parquet"}

@@ -10,6 +10,7 @@ from downstream.exporters import bands
 from downstream.exporters.clusters import ClusterRow, ExampleRow, float32
 from downstream.exporters.histograms import bars
 from downstream.exporters.logit_lens import Lens
+from downstream.exporters.naming import sign_notes
 from downstream.reading.snapshot import Snapshot
 
 TOP = -1.0
@@ -106,9 +107,10 @@ def dataset_of(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def notes(features: DashboardFeatures) -> list[str]:
-    """Return what the files do not hold, and what was rounded away."""
+def notes(features: DashboardFeatures, source: str) -> list[str]:
+    """Return what the files of a source do not hold, and what was rounded away."""
     found = [
+        *sign_notes(features.snapshot, source),
         "empty, since a snapshot does not have them: neuron alignment, correlated neurons and "
         "features, decoder weight distribution, vector",
         "activation histograms are made from the run's bins: totals are exact, borders are not",

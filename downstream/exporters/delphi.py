@@ -97,6 +97,7 @@ class Delphi:
         return [
             f"the cache holds at most {choices['examples']} rows of a latent, its best: "
             "frequencies that delphi counts from it are too low",
+            *naming.sign_notes(snapshot, stream.source),
             *found,
         ]
 

@@ -13,7 +13,7 @@ from downstream.reading.snapshot import Snapshot
 from streams.errors import ExportError
 
 _ADDRESS = re.compile(r"[a-z0-9+]+://")
-_REVISION = 1  # of the bytes that exporters write: another does not go on with what an older began
+_REVISION = 2  # of the bytes that exporters write: another does not go on with what an older began
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,21 @@ def _whole(exporter: Exporter, choices: Mapping[str, Any]) -> Choices:
     known = {option.name: option for option in exporter.options}
     if unknown := [name for name in choices if name not in known]:
         raise ExportError(f"{exporter.name} has no option --{unknown[0]}")
+    for name, value in choices.items():
+        for text in value if known[name].many else (value,):
+            if isinstance(text, str) and not _is_unicode(text):
+                raise ExportError(f"--{name} {text!a} is no text: it cannot be UTF-8")
     defaults = {name: () if one.many else one.default for name, one in known.items()}
     return {**defaults, **choices}
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text is free of lone surrogates, as an argument of other bytes is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _version() -> str:

@@ -5,7 +5,7 @@ clusters there is a page each and an ``index.html`` that links them.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import pairwise
@@ -18,6 +18,7 @@ from downstream.exporters.cluster_ranges import SINGLES, features_of
 from downstream.exporters.exporter import Choices, Option
 from downstream.exporters.histograms import bars, quantiles
 from downstream.exporters.logit_lens import CONVENTION, Lens, LensRow, find_lens
+from downstream.exporters.naming import sign_notes
 from downstream.exporters.staging import Staging
 from downstream.exporters.token_strings import TokenStrings
 from downstream.reading.cluster import Cluster
@@ -124,7 +125,7 @@ class _Pages:
             bars=_drawing(cluster, self.snapshot),
             size=(_WIDTH, _HEIGHT),
             examples=[(example, _shaded(example)) for example in examples],
-            neighbours=_neighbours(cluster),
+            neighbours=_neighbours(cluster, self.snapshot.tables),
             lens=self._lens(cluster),
             annotations=self.snapshot.annotations.of(
                 cluster.clustering, cluster.iteration, cluster.label
@@ -138,7 +139,10 @@ class _Pages:
 
     def notes(self) -> list[str]:
         """Return how the pages were made."""
-        return ["the histogram's bars and the quantiles are made from the run's bins"]
+        return [
+            "the histogram's bars and the quantiles are made from the run's bins",
+            *sign_notes(self.snapshot),
+        ]
 
     def _lens(self, cluster: Cluster) -> LensRow | None:
         """Return the logit lens of a single feature, if one is attached."""
@@ -236,7 +240,7 @@ def _shaded(example: Example) -> list[ShadedToken]:
     return found
 
 
-def _neighbours(cluster: Cluster) -> list[dict[str, Any]]:
-    if not cluster.numbers.get("coactivation_counted"):
+def _neighbours(cluster: Cluster, tables: Collection[str]) -> list[dict[str, Any]]:
+    if not cluster.numbers.get("coactivation_counted") or "coactivation" not in tables:
         return []
     return cluster.coactivation(_NEIGHBOURS).to_pylist()

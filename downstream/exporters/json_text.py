@@ -13,9 +13,19 @@ def json_bytes(value: Any) -> bytes:
     return text.encode()
 
 
+_LINE_ENDS = {sign.encode(): rf"\u{ord(sign):04x}".encode() for sign in "\x85\u2028\u2029"}
+
+
 def json_lines(rows: Iterable[Any]) -> bytes:
-    """Return a line of JSON per row."""
-    return b"".join(json_bytes(row) + b"\n" for row in rows)
+    """Return a line of JSON per row, whatever a reader takes for the end of a line.
+
+    Some split at U+0085, U+2028 and U+2029, too, as Python's ``str.splitlines`` does: these are
+    escaped.
+    """
+    data = b"".join(json_bytes(row) + b"\n" for row in rows)
+    for sign, escaped in _LINE_ENDS.items():
+        data = data.replace(sign, escaped)
+    return data
 
 
 def gzipped(data: bytes, level: int = 5) -> bytes:

@@ -57,6 +57,22 @@ def source_about(snapshot: Snapshot, source: str) -> dict[str, Any]:
     return {}
 
 
+def sign_notes(snapshot: Snapshot, *sources: str) -> list[str]:
+    """Return how the activations of sources, all of them by default, differ from their values."""
+    found = []
+    for one in snapshot.about.get("sources", ()):
+        name, sign, threshold = one["name"], one.get("sign", "value"), one.get("threshold", 0)
+        if sources and name not in sources:
+            continue
+        meant = {"absolute": "values without their sign", "negative": "values times -1"}.get(sign)
+        if meant or threshold:
+            found.append(
+                f"activations of {name} are its {meant or 'values'}, 0 where that is not above "
+                f"{threshold:g}"
+            )
+    return found
+
+
 def chosen_layer(snapshot: Snapshot, source: str, choices: Choices) -> int:
     """Return the layer that was chosen, or that of the source's hook point."""
     if choices["layer"] is not None:

@@ -64,8 +64,6 @@ def _blocks(
 
 def pairs(snapshot: Snapshot, chosen: ClusterRange) -> Iterator[tuple[I64, I64, I64]]:
     """Yield places in the clustering of two clusters, a < b, and the tokens that they share."""
-    if snapshot.manifest.table("coactivation") is None:
-        return
     for pieces in read_pieces(snapshot.manifest, "coactivation", size=2**16):
         for piece in pieces:
             a = piece.column("cluster_a").to_numpy().astype(np.int64) - chosen.first
@@ -87,6 +85,8 @@ def _pairs(snapshot: Snapshot, chosen: ClusterRange, first: int, stop: int) -> t
 
 def firing_tokens(snapshot: Snapshot, chosen: ClusterRange) -> I64 | None:
     """Return each cluster's active tokens; None if their co-activation was not counted."""
+    if snapshot.manifest.table("coactivation") is None:
+        return None
     table = columns_of(snapshot, chosen, "firing_tokens", "coactivation_counted")
     if not pc.any(table["coactivation_counted"]).as_py():
         return None

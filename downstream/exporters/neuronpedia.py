@@ -1,14 +1,14 @@
 """Neuronpedia's bulk layout: JSON lines that its importer loads into its database.
 
 ``{model}/{source}/`` holds ``release.jsonl``, ``model.jsonl``, ``sourceset.jsonl``,
-``source.jsonl`` and, compressed by gzip, ``features/batch-N.jsonl.gz`` and
-``activations/batch-N.jsonl.gz``. Every line of a file has the same keys, which the importer takes
-from the first one.
+``source.jsonl`` and, compressed by gzip, ``features/batch-N.jsonl.gz`` and, of the batches that
+have an example, ``activations/batch-N.jsonl.gz``. Every line of a file has the same keys, which the
+importer takes from the first one.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -74,19 +74,26 @@ class Neuronpedia:
             for name, row in rows.about(snapshot, choices):
                 out.write(f"{folder}/{name}.jsonl", json_lines([row]))
             for batch in stream.batches():
-                files = [
-                    f"{folder}/{kind}/batch-{batch.number}.jsonl.gz"
-                    for kind in ("features", "activations")
-                ]
-                if all(map(out.has, files)):
+                name = f"batch-{batch.number}.jsonl.gz"
+                if out.has(f"{folder}/features/{name}"):
                     continue
                 clusters = list(batch.rows())
-                features = map(rows.feature, clusters)
-                activations = (line for row in clusters for line in rows.activations(row))
-                for file, lines in zip(files, (features, activations), strict=True):
-                    out.write(file, gzipped(json_lines(lines)))
-        found = notes(fields)
+                activations = [line for row in clusters for line in rows.activations(row)]
+                # The importer breaks off at a file without a line.
+                if activations:
+                    out.write(f"{folder}/activations/{name}", _packed(activations))
+                out.write(f"{folder}/features/{name}", _packed(map(rows.feature, clusters)))
+        found = notes(fields, stream.source)
         return found if near else [*found, "empty, since no neighbours are attached: topkCosSim"]
+
+
+def _packed(rows: Iterable[dict[str, Any]]) -> bytes:
+    """Return a file of lines, in which no text looks like the escape of a NUL.
+
+    The importer puts a blank for each ``\\u0000`` of a file before it reads it as JSON, where it is
+    the end of an escaped backslash, too. No text holds a NUL.
+    """
+    return gzipped(json_lines(rows).replace(rb"\\u0000", rb"\u005cu0000"))
 
 
 def created_at(snapshot: Snapshot) -> str:

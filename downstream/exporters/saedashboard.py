@@ -63,7 +63,7 @@ class SAEDashboard:
         skipped = {"model_id": names.model, "layer": str(names.layer), "sae_set": names.set}
         out.write("skipped_indexes.json", json_bytes({**skipped, "skipped_indexes": []}))
         out.write("run_settings.json", json_bytes({**head, **dataset, "hook_point": names.hook}))
-        return notes(fields)
+        return notes(fields, stream.source)
 
 
 def _feature(row: ClusterRow, fields: DashboardFeatures, dataset: dict[str, Any]) -> dict[str, Any]:

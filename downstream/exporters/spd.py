@@ -23,6 +23,7 @@ from downstream.exporters.cluster_ranges import (
 from downstream.exporters.clusters import ClusterBatch, ClusterRow, ClusterStream, float32
 from downstream.exporters.exporter import Choices, Option
 from downstream.exporters.json_text import json_bytes
+from downstream.exporters.naming import sign_notes
 from downstream.exporters.neighbours import firing_tokens, pairs
 from downstream.exporters.spd_clusters import (
     FORMAT,
@@ -82,6 +83,7 @@ class Spd:
             *_notes(paired, len(chosen), exact=kept is not None),
             *names.notes(),
             *_shared(hashes),
+            *sign_notes(snapshot),
         ]
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.exporters.exporter import Choices, Option
-from downstream.exporters.json_text import json_bytes
+from downstream.exporters.json_text import json_lines
 from downstream.exporters.staging import Staging
 from downstream.reading.snapshot import Snapshot
 from streams.errors import ExportError
@@ -96,7 +96,7 @@ def _lines(piece: pa.RecordBatch) -> bytes:
     columns = [_values(column) for column in piece.columns]
     rows = zip(*columns, strict=True)
     names = piece.schema.names
-    return b"".join(json_bytes(dict(zip(names, row, strict=True))) + b"\n" for row in rows)
+    return json_lines(dict(zip(names, row, strict=True)) for row in rows)
 
 
 def _csv(piece: pa.RecordBatch, begins: bool) -> bytes:

@@ -38,13 +38,22 @@ class Document:
 
 @dataclass
 class Given:
-    """What a snapshot is made of: rows of token ids and each component's values [row, position]."""
+    """What a snapshot is made of: rows of token ids and each component's values [row, position].
+
+    hooks: of each source its hook point, if there is more than one, which share the components out.
+    """
 
     rows: list[tuple[Document, list[int]]]
     vocabulary: list[bytes]
     values: Dense
     clusters: list[tuple[str, str, list[int]]]
     dropped: set[int] = field(default_factory=set)
+    hooks: dict[str, str] = field(default_factory=lambda: {"sae": "blocks.2.hook_resid_post"})
+
+    def component(self, number: int) -> tuple[str, int]:
+        """Return the source of a component and its index there."""
+        each = len(self.values) // len(self.hooks)
+        return list(self.hooks)[number // each], number % each
 
 
 def tokenized(documents: Iterable[Document], context: int) -> tuple[list[Any], list[bytes]]:
@@ -141,6 +150,11 @@ def _live(given: Given, members: Sequence[int]) -> list[int]:
     return [member for member in members if member not in given.dropped]
 
 
+def _name(given: Given, member: int) -> str:
+    source, index = given.component(member)
+    return f"{source}:{index}"
+
+
 def _activity(given: Given, members: Sequence[int]) -> Dense:
     live = _live(given, members)
     empty: Dense = np.zeros_like(given.values[0])
@@ -158,8 +172,8 @@ def _clusters(given: Given, activity: Dense, edges: Any) -> Iterator[dict[str, A
             "clustering": clustering,
             "iteration": 0,
             "label": label,
-            "members": [f"sae:{member}" for member in live],
-            "dropped_members": [f"sae:{member}" for member in members if member in given.dropped],
+            "members": [_name(given, member) for member in live],
+            "dropped_members": [_name(given, m) for m in members if m in given.dropped],
             "firing_tokens": len(firing),
             "firing_rows": int((activity[number] > 0).any(axis=1).sum()),
             "activation_density": len(firing) / _totals(given)["tokens"],
@@ -234,10 +248,11 @@ def _member_pairs(given: Given) -> Iterator[dict[str, Any]]:
 def _features(given: Given) -> Iterator[dict[str, Any]]:
     for number, values in enumerate(given.values):
         fired, dropped = int(np.count_nonzero(values)), number in given.dropped
+        source, index = given.component(number)
         yield {
             "feature": number,
-            "source": "sae",
-            "index": number,
+            "source": source,
+            "index": index,
             "firing_tokens": 0 if dropped else fired,
             "activation_density": (0 if dropped else fired) / _totals(given)["tokens"],
             "dead": not fired and not dropped,
@@ -253,14 +268,17 @@ def _totals(given: Given) -> dict[str, int]:
 def _about(given: Given, edges: Any, k: int) -> dict[str, Any]:
     names = list(dict.fromkeys(name for name, _, _ in given.clusters))
     sizes = [sum(name == each for each, _, _ in given.clusters) for name in names]
-    source = {
-        "name": "sae",
-        "kind": "dictionary",
-        "hook": "blocks.2.hook_resid_post",
-        "components": len(given.values),
-        "sign": "value",
-        "location": "models/sae",
-    }
+    sources = [
+        {
+            "name": name,
+            "kind": "dictionary",
+            "hook": hook,
+            "components": len(given.values) // len(given.hooks),
+            "sign": "value",
+            "location": f"models/{name}",
+        }
+        for name, hook in given.hooks.items()
+    ]
     return {
         "model": "models/prose-2l",
         "corpus": "library",
@@ -269,7 +287,7 @@ def _about(given: Given, edges: Any, k: int) -> dict[str, Any]:
         "k": k,
         "edges": [float(edge) for edge in edges],
         "sum_bits": SUM_BITS,
-        "sources": [source],
+        "sources": sources,
         "clusterings": [
             {"name": name, "iteration": 0, "clusters": size, "coactivation": True}
             for name, size in zip(names, sizes, strict=True)

@@ -13,6 +13,7 @@ from downstream.exporters.registry import find_exporter
 from downstream.reading.snapshot import Snapshot
 from tests.downstream.dashboard.snapshot_files import Given, large, small, write_snapshot
 from tests.downstream.exporters.attached import attach
+from tests.downstream.exporters.hostile import RUNS, write_hostile
 
 CHOICES: dict[str, dict[str, Any]] = {
     "spd": {"clustering": "odd"},
@@ -33,6 +34,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     attach(write_snapshot(str(folder), small(), run="attached"))
     write_snapshot(str(folder), without_repeats(large(40, rows_wanted=60, context=32)), run="many")
     return folder
+
+
+@pytest.fixture(scope="session")
+def hostile_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Snapshot]:
+    """Snapshots of what readers stumble over, by the names of their runs."""
+    folder = tmp_path_factory.mktemp("hostile")
+    write_hostile(str(folder))
+    return {run: millrace.open(folder, run=run) for run in RUNS}
 
 
 def without_repeats(given: Given) -> Given:

@@ -98,6 +98,7 @@ def spd(folder: Path) -> Any:
     from zanj import ZANJ  # type: ignore[import-not-found]
 
     data = ZANJ().read(str(folder / "dashboard.zanj"))
+    pairs = data["coactivations"]
     return {
         "clusters": {
             name: [
@@ -107,7 +108,7 @@ def spd(folder: Path) -> Any:
             for name, cluster in data["clusters"].items()
         },
         "texts": {key: text["full_text"] for key, text in data["text_samples"].items()},
-        "coactivations": data["coactivations"].tolist(),
+        "coactivations": None if pairs is None else pairs.tolist(),
         "cluster_indices": data["cluster_indices"],
     }
 

@@ -12,6 +12,7 @@ from benchmarks.peers.environments import FOLDER
 from downstream.reading.snapshot import Snapshot
 from tests.downstream.exporters import peer_readers
 from tests.downstream.exporters.conftest import Written
+from tests.downstream.exporters.hostile import CLUSTERING, FEATURES, LABELS, RUNS
 from tests.downstream.exporters.test_same_as_reader import of_reader
 
 SCRIPT = Path(peer_readers.__file__)
@@ -29,7 +30,7 @@ def python_of(format: str) -> Path:
 def seen(format: str, folder: Path) -> Any:
     """Return what the tool saw in an export."""
     command = [python_of(format), SCRIPT, format, folder]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)  # type: ignore[arg-type]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])["seen"]
 
@@ -52,6 +53,42 @@ def test_examples_come_back(
         ):
             assert ("".join(tokens), peak) == (text, at)
             assert values == pytest.approx(activations, rel=1e-6, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    "format", ["saedashboard", "neuronpedia", "circuit-tracer", "circuit-tracer-binary"]
+)
+def test_hostile_tokens_come_back(
+    format: str, hostile_runs: dict[str, Snapshot], written: Written
+) -> None:
+    python_of(format)
+    many = format.startswith("circuit-tracer")
+    for run in ("hostile", "silent"):
+        snapshot = hostile_runs[run]
+        found = seen(format, written(format, snapshot, source=("mlp",) if many else "mlp"))
+        assert len(found) == FEATURES
+        for index, shown in found.items():
+            expected = snapshot.feature(f"mlp:{index}").examples()
+            assert ["".join(tokens) for tokens, _, _ in shown] == [
+                example.text.replace("\0", "␀") for example in expected
+            ]
+
+
+def test_clusters_of_hostile_names_come_back_from_zanj(
+    hostile_runs: dict[str, Snapshot], written: Written
+) -> None:
+    python_of("spd")
+    for run in RUNS:
+        found = seen("spd", written("spd", hostile_runs[run], clustering=CLUSTERING))
+        assert len(found["clusters"]) == len(LABELS)
+
+
+def test_latents_active_nowhere_come_back_from_delphi(
+    hostile_runs: dict[str, Snapshot], written: Written
+) -> None:
+    python_of("delphi")
+    found = seen("delphi", written("delphi", hostile_runs["hostile"], source="sae", splits=5))
+    assert sorted(found["active"]) == ["0", "1", "2"]  # it passes over 3 and 4
 
 
 def test_clusters_come_back_from_zanj(many: Snapshot, written: Written) -> None:
