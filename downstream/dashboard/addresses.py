@@ -7,16 +7,22 @@ parts of a clustering's name stay parts of the path. What browsers would fold aw
 
 from urllib.parse import quote, unquote, urlencode
 
+RUNS, MAPS = "/runs/", "/maps/"
+
 
 def run_address(run: str) -> str:
     """Return the address of a run's page."""
-    return f"/runs/{_part(run)}/"
+    return f"{RUNS}{_part(run)}/"
 
 
 def clustering_address(run: str, clustering: str, iteration: int = 0, **query: object) -> str:
     """Return the address of a clustering's list."""
-    parts = "/".join(_part(part) for part in clustering.split("/"))
-    return f"{run_address(run)}{parts}/{_query(iteration, query)}"
+    return f"{run_address(run)}{_parts(clustering)}/{_query(iteration, query)}"
+
+
+def map_address(run: str, clustering: str, iteration: int = 0, **query: object) -> str:
+    """Return the address of a clustering's maps."""
+    return f"{MAPS}{_part(run)}/{_parts(clustering)}/{_query(iteration, query)}"
 
 
 def cluster_address(run: str, clustering: str, iteration: int, label: str, **query: object) -> str:
@@ -30,15 +36,19 @@ def components_address(run: str, source: str, **query: object) -> str:
     return f"/components/{quote(run, safe='')}/{quote(source, safe='')}{_query(0, query)}"
 
 
-def parse(raw_path: str) -> tuple[str, str, str | None]:
+def parse(raw_path: str, under: str = RUNS) -> tuple[str, str, str | None]:
     """Return run, clustering and label of a path under ``/runs/``, before any decoding.
 
     The clustering is empty for a run's page; the label is None for a clustering's list.
     """
-    run, *parts = raw_path.removeprefix("/runs/").split("/")
+    run, *parts = raw_path.removeprefix(under).split("/")
     label = parts.pop() if parts else ""
     clustering = "/".join(_plain(part) for part in parts)
     return _plain(run), clustering, _plain(label) if label else None
+
+
+def _parts(clustering: str) -> str:
+    return "/".join(_part(part) for part in clustering.split("/"))
 
 
 def _part(text: str) -> str:

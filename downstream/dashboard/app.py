@@ -16,6 +16,7 @@ from downstream.dashboard.editing import Editing
 from downstream.dashboard.events import Events, state
 from downstream.dashboard.labels import json_lines
 from downstream.dashboard.manifest_sources import PathSource, TopicSource
+from downstream.dashboard.map_page import map_page
 from downstream.dashboard.problems import said
 from downstream.dashboard.progress import Look, ProgressWatch, RunProgress
 from downstream.dashboard.store_source import StoreSource
@@ -67,6 +68,7 @@ def make_app(
     app.router.add_get("/", _home)
     app.router.add_get(r"/runs/{path:[\s\S]*}", _run_path)
     app.router.add_get("/components/{run}/{source}", _components)
+    app.router.add_get(r"/maps/{path:[\s\S]*}", _maps)
     app.router.add_get("/compare/", _compare)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
@@ -165,6 +167,12 @@ async def _components(request: web.Request) -> web.StreamResponse:
     return await _answer(
         request, run, lambda shelf: pages.components(shelf, run, source, request.query)
     )
+
+
+async def _maps(request: web.Request) -> web.StreamResponse:
+    path = request.rel_url.raw_path
+    run = addresses.parse(path, addresses.MAPS)[0]
+    return await _answer(request, run, lambda shelf: map_page(shelf, path, request.query))
 
 
 async def _compare(request: web.Request) -> web.StreamResponse:

@@ -23,6 +23,14 @@ class ClusterPairs:
         first, stop = np.searchsorted(self._here, [cluster, cluster + 1])
         return self._other[first:stop].astype(np.int64), self._tokens[first:stop]
 
+    def among(self, clusters: I64) -> tuple[I64, I64, I64]:
+        """Return the pairs among some clusters from either side: places in ``clusters``, tokens."""
+        place = np.full(max(int(clusters.max(initial=0)), int(self._here.max(initial=0))) + 1, -1)
+        place[clusters] = np.arange(len(clusters))
+        a, b = place[self._here], place[self._other]
+        keep = (a >= 0) & (b >= 0)
+        return a[keep], b[keep], self._tokens[keep]
+
 
 def read_cluster_pairs(manifest: RunManifest) -> ClusterPairs:
     """Read the pairs of a snapshot that has some; raises SnapshotError."""

@@ -29,8 +29,8 @@ BUILT_IN = ("density", "max", "mean")
 
 RESERVED = ("order", "label", "members", "domain")
 _NUMBERS = ("float32", "float64")
-_NO_NUMBERS = ("feature_map",)
-"""Kinds of attachments whose numbers say nothing alone."""
+MAP = ("map.x", "map.y")
+"""Where a feature lies on the map that is attached under no name."""
 _MOST = 64
 
 Manifest = RunManifest | AttachmentManifest
@@ -95,9 +95,9 @@ def _found(
         if each.name not in TABLES
     ]
     for one in attached:
-        if one.kind not in _NO_NUMBERS:
-            named = "" if one.name == DEFAULT else one.name
-            entries += [(one, entry, named) for entry in one.tables]
+        named = "map" if one.kind == "feature_map" else ""
+        named = named if one.name == DEFAULT else one.name
+        entries += [(one, entry, named) for entry in one.tables]
     for manifest, entry, named in entries:
         for column in _numbers(entry):
             name = f"{named}.{column.name}" if named else column.name
@@ -119,7 +119,7 @@ def _numbers(entry: TableEntry) -> Iterator[ColumnEntry]:
 def _column(manifest: Manifest, entry: TableEntry, column: ColumnEntry, name: str) -> Column:
     return Column(
         name=name,
-        title=name.replace("_", " ").capitalize(),
+        title=name.replace("_", " ").replace(".", " ").capitalize(),
         note=column.description,
         key=(entry.name, entry.hash, column.name),
         unit=column.unit,

@@ -100,6 +100,10 @@ _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
         "Dead or dropped features", "ComponentsPage", "run source",
         {**_FORM, "show": {"enum": ["dead", "dropped"]}, "page": _COUNT},
     ),
+    "/maps/{run}/{clustering}/": (
+        "Features by decoder direction, clusters by co-activation", "Maps", "run clustering",
+        {**_FORM, "iteration": _COUNT, "colour": _TEXT},
+    ),
     "/compare/": (
         "Two clusterings, of one run or snapshot or of two", "Comparison", "",
         {
@@ -239,6 +243,24 @@ _SCHEMAS: Json = {
     "Neighbour": _object(
         clustering=_TEXT, iteration=_COUNT, label=_TEXT, members=_COUNT, both=_COUNT,
         jaccard=_NUMBER, jaccard_error=_NUMBER, tokens=_TEXT,
+    ),
+    "Maps": _object(
+        snapshot=_ref("Provenance"),
+        points=_or_null(
+            _object(
+                number=_list_of(_COUNT), x=_list_of(_COUNT), y=_list_of(_COUNT),
+                span_x=_list_of(_NUMBER), span_y=_list_of(_NUMBER), level=_list_of(_COUNT),
+                token=_list_of(_COUNT), texts=_list_of(_TEXT), names=_map_of(_TEXT), colour=_TEXT,
+                low=_NUMBER, high=_NUMBER, logarithmic=_FLAG, labels=_or_null(_list_of(_TEXT)),
+            )
+        ),
+        pairs=_or_null(
+            _object(
+                labels=_list_of(_TEXT), tokens=_list_of(_TEXT), links=_list_of(_TEXT),
+                a=_list_of(_COUNT), b=_list_of(_COUNT), score=_list_of(_NUMBER), of=_COUNT,
+                sampled=_FLAG,
+            )
+        ),
     ),
     "Sided": _object(number=_COUNT, link=_ref("Neighbour"), density=_NUMBER, high=_NUMBER),
     "Comparison": _object(

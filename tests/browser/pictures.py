@@ -33,6 +33,7 @@ def main() -> None:
             page = context.new_page()
             for path in paths:
                 page.goto(f"{address}{path}")
+                page.locator("#map-state").wait_for(state="hidden")
                 shown = re.sub(r"\W+", "-", path).strip("-") or "start"
                 page.screenshot(path=Path(folder) / f"{shown}-{name}.png")
             context.close()

@@ -2,7 +2,9 @@
 
 import pytest
 
+from downstream.dashboard.attached import attachments_of
 from tests.browser.conftest import TOKEN
+from tests.downstream.dashboard.maps import attach_map
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 
 LIST = "/runs/demo/features/sae/"
@@ -71,11 +73,19 @@ def test_a_part_that_is_lost_gives_a_clear_page(page, served):
 
 @pytest.mark.parametrize(
     "address",
-    ["/", f"{LIST}2", "/runs/demo/odd/both", "/components/demo/sae", "/compare/?left=0&right=2"],
+    [
+        "/",
+        f"{LIST}2",
+        "/runs/demo/odd/both",
+        "/components/demo/sae",
+        "/compare/?left=0&right=2",
+        "/maps/demo/odd/",
+    ],
 )
 def test_a_page_fits_a_screen_of_320_pixels(page, address):
     page.set_viewport_size({"width": 320, "height": 640})
     page.goto(address)
+    page.locator("#map-state").wait_for(state="hidden")
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 320
 
@@ -124,3 +134,35 @@ def test_a_click_on_a_column_sorts(page):
     page.wait_for_url("**sort=max*")
     assert page.locator("[aria-sort=descending]").inner_text().startswith("Max")
     assert page.locator(".clusters tbody th a").first.inner_text() == "2"
+
+
+def test_a_map_of_co_activation_zooms_names_and_opens(page):
+    page.goto("/maps/demo/odd/")
+    place = page.locator("#pairs .map")
+    over = place.locator(".u-over")
+    over.wait_for()
+    labels = page.locator("#pairs-legend").inner_text()
+    assert "5 of 5 that fire" in labels
+    box = over.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.1)
+    before = place.locator(".map-tip").inner_text()
+    place.focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowRight")
+    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.12)
+    assert place.locator(".map-tip").inner_text() != before
+    over.click(position={"x": box["width"] * 0.1, "y": box["height"] * 0.12})
+    page.wait_for_url("**/runs/demo/odd/*")
+
+
+def test_the_map_of_features_lists_what_is_in_view(page, served):
+    attach_map(served.manifests[0])
+    attachments_of(served.shelf.snapshots["demo"]).list_again()
+    page.goto("/maps/demo/features/sae/")
+    over = page.locator("#points .u-over")
+    over.wait_for()
+    assert "3 features" in page.locator("#points-legend").inner_text()
+    over.dispatch_event("wheel", {"deltaY": -100, "offsetX": 1, "offsetY": 1})
+    page.locator("#in-view").click()
+    page.wait_for_url("**map.x_from=*")
+    assert page.locator(".clusters tbody tr").count() >= 1

@@ -1,6 +1,7 @@
 """The OpenAPI document, held against what is answered."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from downstream.dashboard.openapi import document
 from downstream.dashboard.watch import SnapshotWatch
-from streams.snapshots.manifests import RunManifest
+from tests.downstream.dashboard.maps import attach_map
+from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
 from tests.downstream.dashboard.test_app import Browser, browser_of
 
 ANSWERED = {
@@ -24,6 +26,10 @@ ANSWERED = {
         "/runs/demo/features/sae/3?format=json",
     ],
     "/components/{run}/{source}": ["/components/demo/sae?format=json"],
+    "/maps/{run}/{clustering}/": [
+        "/maps/demo/odd/?format=json",
+        "/maps/demo/features/sae/?format=json&colour=max",
+    ],
     "/compare/": [
         "/compare/?format=json",
         "/compare/?format=json&from=odd&to=features/sae&least=0&left=0&right=1",
@@ -34,7 +40,9 @@ ANSWERED = {
 
 
 @pytest_asyncio.fixture
-async def browser(manifest: RunManifest) -> AsyncIterator[Browser]:
+async def browser(tmp_path: Path, given: Given) -> AsyncIterator[Browser]:
+    manifest = write_snapshot(str(tmp_path), given)
+    attach_map(manifest)
     async with browser_of(SnapshotWatch(lambda: [manifest], interval=60)) as each:
         yield each
 
