@@ -1,9 +1,11 @@
 """Serving the dashboard over HTTP from settings."""
 
+import re
 import socket
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millrace.progress_bars import say
 from streams.errors import SettingsError, UserError
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from downstream.dashboard.progress import Look
     from streams.transport.client import Client
 
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 12, 1024
 
 
@@ -39,18 +42,34 @@ def edit_token(path: Path) -> str:
     return token
 
 
+def origin(text: str) -> str:
+    """Return an origin such as https://notes.example.org; raises SettingsError for another."""
+    if not _ORIGIN.fullmatch(text):
+        raise SettingsError(
+            f"{text!r} is no origin: a scheme, a host and maybe a port, as https://example.org"
+        )
+    return text
+
+
 def serve_pages(
-    address: str | None, broker: BrokerAccess, host: str, port: int, token: str | None = None
+    address: str | None,
+    broker: BrokerAccess,
+    host: str,
+    port: int,
+    token: str | None = None,
+    embed_origins: Sequence[str] = (),
 ) -> None:
     """Serve one snapshot, all of a store, or all that a broker announces, until interrupted.
 
-    token: who knows it may write labels; without one nobody may.
+    token: who knows it may write labels; without one nobody may. embed_origins: sites whose pages
+    may show features in a frame.
     """
     from downstream.dashboard.app import serve
     from downstream.dashboard.store_source import is_store
     from downstream.reading.locating import locate
     from streams.transport.connect import connect
 
+    common: Any = {"edit_token": token, "embed_origins": embed_origins, "report": say}
     if address is None and broker.is_embedded:
         raise SettingsError(
             "name the MANIFEST of a snapshot, a STORE, or a --broker other processes can reach"
@@ -58,12 +77,12 @@ def serve_pages(
     if address is None:
         with closing(connect(broker)) as client:
             look = _progress_of(client)
-            serve(host, port, broker=broker, progress=look, edit_token=token, report=say)
+            serve(host, port, broker=broker, progress=look, **common)
     elif is_store(address):
-        serve(host, port, store=address, edit_token=token, report=say)
+        serve(host, port, store=address, **common)
     else:
         locate(address)
-        serve(host, port, snapshot=address, edit_token=token, report=say)
+        serve(host, port, snapshot=address, **common)
 
 
 def _progress_of(client: "Client") -> "Look":

@@ -23,6 +23,8 @@ Maker = Callable[[Shelf], Page | Moved]
 _WORTH_PACKING = 1400
 _EFFORT = 5
 _JSON = "application/json"
+EMBEDDABLE = web.ResponseKey("embeddable", bool)
+"""What an answer says of itself: pages of named origins may show it in a frame."""
 
 
 class Answers:
@@ -43,7 +45,8 @@ class Answers:
         it, and this program.
         """
         name, _, pinned = run.partition("@")
-        parts = [self._build, _JSON if wants_json(request) else "", str(shelf.looked)]
+        form = _JSON if wants_json(request) else request.query.get("format", "")
+        parts = [self._build, form, str(shelf.looked)]
         for manifests in [shelf.listed[name]] if name in shelf.listed else shelf.listed.values():
             for each in manifests:
                 parts += [each.run, each.snapshot, each.created, each.content]
@@ -69,22 +72,33 @@ class Answers:
             kept = {} if page.for_good else {"Cache-Control": "no-store"}
             status = 308 if page.for_good else 303
             return web.Response(status=status, headers={"Location": page.address, **kept})
+        asked = request.query.get("format")
         if wants_json(request):
             kind, text = _JSON, json.dumps(page.data(), ensure_ascii=False, allow_nan=False)
+        elif asked == "md" and page.markdown:
+            kind, text = "text/markdown", page.markdown(str(request.url.origin()))
+        elif asked == "snippet" and page.snippet:  # to be read and pasted, not shown
+            kind, text = "text/plain", self._rendered(request, shelf, page, page.snippet)
         else:
-            template = self._templates.get_template(page.template)
-            named: dict[str, Any] = {"title": page.title, "shelf": shelf, "query": request.query}
-            named |= {"runs": self.runs(), "editing": self.editing and self.editing.possible}
-            named["editor"] = bool(self.editing and self.editing.knows(request))
-            kind, text = "text/html", template.render({**named, **page.values})
+            kind, text = "text/html", self._rendered(request, shelf, page, page.template)
         headers = _headers(tag if page.status == 200 else "")
         body = text.encode()
         if len(body) > _WORTH_PACKING and "gzip" in request.headers.get("Accept-Encoding", ""):
             body = gzip.compress(body, _EFFORT, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        return web.Response(
+        answer = web.Response(
             body=body, status=page.status, content_type=kind, charset="utf-8", headers=headers
         )
+        answer[EMBEDDABLE] = page.embeddable
+        return answer
+
+    def _rendered(self, request: web.Request, shelf: Shelf, page: Page, template: str) -> str:
+        named: dict[str, Any] = {"title": page.title, "shelf": shelf, "query": request.query}
+        named |= {"runs": self.runs(), "editing": self.editing and self.editing.possible}
+        named["site"] = str(request.url.origin())
+        named["editor"] = bool(self.editing and self.editing.knows(request))
+        found: str = self._templates.get_template(template).render({**named, **page.values})
+        return found
 
 
 def wants_json(request: web.Request) -> bool:

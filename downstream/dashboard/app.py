@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from importlib.resources import files
 
 from aiohttp import web
 
 from downstream.dashboard import addresses, openapi, pages
-from downstream.dashboard.answers import Answers, Maker
+from downstream.dashboard.answers import EMBEDDABLE, Answers, Maker
 from downstream.dashboard.compare_page import compare_page
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.editing import Editing
@@ -29,14 +29,17 @@ _log = logging.getLogger(__name__)
 _WATCH = web.AppKey("watch", SnapshotWatch)
 _ANSWERS = web.AppKey("answers", Answers)
 _EVENTS = web.AppKey("events", Events)
+_ORIGINS = web.AppKey("origins", tuple[str, ...])
 _FOLLOWED = web.AppKey("followed", tuple[SnapshotWatch | ProgressWatch, ...])
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_NOT_FRAMED = "frame-ancestors 'none'"
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; " + _NOT_FRAMED
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -46,11 +49,16 @@ HEADERS = {
 
 
 def make_app(
-    watch: SnapshotWatch, progress: ProgressWatch | None = None, *, edit_token: str | None = None
+    watch: SnapshotWatch,
+    progress: ProgressWatch | None = None,
+    *,
+    edit_token: str | None = None,
+    embed_origins: Sequence[str] = (),
 ) -> web.Application:
     """Return the service over what ``watch`` finds; it starts and stops the watching.
 
     edit_token: who knows it may write labels, stars and notes; without one nobody may.
+    embed_origins: sites whose pages may show features in a frame, by ``?embed=1``.
     """
     slashes = web.normalize_path_middleware(
         append_slash=False, remove_slash=True, redirect_class=web.HTTPPermanentRedirect
@@ -61,6 +69,7 @@ def make_app(
     editing = Editing(watch, edit_token)
     app[_ANSWERS] = Answers(runs, editing)
     app[_EVENTS] = Events(lambda: state(watch.shelf, runs()))
+    app[_ORIGINS] = tuple(embed_origins)
     app[_FOLLOWED] = (watch, progress) if progress else (watch,)
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(_let_go)
@@ -89,12 +98,14 @@ def serve(
     store: str | None = None,
     progress: Look | None = None,
     edit_token: str | None = None,
+    embed_origins: Sequence[str] = (),
     interval: float = 3.0,
     report: Callable[[str], None] = print,
 ) -> None:
     """Show the snapshots of a broker, those of a store, or one on disk, until interrupted.
 
-    progress: tells how far runs are that are not finished. edit_token: see ``make_app``.
+    progress: tells how far runs are that are not finished. edit_token, embed_origins: see
+    ``make_app``.
 
     Raises UserError if the port is taken, the broker is away or the snapshot cannot be read.
     """
@@ -109,7 +120,7 @@ def serve(
             if not watch.shelf.snapshots:
                 raise SnapshotError("; ".join(watch.shelf.problems.values()))
         followed = ProgressWatch(progress) if progress else None
-        app = make_app(watch, followed, edit_token=edit_token)
+        app = make_app(watch, followed, edit_token=edit_token, embed_origins=embed_origins)
         asyncio.run(_run(app, host, port, report))
     finally:
         if client:
@@ -272,5 +283,13 @@ async def _friendly(request: web.Request, handler: Handler) -> web.StreamRespons
         return answers.response(request, shelf, page)
 
 
-async def _harden(_: web.Request, response: web.StreamResponse) -> None:
+async def _harden(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
+    if (origins := request.app[_ORIGINS]) and response.get(EMBEDDABLE):
+        policy = HEADERS["Content-Security-Policy"].replace(_NOT_FRAMED, _framed_by(origins))
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+
+
+def _framed_by(origins: Sequence[str]) -> str:
+    return f"frame-ancestors {' '.join(origins)}"

@@ -14,6 +14,7 @@ from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.cluster import FEW, cluster_page
 from downstream.dashboard.columns import columns_of
 from downstream.dashboard.components import component_page, source_summaries
+from downstream.dashboard.copying import markdown
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.domains import domain_names
 from downstream.dashboard.figures import density_histogram
@@ -26,6 +27,7 @@ from downstream.dashboard.paging import PAGE, CursorError, number_of, start_of
 from downstream.dashboard.panels.panel import panels_of
 from downstream.dashboard.panels.registry import PANELS
 from downstream.dashboard.peaks import peak_text, peaks_of
+from downstream.dashboard.published import published_address
 from downstream.dashboard.watch import Shelf
 from streams.arrays import I64
 from streams.snapshots.annotations import ClusterAnnotations
@@ -36,13 +38,20 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What to show: a template with its values, and how the same is made as plain data."""
+    """What to show: a template with its values, and how the same is made as plain data.
+
+    markdown: how it is made as Markdown, of the site's address. snippet: the template of HTML to be
+    pasted. embeddable: pages of origins that the server names may show it in a frame.
+    """
 
     template: str
     title: str
     values: dict[str, Any]
     data: Callable[[], Json]
     status: int = 200
+    markdown: Callable[[str], str] | None = None
+    snippet: str = ""
+    embeddable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +232,8 @@ def _cluster_page(
     written = marks.of.get(number - here.first, ClusterAnnotations())
     called = written.label or peak_text(snapshot, number)
     title = " · ".join(filter(None, (page.label, called, here.name, snapshot.manifest.run)))
+    pinned = f"{snapshot.manifest.run}@{snapshot.name}"
+    permanent = addresses.cluster_address(pinned, here.name, here.iteration, page.label)
     panels = panels_of(PANELS, snapshot, attachments_of(snapshot).now(), number)
     values = {
         "snapshot": snapshot,
@@ -234,9 +245,20 @@ def _cluster_page(
         "examples": int(np.diff(snapshot.examples.first[number : number + 2])[0]),
         "order": query.order_address(),
         "panels": panels,
+        "called": called,
+        "permanent": permanent,
+        "published": published_address(snapshot, number),
     }
-    data = partial(cluster_form, snapshot, page, written, panels)
-    return Page("cluster.html", title, values, data)
+    embedded = asked.get("embed") == "1"
+    return Page(
+        template="embed.html" if embedded else "cluster.html",
+        title=title,
+        values=values,
+        data=partial(cluster_form, snapshot, page, written, panels),
+        markdown=lambda site: markdown(snapshot, page, called, f"{site}{permanent}"),
+        snippet="snippet.html",
+        embeddable=embedded,
+    )
 
 
 def _beside(snapshot: LoadedSnapshot, found: I64, number: int) -> tuple[str | None, str | None]:

@@ -29,7 +29,8 @@ class Dictionary:
 
     name: the source's. reads, writes: the hook points that encoder and decoder are for; writes is
     empty where there is no decoder. read_encoder, read_decoder: what gives the directions. checked:
-    its weights were compared with the run's.
+    its weights were compared with the run's. published: its release at Neuronpedia, as its own
+    configuration says, "" for none.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Dictionary:
     read_encoder: Callable[[], F32 | None]
     read_decoder: Callable[[], F32 | None]
     checked: bool = False
+    published: str = ""
 
     @cached_property
     def encoder(self) -> F32 | None:
@@ -79,7 +81,7 @@ def read_dictionary(source: Mapping[str, Any]) -> Dictionary:
         return _weights(name, location, source)
     place = Path(location).expanduser()
     tensors = open_tensors(place, _WEIGHTS)
-    written = _written(place / _CONFIG, str(source.get("hook", "")))
+    config = _config(place / _CONFIG)
     shape = tensors.shape("W_dec")
     if len(shape) != 2 or shape[0] != source.get("components", shape[0]):
         raise ModelError(
@@ -90,9 +92,10 @@ def read_dictionary(source: Mapping[str, Any]) -> Dictionary:
         name,
         location,
         str(source.get("hook", "")),
-        written,
+        _written(config, str(source.get("hook", ""))),
         read_encoder=lambda: tensors.read("W_enc").T if "W_enc" in tensors else None,
         read_decoder=lambda: tensors.read("W_dec"),
+        published=str(_metadata(config).get("neuronpedia_id") or ""),
     )
 
 
@@ -105,6 +108,7 @@ def provenance(dictionary: Dictionary) -> dict[str, Any]:
         "location": dictionary.location,
         "writes": dictionary.writes,
         "compared_with_run": dictionary.checked,
+        **({"neuronpedia_id": dictionary.published} if dictionary.published else {}),
         **digests,
     }
 
@@ -130,16 +134,25 @@ def _weights(name: str, location: str, source: Mapping[str, Any]) -> Dictionary:
     return Dictionary(name, location, hook, "", lambda: tensors.read(tensor).T, lambda: None)
 
 
-def _written(config: Path, hook: str) -> str:
-    """Return the hook point that a dictionary's decoder is for."""
+def _config(path: Path) -> Mapping[str, Any]:
+    """Return a dictionary's configuration; raises ModelError."""
     try:
-        found = parse_json(read_bounded(config, _MOST_CONFIG), _MOST_CONFIG, finite=False)
+        found = parse_json(read_bounded(path, _MOST_CONFIG), _MOST_CONFIG, finite=False)
     except (OSError, JsonError) as error:
-        raise ModelError(f"{config} cannot be read: {error}") from error
+        raise ModelError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise ModelError(f"{config} holds no JSON object")
-    if "transcoder" not in str(found.get("architecture", "")):
+        raise ModelError(f"{path} holds no JSON object")
+    return found
+
+
+def _metadata(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what it says about itself, which older ones say beside the rest."""
+    metadata = config.get("metadata")
+    return metadata if isinstance(metadata, dict) else config
+
+
+def _written(config: Mapping[str, Any], hook: str) -> str:
+    """Return the hook point that a dictionary's decoder is for."""
+    if "transcoder" not in str(config.get("architecture", "")):
         return hook
-    metadata = found.get("metadata")
-    out = (metadata if isinstance(metadata, dict) else found).get("hook_name_out")
-    return str(out or "")
+    return str(_metadata(config).get("hook_name_out") or "")

@@ -19,6 +19,13 @@ from millrace.options import broker_option, port_option, settings, settings_opti
     metavar="FILE",
     help="Let those who know the token in FILE write labels, stars and notes.",
 )
+@click.option(
+    "--embed-origin",
+    "embed_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of a site, such as https://notes.example.org, show features in a frame.",
+)
 def dashboard(
     store: str | None,
     settings_file: Path | None,
@@ -26,11 +33,12 @@ def dashboard(
     host: str,
     port: int,
     edit_token_file: Path | None,
+    embed_origins: tuple[str, ...],
 ) -> None:
     """Serve pages for all snapshots of a STORE, for one (its manifest or folder), or for all that a
     broker announces, with the progress of its runs."""
-    from millrace.dashboard_server import edit_token, serve_pages
+    from millrace.dashboard_server import edit_token, origin, serve_pages
 
     token = edit_token(edit_token_file) if edit_token_file else None
     chosen = settings(settings_file, broker=broker)
-    serve_pages(store, chosen.access, host, port, token)
+    serve_pages(store, chosen.access, host, port, token, [origin(one) for one in embed_origins])

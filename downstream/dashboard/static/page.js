@@ -88,6 +88,25 @@ if (hits) {
   document.querySelector(".contexts .toolbar").append(all);
 }
 
+// A link that copies: what it leads to goes to the clipboard; where that cannot be, it is a link.
+for (const link of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) break;
+  link.addEventListener("click", async (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const name = link.textContent;
+    try {
+      const answer = await fetch(link.href);
+      if (!answer.ok) throw new Error(answer.statusText);
+      await navigator.clipboard.writeText(await answer.text());
+      link.textContent = `${name}: copied`;
+      setTimeout(() => { link.textContent = name; }, 2000);
+    } catch {
+      location.href = link.href;
+    }
+  });
+}
+
 // Keys: / searches, j and k (or the arrows) go on and back, ? says which there are.
 const KEYS = [
   ["/", "search"], ["j, →", "next feature, or next row of the list"],

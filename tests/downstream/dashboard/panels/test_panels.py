@@ -91,6 +91,11 @@ async def test_a_cluster_of_several_and_another_feature_have_their_own(
     attach_kinds(world, "logit_lens", "norms")
     pages.look_until_listed_again()
     assert "Logit lens" not in (await pages.get("/runs/demo/odd/both"))[1]
+    shown = json.loads((await pages.get(f"{PAGE}?format=json"))[1])["cluster"]["attached"]
+    (norms,) = (panel["shown"] for panel in shown if panel["kind"] == "norms")
+    arrays = world.dictionaries["sae"]
+    lengths = [np.linalg.norm(arrays["W_dec"][2]), np.linalg.norm(arrays["W_enc"][:, 2])]
+    assert [norms["decoder"], norms["encoder"]] == pytest.approx(lengths)
     assert (await pages.get(PAGE))[1] != (await pages.get("/runs/demo/features/sae/3"))[1]
 
 
