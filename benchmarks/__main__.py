@@ -23,6 +23,7 @@ NAMES = (
     "scale_out",
     "statistics",
     "one_pass",
+    "aggregating",
 )
 WITHOUT_QUICK = ("traffic", "statistics")
 """Those that have no quick form; with ``--quick`` they are left out."""

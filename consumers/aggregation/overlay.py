@@ -15,6 +15,7 @@ from consumers.aggregation.pending_hits import (
     no_pending_hits,
     settled,
     with_part,
+    with_shares,
 )
 from consumers.aggregation.shards import (
     SequenceGap,
@@ -120,10 +121,8 @@ class Overlay:
                 states[bucket] = replace(stored_state, hits=hits, keyed=(), names=())
         self._keyed[shard] = KeyedStates(self._plan, shard, stored)
         self._requests.pop(shard, None)
-        self._states[shard] = states
-        self._pending[shard] = no_pending_hits(
-            self._plan, list(states.values()), self._least_pending
-        )
+        every = list(states.values())
+        self._take(shard, every, no_pending_hits(self._plan, every, self._least_pending))
 
     def start(self, shard: int) -> int:
         """Return the first offset of the shard's input that some bucket has not seen."""
@@ -209,9 +208,13 @@ class Overlay:
     def _settle(self, shard: int) -> None:
         pending = self._pending[shard]
         if pending.count:
-            states = list(settled(self._plan, self._states[shard].values(), pending))
-            self._states[shard] = {state.bucket: state for state in states}
-            self._pending[shard] = no_pending_hits(self._plan, states, self._least_pending)
+            after = settled(self._plan, pending, self._least_pending)
+            self._take(shard, self._states[shard].values(), after)
+
+    def _take(self, shard: int, states: Iterable[BucketState], pending: PendingHits) -> None:
+        shares = with_shares(self._plan, states, pending)
+        self._states[shard] = {state.bucket: state for state in shares}
+        self._pending[shard] = pending
 
     def knows(self, shard: int, found: Partial) -> bool:
         """Return whether these are statistics that every bucket has applied before."""

@@ -14,7 +14,7 @@ from consumers.aggregation.merging import Last, last_of, merged, unbeaten
 from consumers.aggregation.shards import renumbered
 from consumers.plan import MOST_TABLES, Plan
 from streams.arrays import I64
-from streams.records.hits import Hits, join, rank, stretch, take
+from streams.records.hits import Hits, join, stretch, take
 from streams.records.partials import BucketState
 
 SHARE = 4  # of the merged hits, so that pending ones add a quarter to their memory at most
@@ -25,9 +25,12 @@ LEAST = 2**14
 class PendingHits:
     """Parts in the order they came, tables numbered within the shard.
 
-    last: what a hit must not be beaten by. limit: how many hits may wait. count: how many do.
+    tables: all tables of the shard as they were after the last merge, of which its buckets have
+    their shares. last: what a hit must not be beaten by. limit: how many hits may wait. count: how
+    many do.
     """
 
+    tables: Hits
     last: Last
     limit: int
     parts: tuple[Hits, ...] = ()
@@ -40,18 +43,22 @@ class PendingHits:
 
 
 def no_pending_hits(plan: Plan, states: Sequence[BucketState], least: int = LEAST) -> PendingHits:
-    """Return what is pending in a shard just after a merge that led to these states, all of it.
+    """Return the tables of a shard that has been read, for which nothing is pending yet.
 
     least: how many hits may wait, however few were merged.
     """
-    tables = (len(plan.clusters_of(s.bucket)) * plan.tables for s in states)
-    k = plan.table_k
-    lasts = [last_of(s.hits, count, k) for s, count in zip(states, tables, strict=True)]
-    columns = (
-        np.concatenate([getattr(last, name) for last in lasts])
-        for name in Last.__dataclass_fields__
-    )
-    return PendingHits(Last(*columns), max(least, sum(len(s.hits) for s in states) // SHARE))
+    bases = [-int(table_bounds(plan, state)[0]) for state in states]
+    shares = [renumbered(state.hits, base) for state, base in zip(states, bases, strict=True)]
+    return _waiting_for(plan, join(shares), sum(_tables(plan, state) for state in states), least)
+
+
+def _waiting_for(plan: Plan, tables: Hits, count: int, least: int) -> PendingHits:
+    limit = max(least, len(tables) // SHARE)
+    return PendingHits(tables, last_of(tables, count, plan.table_k), limit)
+
+
+def _tables(plan: Plan, state: BucketState) -> int:
+    return len(plan.clusters_of(state.bucket)) * plan.tables
 
 
 def with_part(pending: PendingHits, hits: Hits) -> PendingHits:
@@ -63,24 +70,27 @@ def with_part(pending: PendingHits, hits: Hits) -> PendingHits:
     return replace(pending, parts=(*pending.parts, part), count=pending.count + len(part))
 
 
-def settled(
+def settled(plan: Plan, pending: PendingHits, least: int = LEAST) -> PendingHits:
+    """Return it with what waited merged in; ``least`` as in ``no_pending_hits``."""
+    if not pending.count:
+        return pending
+    tables = merged(pending.tables, join(pending.parts), plan.table_k)
+    return _waiting_for(plan, tables, len(pending.last.score), least)
+
+
+def with_shares(
     plan: Plan, states: Iterable[BucketState], pending: PendingHits
 ) -> Iterator[BucketState]:
-    """Yield a shard's states, given in order of their buckets, with the pending hits merged in."""
-    if not pending.count:
-        yield from states
-        return
-    news = join(pending.parts)
-    news = take(news, rank(news))
-    every = list(states)
+    """Yield a shard's states, given in order of their buckets, with their shares of its tables."""
+    tables, every = pending.tables, list(states)
     bounds = np.stack([table_bounds(plan, state) for state in every])
     # Of the table's own type, or all of it would be converted.
-    at = np.searchsorted(news.table, np.minimum(bounds, MOST_TABLES - 1).astype(np.uint32))
-    at[bounds >= MOST_TABLES] = len(news)
-    entry = np.r_[0, np.cumsum(news.rows, dtype=np.int64)]
+    at = np.searchsorted(tables.table, np.minimum(bounds, MOST_TABLES - 1).astype(np.uint32))
+    at[bounds >= MOST_TABLES] = len(tables)
+    entry = np.r_[0, np.cumsum(tables.rows, dtype=np.int64)]
     for state, (base, _), (first, stop) in zip(every, bounds, at, strict=True):
-        share = stretch(news, first, stop, entry)
-        yield replace(state, hits=merged(state.hits, renumbered(share, int(base)), plan.table_k))
+        share = stretch(tables, first, stop, entry)
+        yield replace(state, hits=renumbered(share, int(base)))
 
 
 def table_bounds(plan: Plan, state: BucketState) -> I64:

@@ -107,18 +107,29 @@ def check_hits(plan: Plan, part: HitsPart) -> None:
 
 
 def _entries_fit(plan: Plan, hits: Hits, buckets: range) -> bool:
+    run = plan.run
+    return (
+        _within(hits.position, run.context)
+        and _within(hits.peak, run.context)
+        and _within(hits.partition, run.partitions)
+        and _within(hits.row)
+        and _within(hits.sequence)
+        and _within(hits.member)
+        and _members_fit(plan, hits, buckets)
+    )
+
+
+def _within(column: AnyArray, stop: int = 2**63) -> bool:
+    """Return whether all numbers are from 0 to ``stop`` - 1."""
+    return not len(column) or (int(column.min()) >= 0 and int(column.max()) < stop)
+
+
+def _members_fit(plan: Plan, hits: Hits, buckets: range) -> bool:
     cluster = hits.table.astype(np.int64) // plan.tables + plan.bucket_first[buckets.start]
     sizes = np.diff(plan.member_first)[cluster]
-    members = np.repeat(sizes, hits.rows)
-    return bool(
-        (hits.member >= 0).all()
-        and (hits.member < members).all()
-        and ((hits.position >= 0) & (hits.position < plan.run.context)).all()
-        and ((hits.peak >= 0) & (hits.peak < plan.run.context)).all()
-        and ((hits.partition >= 0) & (hits.partition < plan.run.partitions)).all()
-        and (hits.row >= 0).all()
-        and (hits.sequence >= 0).all()
-    )
+    if not len(hits.member) or int(hits.member.max()) < int(sizes.min()):
+        return True
+    return bool((hits.member < np.repeat(sizes, hits.rows)).all())
 
 
 def check_statistics(plan: Plan, record: Statistics) -> None:
@@ -181,9 +192,9 @@ def _check_origin(plan: Plan, record: HitsPart | Statistics) -> None:
 
 
 def renumbered(hits: Hits, base: int) -> Hits:
-    """Return hits with their tables counted from ``base``."""
+    """Return hits with their tables counted from ``base``, below 0 to count from a lower one."""
     columns: dict[str, Any] = {name: getattr(hits, name) for name in Hits.__dataclass_fields__}
-    columns["table"] = (hits.table - np.uint32(base)).astype(np.uint32)
+    columns["table"] = hits.table - np.uint32(base % 2**32)
     return Hits(**columns)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.arrays import F32, I32, U8, U32, Bool
+from streams.arrays import F32, I32, U8, U32
 from streams.errors import ShapeError
 from streams.records.hits import Hits
 
@@ -72,12 +72,12 @@ def unpack_hits(packed: PackedHits, partition: int, sequence: int) -> Hits:
     score, peak = _strongest(packed.rows, packed.position, packed.value)
     score[packed.explicit] = packed.score
     peak[packed.explicit] = packed.peak
-    keys = np.ascontiguousarray(packed.keys).view(">u8").astype(np.uint64)[packed.at]
+    high, low = np.ascontiguousarray(packed.keys).view(">u8").astype(np.uint64).T.copy()
     return Hits(
-        table=np.cumsum(packed.step, dtype=np.uint64).astype(np.uint32),
+        table=np.cumsum(packed.step, dtype=np.uint32),
         score=score,
-        sample_high=np.ascontiguousarray(keys[:, 0]),
-        sample_low=np.ascontiguousarray(keys[:, 1]),
+        sample_high=high[packed.at],
+        sample_low=low[packed.at],
         peak=peak,
         partition=np.full(len(packed.at), partition, np.int32),
         sequence=np.full(len(packed.at), sequence, np.int64),
@@ -120,10 +120,11 @@ def _strongest(rows: I32, position: I32, value: F32) -> tuple[F32, I32]:
         return score, peak
     lengths = rows[some].astype(np.int64)
     starts = np.cumsum(lengths) - lengths
-    absolute = np.abs(value)
-    score[some] = np.maximum.reduceat(absolute, starts)
-    is_largest: Bool = absolute == np.repeat(score[some], lengths)
-    is_largest[starts] |= np.isnan(score[some])
-    largest = np.flatnonzero(is_largest)
-    peak[some] = position[largest[np.searchsorted(largest, starts)]]
+    # Absolute values are ordered like their bits; below them stands how many entries follow.
+    bits = np.abs(value).view(np.uint32).astype(np.uint64)
+    follow = np.arange(len(value) - 1, -1, -1, dtype=np.uint64)
+    largest = np.maximum.reduceat((bits << np.uint64(32)) | follow, starts)
+    score[some] = (largest >> np.uint64(32)).astype(np.uint32).view(np.float32)
+    first = len(value) - 1 - (largest & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    peak[some] = position[first]
     return score, peak

