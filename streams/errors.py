@@ -50,6 +50,10 @@ class UnreadableRunError(RunError):
     """The record of a run is there and cannot be used: the run can only be deleted, by its name."""
 
 
+class QuestionError(UserError):
+    """What is asked of a model cannot be answered as it stands."""
+
+
 class SnapshotError(UserError):
     """A snapshot is missing, incomplete or damaged."""
 

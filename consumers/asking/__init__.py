@@ -1,0 +1,1 @@
+"""Asking a loaded model and its dictionaries about texts of one's own."""

@@ -1,0 +1,84 @@
+"""What was asked, as JSON that can be asked again: question, setup with hashes, versions."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Annotated, Any, Literal
+
+from annotated_types import MaxLen
+from pydantic import TypeAdapter, ValidationError
+
+from consumers.asking.setup import Setup
+from streams import bounds
+from streams.asking.question import Question
+from streams.errors import QuestionError
+from streams.strict_json import JsonError, parse_json
+
+FORMAT: Literal["millrace-question"] = "millrace-question"
+MAX_BYTES = 2**28
+_DECIDING = ("millrace", "torch", "transformers", "transformer-lens", "sae-lens", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class AskRecord:
+    """What was asked, of what, when (ISO 8601, UTC) and with which versions of the libraries."""
+
+    format: Literal["millrace-question"]
+    version: Literal[1]
+    asked: bounds.Label
+    question: Question
+    setup: Setup
+    versions: Annotated[dict[str, str], MaxLen(64)]
+
+
+def ask_record(question: Question, setup: Setup, now: str) -> AskRecord:
+    """Return the record of a question. now: the time, ISO 8601."""
+    versions = {name: version(name) for name in _DECIDING}
+    return AskRecord(
+        FORMAT, 1, now, question, setup, {"python": platform.python_version(), **versions}
+    )
+
+
+def to_plain(record: AskRecord) -> dict[str, Any]:
+    """Return a record as JSON's own types."""
+    found: dict[str, Any] = _adapter().dump_python(record, mode="json")
+    return found
+
+
+def record_json(record: AskRecord) -> bytes:
+    """Return a record as JSON."""
+    return _adapter().dump_json(record, indent=1) + b"\n"
+
+
+def read_record(data: bytes, where: str) -> AskRecord:
+    """Return the record that JSON is, or that it holds as ``record``, as answers do.
+
+    Raises QuestionError, which names ``where``.
+    """
+    try:
+        found = parse_json(data, MAX_BYTES)
+    except JsonError as error:
+        raise QuestionError(f"{where} {error}") from error
+    if isinstance(found, Mapping) and isinstance(inner := found.get("record"), Mapping):
+        found = inner
+    if not isinstance(found, Mapping) or found.get("format") != FORMAT:
+        raise QuestionError(f"{where} is no record of a question: those say {FORMAT!r} as format")
+    if found.get("version") != 1:
+        raise QuestionError(
+            f"{where} has version {bounds.shown(found.get('version'))} of the record, this program "
+            "reads version 1"
+        )
+    try:
+        return _adapter().validate_python(found)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))[:100]
+        raise QuestionError(f"{where} cannot be asked again: {place}: {first['msg']}") from error
+
+
+@cache
+def _adapter() -> TypeAdapter[AskRecord]:
+    """Return what reads and writes records; it takes milliseconds to build."""
+    return TypeAdapter(AskRecord)

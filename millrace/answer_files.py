@@ -1,0 +1,36 @@
+"""An answer in the form that is asked for: a page, JSON, CSV or Parquet."""
+
+import io
+import json
+from dataclasses import asdict
+from typing import Literal
+
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from consumers.asking.record import AskRecord, record_json, to_plain
+from millrace.answer_report import page
+from millrace.answer_tables import answer_table
+from streams.asking.answer import Answer
+
+Form = Literal["table", "json", "csv", "parquet"]
+RECORD_KEY = b"millrace-record"
+
+
+def written(answer: Answer, record: AskRecord, form: Form, table: str) -> bytes:
+    """Return an answer as bytes.
+
+    JSON holds the record of the question and the whole answer. CSV and Parquet hold one of the
+    ``answer_tables``; Parquet has the record among its metadata, as RECORD_KEY.
+    """
+    if form == "table":
+        return "".join(f"{line}\n" for line in page(answer)).encode()
+    if form == "json":
+        whole = {"record": to_plain(record), "answer": asdict(answer)}
+        return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    found, data = answer_table(answer, table), io.BytesIO()
+    if form == "csv":
+        pyarrow.csv.write_csv(found, data)
+    else:
+        pq.write_table(found.replace_schema_metadata({RECORD_KEY: record_json(record)}), data)
+    return data.getvalue()
