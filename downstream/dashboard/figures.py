@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -105,12 +107,19 @@ def sparkline(counts: Sequence[int], width: int = 96, height: int = 22, most: in
     top = max(joined, default=0)
     if not top:
         return ""
-    path = [f"M0 {height}"]
-    for at, value in enumerate(joined):
-        left, right = width * at / len(joined), width * (at + 1) / len(joined)
-        y = round(height - height * value / top, 1)
-        path.append(f"L{left:.4g} {y:g}H{right:.4g}")
-    return "".join([*path, f"V{height}Z"])
+    steps = zip(joined, _steps(width, len(joined)), strict=True)
+    path = [
+        f"{left} {round(height - height * value / top, 1):g}{right}"
+        for value, (left, right) in steps
+    ]
+    return "".join([f"M0 {height}", *path, f"V{height}Z"])
+
+
+@lru_cache(64)
+def _steps(width: int, count: int) -> tuple[tuple[str, str], ...]:
+    """Return how the path goes to each of some bars, and along it."""
+    places = [f"{width * at / count:.4g}" for at in range(count + 1)]
+    return tuple((f"L{left}", f"H{right}") for left, right in pairwise(places))
 
 
 @dataclass(frozen=True, slots=True)

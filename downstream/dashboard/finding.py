@@ -7,6 +7,7 @@ A search is words, each of which may say where to look: ``token:import``, ``text
 import logging
 import re
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -123,7 +124,24 @@ def _labels(snapshot: LoadedSnapshot, span: slice, asked: str) -> Bool:
 
 def _peaks(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
     """Return how many examples of each cluster peak at a token that reads as asked for."""
-    return _counted(snapshot, span, snapshot.examples.token, _ids(snapshot, asked))
+    ids = _ids(snapshot, asked)
+    if not len(ids):
+        return np.zeros(span.stop - span.start, np.int64)
+    index = snapshot.examples
+    # By token, so that only the examples of the wanted ones are looked at.
+    order, bounds = snapshot.once("examples by token", partial(_by_token, snapshot))
+    ids = ids[ids < len(bounds) - 1]
+    found = [index.cluster[order[bounds[i] : bounds[i + 1]]] for i in ids.tolist()]
+    cluster = np.concatenate([np.zeros(0, np.int64), *found])
+    inside = (cluster >= span.start) & (cluster < span.stop)
+    return np.bincount(cluster[inside] - span.start, minlength=span.stop - span.start)
+
+
+def _by_token(snapshot: LoadedSnapshot) -> tuple[I32, I64]:
+    """Return the examples in the order of the token that they peak at, and where each begins."""
+    token = snapshot.examples.token
+    order = np.argsort(token, kind="stable").astype(np.int32)
+    return order, np.r_[0, np.cumsum(np.bincount(token))]
 
 
 def _ids(snapshot: LoadedSnapshot, asked: str) -> I64:
@@ -158,21 +176,18 @@ def _active(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
 
 def _texts(snapshot: LoadedSnapshot, span: slice, asked: str) -> I64:
     """Return how many examples of each cluster have a text that holds all words asked for."""
-    samples = snapshot.text_index.find(asked)
-    return _counted(snapshot, span, snapshot.examples.sample, samples)
-
-
-def _counted(snapshot: LoadedSnapshot, span: slice, of_example: I32, wanted: I64) -> I64:
-    """Return how many examples of each cluster are of a wanted token or sample."""
-    index = snapshot.examples
-    first, stop = int(index.first[span.start]), int(index.first[span.stop])
-    ours = of_example[first:stop]
-    if not len(wanted) or not len(ours):
-        return np.zeros(span.stop - span.start, np.int64)
-    chosen = np.zeros(max(int(ours.max()), int(wanted.max())) + 1, bool)
-    chosen[wanted] = True
-    clusters = index.cluster[first:stop][chosen[ours]] - span.start
-    return np.bincount(clusters, minlength=span.stop - span.start)
+    samples, index = snapshot.text_index.find(asked), snapshot.examples
+    first = index.first[span.start : span.stop + 1]
+    found = np.zeros(span.stop - span.start, np.int64)
+    some = np.flatnonzero(np.diff(first))
+    if not len(samples) or not len(some):
+        return found
+    chosen = np.zeros(len(snapshot.text), np.uint8)
+    chosen[samples] = 1
+    # A cluster has at most MOST examples here, which a byte counts; they lie together.
+    held = chosen[index.sample[first[0] : first[-1]]]
+    found[some] = np.add.reduceat(held, first[some] - first[0])
+    return found
 
 
 def _words(snapshot: LoadedSnapshot) -> pa.StringArray:

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from downstream.reading.silent import RANKING, SharedRows, read_shared_rows
 from streams.arrays import F64, I64, Bool
@@ -135,6 +134,8 @@ class SharedFirings:
 
     def _rows_of(self, tokens: Any) -> Any:
         """Return how many tokens each row has, [line, row], of [line, row * context + position]."""
+        from scipy import sparse  # takes as long to import as half the dashboard
+
         shape = (tokens.shape[0], tokens.shape[1] // self.context)
         row, bounds = tokens.indices // self.context, tokens.indptr.copy()  # both will change
         found = sparse.csr_array((tokens.data.astype(np.float64), row, bounds), shape=shape)
@@ -148,6 +149,8 @@ def read_shared_firings(manifest: RunManifest) -> SharedFirings:
     Raises SnapshotError unless the run has the ranking ``shared`` and the snapshot is final.
     """
     rows = read_shared_rows(manifest)
+    from scipy import sparse
+
     filters = [("ranking", "==", RANKING)]
     table = read_table(manifest, "hits", columns=("positions",), filters=filters).combine_chunks()
     lists = table["positions"].combine_chunks()
@@ -172,6 +175,8 @@ def read_shared_firings(manifest: RunManifest) -> SharedFirings:
 
 def _until_row(counts: Any, end: I64) -> Any:
     """Return counts [line, row] with those of rows from a line's ``end`` on left out."""
+    from scipy import sparse
+
     line = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     keep = counts.indices < end[line]
     parts = (counts.data[keep], (line[keep], counts.indices[keep]))
