@@ -32,12 +32,12 @@ def expect_port(host: str, port: int) -> None:
             raise UserError(f"cannot listen on {host}:{port}: {reason}; try another port") from None
 
 
-def edit_token(path: Path) -> str:
+def token_in(path: Path) -> str:
     """Return the token in a file; raises SettingsError if it is too short to keep anybody out."""
     token = read_bounded(str(path), _LONGEST_TOKEN).decode(errors="replace").strip()
     if len(token) < _SHORTEST_TOKEN or not token.isprintable():
         raise SettingsError(
-            f"the edit token in {path} must be a line of {_SHORTEST_TOKEN} characters or more"
+            f"the token in {path} must be a line of {_SHORTEST_TOKEN} characters or more"
         )
     return token
 

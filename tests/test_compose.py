@@ -16,7 +16,7 @@ yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 GPU = ROOT / "docker-compose.gpu.yml"
-OURS = {"produce", "create", "activations", "aggregates", "dashboard"}
+OURS = {"produce", "create", "activations", "aggregates", "dashboard", "model"}
 
 
 @pytest.fixture
@@ -143,6 +143,7 @@ def test_services_that_stay_have_health_checks(services):
         "activations",
         "aggregates",
         "dashboard",
+        "model",
     }
 
 

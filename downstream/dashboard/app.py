@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from importlib.resources import files
 
@@ -21,10 +20,12 @@ from downstream.dashboard.problems import said
 from downstream.dashboard.progress import Look, ProgressWatch, RunProgress
 from downstream.dashboard.store_source import StoreSource
 from downstream.dashboard.watch import SnapshotWatch
-from streams.errors import SettingsError, SnapshotError, UserError
+from streams.errors import SettingsError, SnapshotError
+from streams.http_serving import serve_app
 from streams.transport.access import BrokerAccess
 from streams.transport.connect import connect
 
+_DASHBOARD = "Dashboard: {url}  (Ctrl-C ends it)"
 _log = logging.getLogger(__name__)
 _WATCH = web.AppKey("watch", SnapshotWatch)
 _ANSWERS = web.AppKey("answers", Answers)
@@ -121,34 +122,10 @@ def serve(
                 raise SnapshotError("; ".join(watch.shelf.problems.values()))
         followed = ProgressWatch(progress) if progress else None
         app = make_app(watch, followed, edit_token=edit_token, embed_origins=embed_origins)
-        asyncio.run(_run(app, host, port, report))
+        asyncio.run(serve_app(app, host, port, lambda url: report(_DASHBOARD.format(url=url))))
     finally:
         if client:
             client.close()
-
-
-async def _run(app: web.Application, host: str, port: int, report: Callable[[str], None]) -> None:
-    stopped = asyncio.Event()
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            message = f"cannot listen on {host}:{port}: {reason}; try another port"
-            raise UserError(message) from error
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        report(f"Dashboard: http://{_shown(host)}:{runner.addresses[0][1]}/  (Ctrl-C ends it)")
-        await stopped.wait()
-    finally:
-        await runner.cleanup()
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:

@@ -37,8 +37,8 @@ def dashboard(
 ) -> None:
     """Serve pages for all snapshots of a STORE, for one (its manifest or folder), or for all that a
     broker announces, with the progress of its runs."""
-    from millrace.dashboard_server import edit_token, origin, serve_pages
+    from millrace.dashboard_server import origin, serve_pages, token_in
 
-    token = edit_token(edit_token_file) if edit_token_file else None
+    token = token_in(edit_token_file) if edit_token_file else None
     chosen = settings(settings_file, broker=broker)
     serve_pages(store, chosen.access, host, port, token, [origin(one) for one in embed_origins])

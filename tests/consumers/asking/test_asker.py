@@ -170,6 +170,26 @@ def test_the_best_are_the_first_of_all(loaded: Loaded, by: Any) -> None:
     ]
 
 
+def test_questions_that_are_asked_together_have_their_own_answers(loaded: Loaded) -> None:
+    questions = [
+        Question((text_of([1, 2, 3]), text_of(range(40))), 3, features=("topk:1",)),
+        Question(("w1",), features=("nobody:1",)),
+        Question((text_of([7]),), by="maximum"),
+        Question((" ",)),
+    ]
+    first, refused, second, empty = loaded.asker.ask_all(questions)
+    assert (type(refused), type(empty)) == (QuestionError, QuestionError)
+    for found, question in ((first, questions[0]), (second, questions[2])):
+        assert isinstance(found, Answer)
+        alone = loaded.asker.ask(question)
+        for one, other in zip(found.texts, alone.texts, strict=True):
+            assert (one.ids, one.tokens, one.rows) == (other.ids, other.tokens, other.rows)
+            assert [f.label for f in one.features] == [f.label for f in other.features]
+            totals = [f.total for f in other.features]
+            assert [f.total for f in one.features] == pytest.approx(totals, abs=1e-4)
+        assert [f.text for f in found.totals] == [f.text for f in alone.totals]
+
+
 def test_long_texts_are_cut_into_the_rows_of_a_corpus(loaded: Loaded) -> None:
     texts = [text_of([n % WORDS for n in range(size)]) for size in (40, 3)]
     rows = rows_of(texts, loaded.tokenizer, loaded.asker.setup)

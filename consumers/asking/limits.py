@@ -1,0 +1,31 @@
+"""How much a service for questions takes on: sizes of a question, and of what waits."""
+
+from dataclasses import dataclass
+
+from streams.asking.question import Question
+from streams.errors import QuestionError
+
+
+@dataclass(frozen=True, slots=True)
+class AskLimits:
+    """Bounds of a service for questions.
+
+    texts and characters: of one question, all texts together. tokens: likewise. body: bytes of a
+    request. waiting: questions that may wait for the model. batch: questions that are answered
+    together. window: seconds that the first of them waits for others.
+    """
+
+    texts: int = 64
+    characters: int = 100_000
+    tokens: int = 16_384
+    body: int = 2**20
+    waiting: int = 64
+    batch: int = 32
+    window: float = 0.005
+
+    def check(self, question: Question) -> None:
+        """Raise QuestionError for a question with too much text."""
+        if len(question.texts) > self.texts:
+            raise QuestionError(f"{len(question.texts)} texts are asked, {self.texts} at most")
+        if (total := sum(map(len, question.texts))) > self.characters:
+            raise QuestionError(f"the texts have {total:,} characters, {self.characters:,} at most")

@@ -1,0 +1,77 @@
+"""The service for questions as an OpenAPI document; schemas follow from the classes."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from consumers.asking.limits import AskLimits
+from streams.asking.answer import Answer
+from streams.asking.question import Question
+
+_REFUSED = {
+    "400": "the question cannot be answered: the error says why",
+    "401": "the service wants its token as Authorization: Bearer",
+    "413": "the request is too large",
+    "415": "the request is not application/json",
+    "500": "the model failed",
+    "503": "too many questions wait: ask again after Retry-After seconds",
+}
+
+
+def document(limits: AskLimits) -> dict[str, Any]:
+    """Return the document."""
+    _, schemas = TypeAdapter.json_schemas(
+        [
+            ("question", "validation", TypeAdapter(Question)),
+            ("answer", "serialization", TypeAdapter(Answer)),
+        ],
+        ref_template="#/components/schemas/{model}",
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Millrace model service",
+            "version": "1",
+            "description": f"Active features of up to {limits.texts} texts with "
+            f"{limits.characters:,} characters and {limits.tokens:,} tokens.",
+        },
+        "paths": {
+            "/ask": {
+                "post": {
+                    "summary": "Active features of texts",
+                    "requestBody": {"required": True, "content": _content(_ref("Question"))},
+                    "responses": {
+                        "200": {
+                            "description": "the answer, and what model gave it",
+                            "content": _content(
+                                {
+                                    "type": "object",
+                                    "properties": {"answer": _ref("Answer"), "model": {}},
+                                    "required": ["answer", "model"],
+                                }
+                            ),
+                        },
+                        **{code: {"description": said} for code, said in _REFUSED.items()},
+                    },
+                }
+            },
+            "/healthz": {
+                "get": {
+                    "summary": "Whether questions are answered, how many wait, and by what model",
+                    "responses": {
+                        "200": {"description": "they are"},
+                        "503": {"description": "they are not"},
+                    },
+                }
+            },
+        },
+        "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}

@@ -1,0 +1,35 @@
+"""Serving a loaded model over HTTP from settings."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millrace.asking import open_asker
+from millrace.dashboard_server import expect_port, token_in
+from millrace.progress_bars import say
+from streams.asking.question import Question
+
+if TYPE_CHECKING:
+    from millrace.settings import Settings
+
+
+def serve(
+    settings: "Settings", snapshot: str | None, host: str, port: int, token_file: Path | None
+) -> None:
+    """Answer questions until interrupted; errors are those of ``open_asker`` and of the port.
+
+    snapshot: see ``open_asker``. token_file: holds what those who ask have to send.
+    """
+    token = token_in(token_file) if token_file else None
+    expect_port(host, port)
+    asker = open_asker(settings, snapshot)
+    asker.ask(Question(("warm up",)))  # what is compiled at first use is compiled now
+    from consumers.asking.service import make_service
+    from streams.http_serving import serve_app
+
+    sources = ", ".join(source.name for source in asker.setup.sources)
+    say(f"Model {asker.setup.model.location} with {sources} on {asker.engine.model.device}")
+    service = make_service(asker, token=token)
+    asyncio.run(
+        serve_app(service, host, port, lambda url: say(f"Questions: {url}ask  (Ctrl-C ends it)"))
+    )
