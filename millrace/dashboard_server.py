@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.progress_bars import say
+from streams import topics
+from streams.deadletters import dead_letter
 from streams.errors import SettingsError, UserError
 from streams.regular_files import read_bounded
 from streams.transport.access import BrokerAccess
@@ -89,23 +91,62 @@ def _progress_of(client: "Client") -> "Look":
     """Return what tells of the runs on a broker that have no final snapshot."""
     from consumers.health.run_status import run_status
     from downstream.dashboard.progress import RunProgress, Side
+    from streams.catalog.corpora import list_corpora
     from streams.catalog.runs import list_runs
 
+    letters = LetterCounts(client)
+
     def look() -> list[RunProgress]:
-        found = (run_status(client, run) for run in list_runs(client))
+        found = [run_status(client, run) for run in list_runs(client)]
+        if all(status.finished for status in found):
+            return []
+        sizes = {c.name: c.tokens / c.batches for c in list_corpora(client) if c.batches}
+        refused = letters.now()
         return [
             RunProgress(
                 run=status.name,
                 model=status.model,
                 corpus=status.corpus,
                 sides=tuple(
-                    Side(side.side, side.records, side.acknowledged, side.lag)
+                    Side(
+                        side.side,
+                        side.records,
+                        side.acknowledged,
+                        side.lag,
+                        watermark=side.watermark,
+                        workers=side.workers,
+                    )
                     for side in status.sides
                 ),
                 failed=status.failed,
+                tokens_per_batch=sizes.get(status.corpus),
+                dead_letters=refused.get(status.name, 0),
             )
             for status in found
             if not status.finished
         ]
 
     return look
+
+
+class LetterCounts:
+    """How many records of each run were refused; each look reads what is new of the dead letters.
+
+    A record that several workers refused counts once.
+    """
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self._next = 0
+        self._seen: dict[str, set[tuple[str, int, int]]] = {}
+
+    def now(self) -> dict[str, int]:
+        """Return the counts by run."""
+        topic = topics.DEAD_LETTERS.name
+        if topic in self._client.topics():
+            for record in self._client.read(topic, 0, self._next):
+                refusal, self._next = dead_letter(record).refusal, record.offset + 1
+                origin = refusal.origin
+                place = origin.topic, origin.partition, origin.offset
+                self._seen.setdefault(refusal.run, set()).add(place)
+        return {run: len(places) for run, places in self._seen.items()}

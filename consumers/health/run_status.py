@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consumers.health.dead_letters import printable
 from consumers.health.group_lag import Reading, readings
@@ -26,7 +26,8 @@ class SideStatus:
 
     records: of the topic it reads, None if that was deleted. acknowledged, lag: of these.
     records_per_second: as measured just now, None if it was not. eta_seconds: until the lag is
-    gone at this rate, None where nothing moved.
+    gone at this rate, None where nothing moved. watermark: the share that is acknowledged of the
+    partition that is furthest behind. workers: how many read it now, None where nobody can say.
     """
 
     side: str
@@ -36,6 +37,8 @@ class SideStatus:
     lag: int | None
     records_per_second: float | None = None
     eta_seconds: float | None = None
+    watermark: float | None = None
+    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +158,26 @@ def _sides(client: Client, run: RunRecord) -> tuple[SideStatus, ...]:
         ("aggregates", topics.aggregates_app(run.name), topics.partials(run.name, 1, 0).name),
     )
     return tuple(
-        _side(side, topic, readings(client, group, topic) if topic in there else None)
+        _side(side, topic, readings(client, group, topic), client.members(group))
+        if topic in there
+        else SideStatus(side, topic, None, None, None)
         for side, group, topic in inputs
     )
 
 
-def _side(side: str, topic: str, found: Mapping[int, Reading] | None) -> SideStatus:
-    if found is None:
-        return SideStatus(side, topic, None, None, None)
+def _side(side: str, topic: str, found: Mapping[int, Reading], workers: int | None) -> SideStatus:
     records = sum(r.end - r.start for r in found.values())
     done = sum(r.at - r.start for r in found.values())
-    return SideStatus(side, topic, records, done, sum(r.lag for r in found.values()))
+    shares = ((r.at - r.start) / (r.end - r.start) for r in found.values() if r.end > r.start)
+    return SideStatus(
+        side,
+        topic,
+        records,
+        done,
+        sum(r.lag for r in found.values()),
+        watermark=min(shares, default=None),
+        workers=workers,
+    )
 
 
 def _with_rates(
@@ -189,15 +201,8 @@ def _with_rates(
 
 def _rated(side: SideStatus, more: int, seconds: float) -> SideStatus:
     rate = max(0, more) / seconds
-    return SideStatus(
-        side.side,
-        side.topic,
-        side.records,
-        side.acknowledged,
-        side.lag,
-        rate,
-        side.lag / rate if rate and side.lag is not None else None,
-    )
+    eta = side.lag / rate if rate and side.lag is not None else None
+    return replace(side, records_per_second=rate, eta_seconds=eta)
 
 
 def _snapshots(client: Client, plan: Plan) -> Iterator[SnapshotStatus]:

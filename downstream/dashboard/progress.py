@@ -10,6 +10,8 @@ from streams.errors import StreamError
 
 _log = logging.getLogger(__name__)
 _AFTER_FAILURE = 30.0
+COMPUTING = "activations"
+"""The side whose records are batches of the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Side:
     """How far one side of a run has come in the records that it reads; None: nobody knows.
 
     rate: records per second between the last two looks. eta: seconds until the lag is gone.
+    watermark: the share that is done of the partition that is furthest behind. workers: that read.
     """
 
     name: str
@@ -25,17 +28,33 @@ class Side:
     lag: int | None
     rate: float | None = None
     eta: float | None = None
+    watermark: float | None = None
+    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """A run that is not finished. failed: why it never will be."""
+    """A run that is not finished. failed: why it never will be.
+
+    tokens_per_batch: of its corpus, None before that is whole. tokens_per_second: that activations
+    were computed of between the last two looks. dead_letters: records of it that were refused.
+    """
 
     run: str
     model: str
     corpus: str
     sides: tuple[Side, ...]
     failed: str | None = None
+    tokens_per_batch: float | None = None
+    tokens_per_second: float | None = None
+    dead_letters: int = 0
+
+    def with_sides(self, sides: tuple[Side, ...]) -> "RunProgress":
+        """Return the same with the sides as they are now."""
+        rate = next((side.rate for side in sides if side.name == COMPUTING), None)
+        known = rate is not None and self.tokens_per_batch is not None
+        tokens = (rate or 0.0) * (self.tokens_per_batch or 0.0) if known else None
+        return replace(self, sides=sides, tokens_per_second=tokens)
 
 
 Look = Callable[[], Sequence[RunProgress]]
@@ -71,9 +90,8 @@ class ProgressWatch:
         then, before = self._before
         old = {(run.run, side.name): side for run in before for side in run.sides}
         found = [
-            replace(
-                run,
-                sides=tuple(rated(s, old.get((run.run, s.name)), now - then) for s in run.sides),
+            run.with_sides(
+                tuple(rated(s, old.get((run.run, s.name)), now - then) for s in run.sides)
             )
             for run in self._look()
         ]

@@ -91,6 +91,9 @@ class Client(Protocol):
     def committed(self, group: str, topic: str) -> Mapping[int, int]:
         """Return the committed offsets of a consumer group, for partitions that have one."""
 
+    def members(self, group: str) -> int | None:
+        """Return how many consumers a group has now, None where the broker cannot say."""
+
     def rewind(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Set committed offsets of a group without members."""
 

@@ -87,6 +87,10 @@ class PrefixedClient:
         """Return the committed offsets of a consumer group, for partitions that have one."""
         return self._inner.committed(self._prefix + group, self._prefix + topic)
 
+    def members(self, group: str) -> int | None:
+        """Return how many consumers a group has now, None where the broker cannot say."""
+        return self._inner.members(self._prefix + group)
+
     def rewind(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Set committed offsets of a group without members."""
         moved = {(self._prefix + topic, p): at for (topic, p), at in offsets.items()}

@@ -45,6 +45,8 @@ def test_runs_and_corpora_have_the_keys_of_their_schema(program: Program, servic
         "lag": 52,
         "records_per_second": None,
         "eta_seconds": None,
+        "watermark": 0.0,
+        "workers": 0,
     }
     (corpus,) = json.loads(program("corpora", "list", "--broker", BROKER, "--json").out)
     assert list(corpus) == keys(ListedCorpus)

@@ -180,19 +180,29 @@ function follow(state) {
   document.body.append(note);
 }
 
+function duration(seconds) {
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  if (hours) return `${hours} h ${minutes % 60} min`;
+  return minutes ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
+}
+
 function showProgress(runs) {
   const count = (value) => (value === null ? "?" : value.toLocaleString("en"));
-  const rows = runs.flatMap((each) => each.sides.map((side) => [
+  const shown = (value, text) => (value === null ? "" : text(value));
+  const rows = runs.flatMap((each) => each.sides.map((side, n) => [
     each.run, side.name, `${count(side.done)} of ${count(side.records)}`, count(side.lag),
-    side.rate === null ? "" : side.rate.toFixed(1), side.eta === null ? "" : `${Math.ceil(side.eta)} s`,
-    each.failed || "",
+    shown(side.watermark, (share) => `${(100 * share).toFixed(1)} %`), count(side.workers),
+    shown(side.rate, (rate) => rate.toFixed(1)),
+    n ? "" : shown(each.tokens_per_second, (rate) => Math.round(rate).toLocaleString("en")),
+    shown(side.eta, duration), n ? "" : count(each.dead_letters),
+    each.failed || (side.lag && side.workers === 0 ? "no worker" : ""),
   ]));
   progress.hidden = !rows.length;
   progress.querySelector("tbody").replaceChildren(...rows.map((cells) => {
     const row = document.createElement("tr");
     cells.forEach((text, at) => {
       const cell = document.createElement(at ? "td" : "th");
-      if (at > 1 && at < 6) cell.className = "num";
+      if (at > 1 && at < 10) cell.className = "num";
       cell.textContent = text;
       row.append(cell);
     });

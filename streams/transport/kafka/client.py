@@ -132,6 +132,14 @@ class KafkaClient:
             if place.topic == topic and commit.offset >= 0
         }
 
+    def members(self, group: str) -> int | None:
+        """Return how many consumers a group has now, None where the broker cannot say."""
+        found = self._ask("describe a group", lambda: self._admin.describe_groups([group]))
+        said = found.get(group, {})
+        if said.get("error") and errors.GroupIdNotFoundError.__name__ not in said["error"]:
+            return None  # such as a coordinator that is just loading
+        return len(said.get("members", ()))
+
     def rewind(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Set committed offsets of a group without members."""
         wanted = {

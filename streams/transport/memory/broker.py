@@ -162,6 +162,12 @@ class MemoryBroker:
             offsets = known.offsets.items() if known else ()
             return {partition: n for (name, partition), n in offsets if name == topic}
 
+    def members(self, group: str) -> int:
+        """Return how many consumers a group has now."""
+        with self.lock:
+            known = self._groups.get(group)
+            return len(known.members) if known else 0
+
     def delete_group(self, name: str) -> None:
         """Forget a group; unknown ones are ignored, one with members is refused."""
         with self.lock:

@@ -109,6 +109,10 @@ class MemoryClient:
         """Return the committed offsets of a group, for partitions that have one."""
         return self._broker.committed(group, topic)
 
+    def members(self, group: str) -> int:
+        """Return how many consumers a group has now."""
+        return self._broker.members(group)
+
     def rewind(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Set committed offsets of a group without members."""
         with self._broker.lock:

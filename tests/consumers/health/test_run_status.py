@@ -58,6 +58,8 @@ def test_rates_are_what_was_acknowledged_between_two_looks(service: Service):
     assert (activations.records, activations.acknowledged, activations.lag) == (52, 11, 41)
     assert (activations.records_per_second, activations.eta_seconds) == (2.0, 20.5)
     assert (aggregates.records, aggregates.lag, aggregates.eta_seconds) == (0, 0, None)
+    assert (activations.watermark, activations.workers) == (0.0, 0)  # two partitions wait
+    assert aggregates.watermark is None
     assert "11 of 52 records acknowledged, lag 41, 2.0 records/s, ETA " in "\n".join(
         status_lines(status)
     )

@@ -88,6 +88,10 @@ def test_rates_come_from_one_look_to_the_next() -> None:
         ((side,),) = [one.sides for one in watch.runs]
         seen.append((side.rate, side.eta))
     assert seen == [(None, None), (5.0, 10.0), (None, None), (None, None)]
+    answers = [[replace(run(done), tokens_per_batch=64.0)] for done in (10, 30)]
+    watch.look(107.0)
+    watch.look(109.0)
+    assert watch.runs[0].tokens_per_second == 640.0  # ten batches of 64 tokens a second
 
 
 @pytest.mark.asyncio
@@ -115,3 +119,4 @@ async def test_pages_are_told_what_changes(given: Given, tmp_path: Path) -> None
         assert second["snapshots"] == {"demo": "final"}
         _, html = await fetched(browser, "/runs/")
         assert "10 of 100" in html
+        assert "Dead letters" in html

@@ -71,6 +71,7 @@ def test_every_call_reaches_the_broker_under_the_prefix() -> None:
     client.ends("t")
     list(client.read("t", 1, 2, 3))
     client.committed("g", "t")
+    client.members("g")
     client.rewind("g", {("t", 1): 4})
     client.delete_group("g")
     client.session_bounds()
@@ -80,6 +81,7 @@ def test_every_call_reaches_the_broker_under_the_prefix() -> None:
         ("ends", "a.t"),
         ("read", "a.t", 1, 2, 3),
         ("committed", "a.g", "a.t"),
+        ("members", "a.g"),
         ("rewind", "a.g", {("a.t", 1): 4}),
         ("delete_group", "a.g"),
         ("session_bounds",),

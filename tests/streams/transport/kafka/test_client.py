@@ -28,6 +28,7 @@ class Admin:
     altered: list[Any] = field(default_factory=list)
     alter_error: Any = errors.NoError
     delete_outcome: str | None = "OK"
+    described: dict[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] | None = field(default_factory=dict)
     shown: int = 0
     waited: list[str] = field(default_factory=list)
@@ -84,6 +85,9 @@ class Admin:
 
     def list_group_offsets(self, asked: Mapping[str, None]) -> dict[str, Any]:
         return dict.fromkeys(asked, self.offsets)
+
+    def describe_groups(self, groups: list[str]) -> dict[str, Any]:
+        return dict.fromkeys(groups, self.described)
 
     def alter_group_offsets(self, group: str, wanted: Any) -> dict[Any, Any]:
         self.altered.append((group, wanted))
@@ -294,6 +298,21 @@ def test_offsets_are_set_or_the_refusal_is_said(client: KafkaClient, admin: Admi
     admin.alter_error = errors.UnknownMemberIdError
     with pytest.raises(BrokerError, match=r"offsets of group 'g': .*t/1; are its workers stopped"):
         client.rewind("g", {("t", 1): 4})
+
+
+@pytest.mark.parametrize(
+    ("described", "members"),
+    [
+        ({"members": [{}, {}], "error": None}, 2),
+        ({"members": [], "error": "[Error 69] GroupIdNotFoundError: Group g not found."}, 0),
+        ({"members": [], "error": "[Error 14] CoordinatorLoadInProgressError"}, None),
+    ],
+)
+def test_members_of_a_group_are_counted_where_the_broker_says(
+    client: KafkaClient, admin: Admin, described: dict[str, Any], members: int | None
+) -> None:
+    admin.described = described
+    assert client.members("g") == members
 
 
 @pytest.mark.parametrize("outcome", ["OK", "GroupIdNotFoundError", None])
