@@ -15,6 +15,7 @@ from streams.regular_files import read_bounded
 from streams.transport.access import BrokerAccess
 
 if TYPE_CHECKING:
+    from downstream.dashboard.model_client import ModelClient
     from downstream.dashboard.progress import Look
     from streams.transport.client import Client
 
@@ -53,6 +54,20 @@ def origin(text: str) -> str:
     return text
 
 
+def model_client(url: str, token_file: Path | None) -> "ModelClient | None":
+    """Return what asks the model service at an address, None without one.
+
+    Raises SettingsError for an address that is none.
+    """
+    from downstream.dashboard.model_client import ModelClient
+
+    if not url:
+        return None
+    if not _ORIGIN.fullmatch(plain := url.rstrip("/")):
+        raise SettingsError(f"model_service: {url!r} is no address such as http://127.0.0.1:8090/")
+    return ModelClient(f"{plain}/", token_in(token_file) if token_file else None)
+
+
 def serve_pages(
     address: str | None,
     broker: BrokerAccess,
@@ -60,11 +75,12 @@ def serve_pages(
     port: int,
     token: str | None = None,
     embed_origins: Sequence[str] = (),
+    model: "ModelClient | None" = None,
 ) -> None:
     """Serve one snapshot, all of a store, or all that a broker announces, until interrupted.
 
     token: who knows it may write labels; without one nobody may. embed_origins: sites whose pages
-    may show features in a frame.
+    may show features in a frame. model: asks a model service about texts that people try.
     """
     from downstream.dashboard.app import serve
     from downstream.dashboard.store_source import is_store
@@ -72,6 +88,7 @@ def serve_pages(
     from streams.transport.connect import connect
 
     common: Any = {"edit_token": token, "embed_origins": embed_origins, "report": say}
+    common["model"] = model
     if address is None and broker.is_embedded:
         raise SettingsError(
             "name the MANIFEST of a snapshot, a STORE, or a --broker other processes can reach"

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
 
     broker: str = "memory://local"
     store: str = ".millrace/snapshots"
+    model_service: str = ""
     kafka: KafkaSettings = KafkaSettings()
     corpus: CorpusSection = CorpusSection()
     run: RunSettings = RunSettings()

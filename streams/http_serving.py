@@ -8,6 +8,8 @@ from aiohttp import web
 
 from streams.errors import UserError
 
+_LONGEST_LINE = 2**15  # of a request: a text of 2,000 characters that is all escapes
+
 
 async def serve_app(
     app: web.Application, host: str, port: int, report: Callable[[str], None]
@@ -17,7 +19,7 @@ async def serve_app(
     Raises UserError if the address cannot be listened on.
     """
     stopped = asyncio.Event()
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, max_line_size=_LONGEST_LINE)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

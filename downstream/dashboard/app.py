@@ -16,9 +16,11 @@ from downstream.dashboard.events import Events, state
 from downstream.dashboard.labels import json_lines
 from downstream.dashboard.manifest_sources import PathSource, TopicSource
 from downstream.dashboard.map_page import map_page
+from downstream.dashboard.model_client import ModelClient
 from downstream.dashboard.problems import said
 from downstream.dashboard.progress import Look, ProgressWatch, RunProgress
 from downstream.dashboard.store_source import StoreSource
+from downstream.dashboard.trying import Trying
 from downstream.dashboard.watch import SnapshotWatch
 from streams.errors import SettingsError, SnapshotError
 from streams.http_serving import serve_app
@@ -55,11 +57,13 @@ def make_app(
     *,
     edit_token: str | None = None,
     embed_origins: Sequence[str] = (),
+    model: ModelClient | None = None,
 ) -> web.Application:
     """Return the service over what ``watch`` finds; it starts and stops the watching.
 
     edit_token: who knows it may write labels, stars and notes; without one nobody may.
     embed_origins: sites whose pages may show features in a frame, by ``?embed=1``.
+    model: asks a model service about texts that people try; None where there is none.
     """
     slashes = web.normalize_path_middleware(
         append_slash=False, remove_slash=True, redirect_class=web.HTTPPermanentRedirect
@@ -80,6 +84,7 @@ def make_app(
     app.router.add_get("/components/{run}/{source}", _components)
     app.router.add_get(r"/maps/{path:[\s\S]*}", _maps)
     app.router.add_get("/compare/", _compare)
+    app.router.add_get("/try/{run}", Trying(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
     app.router.add_get("/openapi.json", _openapi)
@@ -100,12 +105,13 @@ def serve(
     progress: Look | None = None,
     edit_token: str | None = None,
     embed_origins: Sequence[str] = (),
+    model: ModelClient | None = None,
     interval: float = 3.0,
     report: Callable[[str], None] = print,
 ) -> None:
     """Show the snapshots of a broker, those of a store, or one on disk, until interrupted.
 
-    progress: tells how far runs are that are not finished. edit_token, embed_origins: see
+    progress: tells how far runs are that are not finished. edit_token, embed_origins, model: see
     ``make_app``.
 
     Raises UserError if the port is taken, the broker is away or the snapshot cannot be read.
@@ -121,7 +127,9 @@ def serve(
             if not watch.shelf.snapshots:
                 raise SnapshotError("; ".join(watch.shelf.problems.values()))
         followed = ProgressWatch(progress) if progress else None
-        app = make_app(watch, followed, edit_token=edit_token, embed_origins=embed_origins)
+        app = make_app(
+            watch, followed, edit_token=edit_token, embed_origins=embed_origins, model=model
+        )
         asyncio.run(serve_app(app, host, port, lambda url: report(_DASHBOARD.format(url=url))))
     finally:
         if client:

@@ -114,6 +114,10 @@ _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
             "left": _COUNT, "right": _COUNT,
         },
     ),
+    "/try/{run}": (
+        "Active features of a text, from a model service", "Tried", "run",
+        {**_FORM, "text": _TEXT, "feature": _TEXT},
+    ),
     "/healthz": ("Whether pages can be served", "Health", "", {}),
     "/state": ("The open snapshot of each run", "State", "", {}),
 }  # fmt: skip
@@ -136,6 +140,7 @@ _CONTEXT: dict[str, Json] = {
 
 _SCHEMAS: Json = {
     "Problem": _object(error=_TEXT),
+    "Tried": _object(run=_TEXT, text=_TEXT, problem=_TEXT, answer={"type": ["object", "null"]}),
     "Health": _object(
         status={"enum": ["ok", "degraded", "waiting", "starting", "failing"]},
         runs=_COUNT,

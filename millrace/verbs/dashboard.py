@@ -26,6 +26,17 @@ from millrace.options import broker_option, port_option, settings, settings_opti
     metavar="ORIGIN",
     help="Let pages of a site, such as https://notes.example.org, show features in a frame.",
 )
+@click.option(
+    "--model-service",
+    metavar="URL",
+    help="Ask this millrace serve-model, such as http://127.0.0.1:8090/, about texts to try.",
+)
+@click.option(
+    "--model-token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Send the token in FILE to the model service.",
+)
 def dashboard(
     store: str | None,
     settings_file: Path | None,
@@ -34,11 +45,15 @@ def dashboard(
     port: int,
     edit_token_file: Path | None,
     embed_origins: tuple[str, ...],
+    model_service: str | None,
+    model_token_file: Path | None,
 ) -> None:
     """Serve pages for all snapshots of a STORE, for one (its manifest or folder), or for all that a
     broker announces, with the progress of its runs."""
-    from millrace.dashboard_server import origin, serve_pages, token_in
+    from millrace.dashboard_server import model_client, origin, serve_pages, token_in
 
     token = token_in(edit_token_file) if edit_token_file else None
-    chosen = settings(settings_file, broker=broker)
-    serve_pages(store, chosen.access, host, port, token, [origin(one) for one in embed_origins])
+    chosen = settings(settings_file, broker=broker, model_service=model_service)
+    model = model_client(chosen.model_service, model_token_file)
+    origins = [origin(one) for one in embed_origins]
+    serve_pages(store, chosen.access, host, port, token, origins, model)

@@ -34,6 +34,7 @@ ANSWERED = {
         "/compare/?format=json",
         "/compare/?format=json&from=odd&to=features/sae&least=0&left=0&right=1",
     ],
+    "/try/{run}": ["/try/demo?format=json&text=one"],
     "/healthz": ["/healthz"],
     "/state": ["/state"],
 }

@@ -1,0 +1,97 @@
+"""A model service asked from the pages: what it answers is data, checked like any stranger's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from pydantic import TypeAdapter, ValidationError
+
+from streams.asking.answer import Answer, TextAnswer
+from streams.bounds import shown
+from streams.errors import StreamError
+from streams.strict_json import JsonError, parse_json
+
+_MOST_BYTES = 16 * 2**20
+_SECONDS = 20.0
+
+
+class ModelServiceError(StreamError):
+    """A model service that gave no answer: it is away, or says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """An answer, and the content hashes of the model and of each source that gave it."""
+
+    answer: Answer
+    model: str
+    sources: Mapping[str, str]
+
+    def is_of(self, about: Mapping[str, Any]) -> bool:
+        """Return whether it is that of the model and all sources of a run."""
+        wanted = {each["name"]: each.get("content") for each in about.get("sources", ())}
+        same = wanted.items() <= dict(self.sources).items()
+        return same and self.model == about.get("model_content")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelClient:
+    """Asks the service at ``url``, which ends in a slash. token: it wants; None for none."""
+
+    url: str
+    token: str | None = None
+
+    async def ask(self, text: str, features: Sequence[str]) -> ModelAnswer:
+        """Return the answer for one text; raises ModelServiceError in one line."""
+        question = {"texts": [text], "top": 12, "per_token": 3, "features": list(features)}
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            async with (
+                ClientSession(timeout=ClientTimeout(total=_SECONDS)) as session,
+                session.post(f"{self.url}ask", json=question, headers=headers) as response,
+            ):
+                status, body = response.status, bytearray()
+                async for part in response.content.iter_chunked(2**16):
+                    body += part
+                    if len(body) > _MOST_BYTES:
+                        raise ModelServiceError("the model service's answer is too large")
+        except (TimeoutError, ClientError, OSError) as error:
+            what = str(error) or type(error).__name__
+            raise ModelServiceError(
+                f"the model service cannot be reached ({what[:200]})"
+            ) from error
+        return _read(status, bytes(body))
+
+
+def _read(status: int, body: bytes) -> ModelAnswer:
+    try:
+        found = parse_json(body, _MOST_BYTES)
+        if status != 200:
+            said = found.get("error") if isinstance(found, dict) else None
+            raise ModelServiceError(shown(str(said or f"the model service says {status}"))[1:-1])
+        model = found["model"]
+        answer = _adapter().validate_python(found["answer"])
+        if not all(map(_fits, answer.texts)):
+            raise TypeError("parts of different lengths")
+        return ModelAnswer(
+            answer=answer,
+            model=str(model["content"]),
+            sources={str(one["name"]): str(one["content"]) for one in model["sources"]},
+        )
+    except (JsonError, KeyError, TypeError, ValidationError) as error:
+        raise ModelServiceError("what the model service answers is no answer") from error
+
+
+def _fits(text: TextAnswer) -> bool:
+    """Return whether the parts of an answer have an entry for each token, and name no other."""
+    tokens = len(text.tokens)
+    parts = (text.ids, text.counted, text.at_tokens, *(one.values for one in text.values))
+    peaks = all(0 <= one.peak < tokens for one in text.features)
+    return peaks and all(len(part) == tokens for part in parts)
+
+
+@cache
+def _adapter() -> TypeAdapter[Answer]:
+    return TypeAdapter(Answer)

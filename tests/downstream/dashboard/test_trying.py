@@ -1,0 +1,148 @@
+"""The page that tries a text: a model service's answer, or what to do without one."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from downstream.dashboard.app import make_app
+from downstream.dashboard.model_client import ModelClient
+from downstream.dashboard.watch import SnapshotWatch
+from streams.asking.answer import (
+    ActiveFeature,
+    Answer,
+    AnsweringSource,
+    FeatureValues,
+    TextAnswer,
+    TokenFeature,
+)
+from streams.snapshots.manifests import RunManifest
+
+ANSWER = Answer(
+    (AnsweringSource("sae", "dictionary", "hook", 5),),
+    "total",
+    (),
+    (
+        TextAnswer(
+            "a <b>",
+            (0, 1),
+            ("a", " <b>\u202e"),
+            (False, True),
+            (0,),
+            1,
+            (ActiveFeature("sae", 2, 1.5, 1.5, 1, 1.5, 0, 1),),
+            ((), (TokenFeature("sae", 2, 1.5),)),
+            (FeatureValues("sae", 2, (None, 1.5)),),
+        ),
+    ),
+)
+
+
+@pytest.fixture
+def named(manifest: RunManifest) -> RunManifest:
+    """A snapshot whose manifest says what its model and dictionaries hold."""
+    sources = [{**source, "content": f"{source['name']}-c"} for source in manifest.about["sources"]]
+    return replace(manifest, about={**manifest.about, "model_content": "m", "sources": sources})
+
+
+@asynccontextmanager
+async def pages(manifest: RunManifest, told: Any = None) -> AsyncIterator[TestClient[Any, Any]]:
+    """Yield the pages, over a model service that answers ``told``, (status, body), if any."""
+    asked: list[Any] = []
+
+    async def ask(request: web.Request) -> web.Response:
+        asked.append((await request.json(), request.headers.get("Authorization")))
+        return web.json_response(told[1], status=told[0])
+
+    service = web.Application()
+    service.router.add_post("/ask", ask)
+    watch = SnapshotWatch(lambda: [manifest], interval=60)
+    watch.look()
+    async with TestServer(service) as server:
+        model = ModelClient(str(server.make_url("/")), "a-secret-token") if told else None
+        if told == "away":
+            await server.close()
+        async with TestClient(TestServer(make_app(watch, model=model))) as browser:
+            browser.asked = asked  # type: ignore[attr-defined]
+            yield browser
+
+
+def body(manifest: RunManifest, answer: Any = None, **changes: Any) -> dict[str, Any]:
+    sources = [{"name": s["name"], "content": s["content"]} for s in manifest.about["sources"]]
+    model = {"content": manifest.about["model_content"], "sources": sources} | changes
+    return {"answer": asdict(ANSWER) if answer is None else answer, "model": model}
+
+
+async def tried(browser: TestClient[Any, Any], **query: str) -> tuple[int, str]:
+    async with browser.get("/try/demo", params=query) as found:
+        assert found.headers["Cache-Control"] == "no-store"
+        return found.status, await found.text()
+
+
+@pytest.mark.asyncio
+async def test_without_a_model_service_the_page_says_how_to_start_one(
+    named: RunManifest,
+) -> None:
+    async with pages(named) as browser:
+        status, html = await tried(browser, text="<script>")
+        assert status == 200
+        assert "millrace serve-model --snapshot STORE --run demo" in html
+        assert "<script>" not in html.replace('<script src="/static/page.js" defer>', "")
+        for address in ("/", "/runs/demo/features/sae/2"):
+            async with browser.get(address) as page:
+                assert 'action="/try/demo"' in await page.text()
+        async with browser.get("/try/nobody") as page:
+            assert page.status == 404
+
+
+@pytest.mark.asyncio
+async def test_a_text_is_shown_by_token_and_by_feature(named: RunManifest) -> None:
+    async with pages(named, (200, body(named))) as browser:
+        status, html = await tried(browser, text="a <b>", feature="sae:2")
+        assert status == 200
+        assert browser.asked == [  # type: ignore[attr-defined]
+            (
+                {"texts": ["a <b>"], "top": 12, "per_token": 3, "features": ["sae:2"]},
+                "Bearer a-secret-token",
+            )
+        ]
+        assert '<span class="t " title="does not count">a</span>' in html
+        assert 'class="t a16" title="sae:2 1.5; sae:2 1.5"' in html
+        assert "<b>" not in html
+        assert "\u202e" not in html
+        assert 'href="/runs/demo/features/sae/2"' in html
+        async with browser.get("/try/demo", params={"text": "a", "format": "json"}) as found:
+            assert (await found.json())["answer"]["features"][0]["index"] == 2
+        assert (await tried(browser, text="a" * 2001))[0] == 400
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("away", "The model service cannot be reached"),
+        ((503, {"error": "64 questions wait for the model: ask again later"}), "questions wait"),
+        ((500, ["?"]), "The model service says 500"),
+        ((200, {"answer": 1}), "is no answer"),
+        ("other", "another model or other dictionaries than this run"),
+        ("short", "is no answer"),
+    ],
+)
+async def test_what_is_no_answer_of_this_model_is_said(
+    told: Any, said: str, named: RunManifest
+) -> None:
+    if told == "other":
+        told = (200, body(named, content="another"))
+    if told == "short":
+        answer = asdict(ANSWER)
+        answer["texts"][0]["counted"] = ()
+        told = (200, body(named, answer))
+    async with pages(named, told) as browser:
+        status, html = await tried(browser, text="a")
+        assert status == 200
+        assert said in html
+        assert "Most active" not in html
