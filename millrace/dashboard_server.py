@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,18 @@ def token_in(path: Path) -> str:
     return token
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the page "Start here" needs. token: who knows it may make runs; None shows the command.
+
+    settings_file: the dashboard's own. store: where new runs write their snapshots.
+    """
+
+    token: str | None
+    settings_file: Path | None
+    store: str
+
+
 def origin(text: str) -> str:
     """Return an origin such as https://notes.example.org; raises SettingsError for another."""
     if not _ORIGIN.fullmatch(text):
@@ -76,15 +89,18 @@ def serve_pages(
     token: str | None = None,
     embed_origins: Sequence[str] = (),
     model: "ModelClient | None" = None,
+    start: Start | None = None,
 ) -> None:
     """Serve one snapshot, all of a store, or all that a broker announces, until interrupted.
 
     token: who knows it may write labels; without one nobody may. embed_origins: sites whose pages
     may show features in a frame. model: asks a model service about texts that people try.
+    start: how the page "Start here" makes runs on the broker.
     """
     from downstream.dashboard.app import serve
     from downstream.dashboard.store_source import is_store
     from downstream.reading.locating import locate
+    from millrace.starting import RunStarter
     from streams.transport.connect import connect
 
     common: Any = {"edit_token": token, "embed_origins": embed_origins, "report": say}
@@ -96,6 +112,9 @@ def serve_pages(
     if address is None:
         with closing(connect(broker)) as client:
             look = _progress_of(client)
+            if start is not None:
+                starter = RunStarter(client, start.settings_file, broker.address, start.store)
+                common |= {"starter": starter, "start_token": start.token}
             serve(host, port, broker=broker, progress=look, **common)
     elif is_store(address):
         serve(host, port, store=address, **common)

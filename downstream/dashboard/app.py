@@ -19,6 +19,8 @@ from downstream.dashboard.map_page import map_page
 from downstream.dashboard.model_client import ModelClient
 from downstream.dashboard.problems import said
 from downstream.dashboard.progress import Look, ProgressWatch, RunProgress
+from downstream.dashboard.start_page import Starting
+from downstream.dashboard.starting import Starter
 from downstream.dashboard.store_source import StoreSource
 from downstream.dashboard.trying import Trying
 from downstream.dashboard.watch import SnapshotWatch
@@ -32,6 +34,7 @@ _log = logging.getLogger(__name__)
 _WATCH = web.AppKey("watch", SnapshotWatch)
 _ANSWERS = web.AppKey("answers", Answers)
 _EVENTS = web.AppKey("events", Events)
+_STARTING = web.AppKey("starting", Starting)
 _ORIGINS = web.AppKey("origins", tuple[str, ...])
 _FOLLOWED = web.AppKey("followed", tuple[SnapshotWatch | ProgressWatch, ...])
 
@@ -58,12 +61,15 @@ def make_app(
     edit_token: str | None = None,
     embed_origins: Sequence[str] = (),
     model: ModelClient | None = None,
+    starter: Starter | None = None,
+    start_token: str | None = None,
 ) -> web.Application:
     """Return the service over what ``watch`` finds; it starts and stops the watching.
 
     edit_token: who knows it may write labels, stars and notes; without one nobody may.
     embed_origins: sites whose pages may show features in a frame, by ``?embed=1``.
     model: asks a model service about texts that people try; None where there is none.
+    starter: makes runs, for who knows the start token.
     """
     slashes = web.normalize_path_middleware(
         append_slash=False, remove_slash=True, redirect_class=web.HTTPPermanentRedirect
@@ -74,6 +80,7 @@ def make_app(
     editing = Editing(watch, edit_token)
     app[_ANSWERS] = Answers(runs, editing)
     app[_EVENTS] = Events(lambda: state(watch.shelf, runs()))
+    app[_STARTING] = starting = Starting(watch, starter, start_token)
     app[_ORIGINS] = tuple(embed_origins)
     app[_FOLLOWED] = (watch, progress) if progress else (watch,)
     app.on_response_prepare.append(_harden)
@@ -85,6 +92,8 @@ def make_app(
     app.router.add_get(r"/maps/{path:[\s\S]*}", _maps)
     app.router.add_get("/compare/", _compare)
     app.router.add_get("/try/{run}", Trying(watch, app[_ANSWERS], model).answer)
+    app.router.add_get("/start/", _start)
+    app.router.add_post("/start/", starting.answer)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
     app.router.add_get("/openapi.json", _openapi)
@@ -106,13 +115,15 @@ def serve(
     edit_token: str | None = None,
     embed_origins: Sequence[str] = (),
     model: ModelClient | None = None,
+    starter: Starter | None = None,
+    start_token: str | None = None,
     interval: float = 3.0,
     report: Callable[[str], None] = print,
 ) -> None:
     """Show the snapshots of a broker, those of a store, or one on disk, until interrupted.
 
-    progress: tells how far runs are that are not finished. edit_token, embed_origins, model: see
-    ``make_app``.
+    progress: tells how far runs are that are not finished. edit_token, embed_origins, model,
+    starter, start_token: see ``make_app``.
 
     Raises UserError if the port is taken, the broker is away or the snapshot cannot be read.
     """
@@ -128,7 +139,13 @@ def serve(
                 raise SnapshotError("; ".join(watch.shelf.problems.values()))
         followed = ProgressWatch(progress) if progress else None
         app = make_app(
-            watch, followed, edit_token=edit_token, embed_origins=embed_origins, model=model
+            watch,
+            followed,
+            edit_token=edit_token,
+            embed_origins=embed_origins,
+            model=model,
+            starter=starter,
+            start_token=start_token,
         )
         asyncio.run(serve_app(app, host, port, lambda url: report(_DASHBOARD.format(url=url))))
     finally:
@@ -169,6 +186,11 @@ async def _maps(request: web.Request) -> web.StreamResponse:
     path = request.rel_url.raw_path
     run = addresses.parse(path, addresses.MAPS)[0]
     return await _answer(request, run, lambda shelf: map_page(shelf, path, request.query))
+
+
+async def _start(request: web.Request) -> web.StreamResponse:
+    starting = request.app[_STARTING]
+    return await _answer(request, "@", lambda shelf: starting.page(request, shelf))
 
 
 async def _compare(request: web.Request) -> web.StreamResponse:

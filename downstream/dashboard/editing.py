@@ -5,20 +5,18 @@ cookie that other sites cannot use.
 """
 
 import asyncio
-import hashlib
-import hmac
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from downstream.dashboard import addresses
+from downstream.dashboard.token_access import TokenAccess
 from downstream.dashboard.watch import SnapshotWatch
 from streams.errors import SnapshotError
 from streams.snapshots.annotations import Annotation, write_annotation
 from streams.snapshots.store import open_store
 
-COOKIE = "millrace-edit"
 _MOST_BYTES = 2**17
 _KINDS = ("label", "star", "note")
 
@@ -28,29 +26,22 @@ class Editing:
 
     def __init__(self, watch: SnapshotWatch, token: str | None) -> None:
         self._watch = watch
-        self._token = token
+        self._access = TokenAccess(token, "edit")
 
     @property
     def possible(self) -> bool:
         """Whether anybody may write."""
-        return bool(self._token)
+        return self._access.possible
 
     def knows(self, request: web.Request, given: str = "") -> bool:
         """Return whether a request comes from who knows the token."""
-        if not self._token:
-            return False
-        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        cookie = request.cookies.get(COOKIE, "")
-        return any(
-            hmac.compare_digest(one.encode(), wanted.encode())
-            for one, wanted in ((given, self._token), (bearer, self._token), (cookie, self._mark()))
-        )
+        return self._access.knows(request, given)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Write one annotation and send the browser back to the cluster."""
         if not self.possible:
             raise web.HTTPForbidden(reason="this server takes no labels: it has no edit token")
-        if not _same_origin(request):
+        if not same_origin(request):
             raise web.HTTPForbidden(reason="this came from another site")
         if (request.content_length or 0) > _MOST_BYTES:
             raise web.HTTPRequestEntityTooLarge(_MOST_BYTES, request.content_length or 0)
@@ -64,7 +55,7 @@ class Editing:
             run, said["clustering"], int(said.get("iteration", "0")), said["label"]
         )
         response = web.Response(status=303, headers={"Location": back, "Cache-Control": "no-store"})
-        response.set_cookie(COOKIE, self._mark(), httponly=True, samesite="Strict", path="/")
+        self._access.remember(response)
         return response
 
     def _write(self, run: str, said: dict[str, str]) -> None:
@@ -93,11 +84,8 @@ class Editing:
             raise web.HTTPBadRequest(reason="this cannot be written: see the log") from error
         self._watch.read_labels(run)
 
-    def _mark(self) -> str:
-        """Return what a browser shows instead of the token, which it is not given back."""
-        return hmac.new((self._token or "").encode(), b"edit", hashlib.sha256).hexdigest()
 
-
-def _same_origin(request: web.Request) -> bool:
+def same_origin(request: web.Request) -> bool:
+    """Return whether a form was sent by a page of this server, as far as the browser says."""
     origin = request.headers.get("Origin")
     return origin is None or urlsplit(origin).netloc == request.host

@@ -118,6 +118,13 @@ _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
         "Active features of a text, from a model service", "Tried", "run",
         {**_FORM, "text": _TEXT, "feature": _TEXT},
     ),
+    "/start/": (
+        "What a run can be made of, and how", "Start", "",
+        {
+            **_FORM, **dict.fromkeys(("name", "corpus", "model", "dictionary", "k"), _TEXT),
+            **dict.fromkeys(("ranking", "micro_batch", "statistic"), _TEXT),
+        },
+    ),
     "/healthz": ("Whether pages can be served", "Health", "", {}),
     "/state": ("The open snapshot of each run", "State", "", {}),
 }  # fmt: skip
@@ -266,6 +273,17 @@ _SCHEMAS: Json = {
                 sampled=_FLAG,
             )
         ),
+    ),
+    "Start": _object(
+        offered=_object(
+            corpora=_list_of(_TEXT), models=_list_of(_TEXT),
+            dictionaries=_list_of(_list_of(_TEXT)), rankings=_list_of(_TEXT),
+            statistics=_list_of(_TEXT),
+        ),
+        jobs=_list_of(_object(name=_TEXT, state=_TEXT, said=_TEXT)),
+        settings=_TEXT,
+        commands=_list_of(_TEXT),
+        problem=_TEXT,
     ),
     "Sided": _object(number=_COUNT, link=_ref("Neighbour"), density=_NUMBER, high=_NUMBER),
     "Comparison": _object(

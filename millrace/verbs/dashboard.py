@@ -20,6 +20,12 @@ from millrace.options import broker_option, port_option, settings, settings_opti
     help="Let those who know the token in FILE write labels, stars and notes.",
 )
 @click.option(
+    "--start-token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Let those who know the token in FILE make runs on the broker, by the page /start/.",
+)
+@click.option(
     "--embed-origin",
     "embed_origins",
     multiple=True,
@@ -44,16 +50,19 @@ def dashboard(
     host: str,
     port: int,
     edit_token_file: Path | None,
+    start_token_file: Path | None,
     embed_origins: tuple[str, ...],
     model_service: str | None,
     model_token_file: Path | None,
 ) -> None:
     """Serve pages for all snapshots of a STORE, for one (its manifest or folder), or for all that a
     broker announces, with the progress of its runs."""
-    from millrace.dashboard_server import model_client, origin, serve_pages, token_in
+    from millrace.dashboard_server import Start, model_client, origin, serve_pages, token_in
 
     token = token_in(edit_token_file) if edit_token_file else None
+    start_token = token_in(start_token_file) if start_token_file else None
     chosen = settings(settings_file, broker=broker, model_service=model_service)
     model = model_client(chosen.model_service, model_token_file)
+    start = Start(start_token, settings_file, chosen.store)
     origins = [origin(one) for one in embed_origins]
-    serve_pages(store, chosen.access, host, port, token, origins, model)
+    serve_pages(store, chosen.access, host, port, token, origins, model, start)

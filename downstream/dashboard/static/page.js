@@ -210,6 +210,9 @@ function showProgress(runs) {
   }));
 }
 
+// A run that is being created: the page looks again until it is.
+if (document.querySelector("#jobs[data-running]")) setTimeout(() => location.replace("/start/"), 2000);
+
 if ((run || waiting || progress) && window.EventSource) {
   const events = new EventSource("/events");
   events.addEventListener("message", (event) => follow(JSON.parse(event.data)));

@@ -35,6 +35,7 @@ ANSWERED = {
         "/compare/?format=json&from=odd&to=features/sae&least=0&left=0&right=1",
     ],
     "/try/{run}": ["/try/demo?format=json&text=one"],
+    "/start/": ["/start/?format=json"],
     "/healthz": ["/healthz"],
     "/state": ["/state"],
 }
