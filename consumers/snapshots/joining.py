@@ -1,12 +1,13 @@
 """From the parts of all shards to one snapshot: samples, hashes, and the run manifest."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 
 from consumers.plan import Plan
-from consumers.snapshots.places import PLACE, distinct_places
+from consumers.snapshots.places import PLACE, distinct_places, merged_places
 from consumers.snapshots.sample_reading import sample_tables
 from consumers.snapshots.snapshots import about
 from streams.errors import DamagedPartError, StoreError
@@ -19,6 +20,8 @@ from streams.snapshots.table_hashes import hashed_tables
 from streams.snapshots.table_reading import read_pieces
 from streams.snapshots.tables import HITS, SAMPLES
 from streams.transport.client import Client
+
+_MOST_THREADS = 4
 
 
 def joined(
@@ -55,25 +58,27 @@ def joined(
         excess_refusals=excess,
         warnings=plan.run.warnings,
     )
-    samples = _write_samples(plan, parts, client)
+    of_shards = replace(parts, tables=tuple(t for t in parts.tables if t.name != SAMPLES.name))
+    with ThreadPoolExecutor(1) as beside:  # reading the corpus and hashing hardly meet
+        hashing = beside.submit(hashed_tables, of_shards, check=True)
+        samples = _write_samples(plan, parts, client)
+        hashed = {entry.name: entry for entry in hashing.result()}
+    whole = replace(parts, files=(*parts.files, samples))
+    of_samples = replace(whole, tables=tuple(t for t in whole.tables if t.name == SAMPLES.name))
     try:
-        return _with_hashes(replace(parts, files=(*parts.files, samples)))
+        hashed |= {entry.name: entry for entry in hashed_tables(of_samples, check=True)}
     except DamagedPartError as error:
-        if error.path == samples.path:
-            # No shard's: it was written a moment ago.
-            raise StoreError(str(error)) from error
-        raise
+        # No shard's: it was written a moment ago.
+        raise StoreError(str(error)) from error
+    tables = tuple(hashed[entry.name] for entry in whole.tables)
+    content = content_of({t.name: t.hash for t in tables if t.content})
+    return replace(whole, tables=tables, content=content)
 
 
 def _write_samples(plan: Plan, parts: RunManifest, client: Client) -> PartFile:
     """Write the samples at the places that the hits of all parts name, each once."""
-    hits = chain.from_iterable(read_pieces(parts, HITS.name, columns=PLACE, check=True))
-    samples = sample_tables(client, plan.run.corpus, *distinct_places(hits))
+    files = read_pieces(parts, HITS.name, columns=PLACE, check=True)
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+        places = merged_places(list(pool.map(distinct_places, files)))
+    samples = sample_tables(client, plan.run.corpus, *places)
     return write_part(open_store(plan.run.store), plan.run.name, SAMPLES.name, 0, samples)
-
-
-def _with_hashes(manifest: RunManifest) -> RunManifest:
-    """Return a manifest with what its files hold: rows and hash of each table, and the content."""
-    tables = hashed_tables(manifest, check=True)
-    content = content_of({t.name: t.hash for t in tables if t.content})
-    return replace(manifest, tables=tables, content=content)

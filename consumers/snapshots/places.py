@@ -5,7 +5,7 @@ its samples without writing some of another's. The assembler takes the places fr
 hits, holds 8 bytes of each, and writes the samples of all shards.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,18 @@ _ROW_BITS = 31
 _BEYOND = 2**32
 
 
-def distinct_places(pieces: Iterable[pa.RecordBatch]) -> tuple[I64, I64, I64]:
+Places = tuple[I64, I64, I64]
+"""Partition, sequence and row of each."""
+
+
+def merged_places(parts: Sequence[Places]) -> Places:
+    """Return the places of several results of ``distinct_places`` as one such result."""
+    return distinct_places(
+        pa.record_batch([pa.array(column) for column in part], list(PLACE)) for part in parts
+    )
+
+
+def distinct_places(pieces: Iterable[pa.RecordBatch]) -> Places:
     """Return partition, sequence and row of the places in columns of that name, sorted, each once.
 
     Raises SnapshotError if a place is so far out that no log could hold it.

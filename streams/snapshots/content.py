@@ -57,20 +57,40 @@ def content_hash(tables: Mapping[str, pa.Table], forms: Mapping[str, TableForm] 
     return content_of(hashes)
 
 
+class ColumnHash:
+    """What was seen of a column so far, piece by piece: its cells, and hashes over them."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self.rows = 0
+        self._streams: list[_Hash] = [hashlib.sha256() for _ in range(_depth(kind))]
+
+    def add(self, column: pa.Array | pa.ChunkedArray) -> None:
+        """Take in the next cells; raises SnapshotError if one has no value."""
+        self.rows += len(column)
+        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            _feed(self._streams, chunk)
+
+    def digest(self) -> bytes:
+        """Return the digests of its streams, one after the other."""
+        return b"".join(each.digest() for each in self._streams)
+
+
 def table_hash(schema: pa.Schema, pieces: Iterable[Piece]) -> Hashed:
     """Return the hash of a table from its pieces, which come one by one in the table's order."""
-    streams = [[hashlib.sha256() for _ in range(_depth(field.type))] for field in schema]
-    rows = 0
+    columns, rows = [ColumnHash(field.type) for field in schema], 0
     for piece in pieces:
         rows += len(piece)
-        for column, hashes in zip(piece.columns, streams, strict=True):
-            for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-                _feed(hashes, chunk)
+        for column, hashed in zip(piece.columns, columns, strict=True):
+            hashed.add(column)
+    return hash_of(schema, rows, columns)
+
+
+def hash_of(schema: pa.Schema, rows: int, columns: Sequence[ColumnHash]) -> Hashed:
+    """Return the hash of a table of so many rows from those of its columns."""
     digest = hashlib.sha256()
-    for field, hashes in zip(schema, streams, strict=True):
+    for field, hashed in zip(schema, columns, strict=True):
         digest.update(f"{field.name} {type_name(field.type)} {rows}\n".encode())
-        for each in hashes:
-            digest.update(each.digest())
+        digest.update(hashed.digest())
     return Hashed(rows, digest.hexdigest())
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from streams.errors import DamagedPartError, SnapshotError
 from streams.snapshots.parquet.pieces import ParquetEncoder
-from streams.snapshots.parquet.reading import BudgetedParquet, decoded_limit
+from streams.snapshots.parquet.reading import BudgetedParquet, DecodeBudget, decoded_limit
 from streams.snapshots.parquet.row_filters import Filters
 from streams.snapshots.store import Store, write_file
 from streams.snapshots.store_errors import os_errors
@@ -67,8 +67,8 @@ def read_kept(store: Store, run: str, path: str, filters: Filters | None = None)
     try:
         with os_errors(), open_file(store, where) as file:
             size = file.seek(0, io.SEEK_END)
-            limit = decoded_limit(size)
-            rows = BudgetedParquet(file, size=size, rows=None, limit=limit, schema=SCHEMA)
+            budget = DecodeBudget(decoded_limit(size))
+            rows = BudgetedParquet(file, size=size, rows=None, budget=budget, schema=SCHEMA)
             with closing(rows):
                 return rows.table(SCHEMA.names, filters)
     except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:

@@ -13,7 +13,12 @@ from streams.errors import DamagedPartError, SnapshotError, StoreError
 from streams.regular_files import NotRegularError
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.parquet.page_headers import PageError
-from streams.snapshots.parquet.reading import BudgetedParquet, OtherColumnsError, decoded_limit
+from streams.snapshots.parquet.reading import (
+    BudgetedParquet,
+    DecodeBudget,
+    OtherColumnsError,
+    decoded_limit,
+)
 from streams.snapshots.parquet.row_filters import Filters
 from streams.snapshots.store import Store, open_store
 from streams.snapshots.store_errors import os_errors
@@ -130,10 +135,11 @@ def opened_part(
     *,
     check: bool = False,
     footer: Any = None,
+    budget: DecodeBudget | None = None,
 ) -> Iterator[BudgetedParquet]:
     """Yield one file of a table, to be read; check and errors are those of ``read_table``.
 
-    footer: of the file, if it was read before.
+    footer: of the file, if it was read before. budget: by default one of its own.
     """
     path = store.path(manifest.run, part.path)
     if check:
@@ -145,7 +151,7 @@ def opened_part(
                 file,
                 size=size,
                 rows=part.rows,
-                limit=decoded_limit(size, _histogram_bytes(manifest, part)),
+                budget=budget or budget_of(manifest, part),
                 schema=schema,
                 footer=footer,
             )
@@ -158,6 +164,11 @@ def opened_part(
         raise DamagedPartError(part.path, text) from error
     except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
         raise _unreadable(path, part, error) from error
+
+
+def budget_of(manifest: TableManifest, part: PartFile) -> DecodeBudget:
+    """Return what a file of the size that the manifest says may take when it is decoded."""
+    return DecodeBudget(decoded_limit(part.bytes, _histogram_bytes(manifest, part)))
 
 
 def check_part(store: Store, run: str, part: PartFile) -> None:

@@ -172,7 +172,10 @@ def _raiser(kind: Any, ordered: _Order) -> _Raiser:
         raised = _raiser(base, ordered)
         return lambda value, where: _raise_bounded(raised(value, where), tuple(rules), where)
     if origin is tuple:
-        item = _raiser(typing.get_args(kind)[0], ordered)
+        given = typing.get_args(kind)[0]
+        item = _raiser(given, ordered)
+        if given is str:
+            return lambda value, where: _raise_texts(value, item, where)
         return lambda value, where: _raise_tuple(value, item, where)
     if origin in (typing.Union, types.UnionType):
         inner = next(a for a in typing.get_args(kind) if a is not type(None))
@@ -245,6 +248,13 @@ def _raise_tuple(value: Any, item: _Raiser, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise UndecodableError(f"{where} is no list")
     return tuple(item(entry, where) for entry in value)
+
+
+def _raise_texts(value: Any, item: _Raiser, where: str) -> tuple[Any, ...]:
+    """Return a tuple of texts, of which batches have two for each row: looked at all together."""
+    if isinstance(value, list) and set(map(type, value)) <= {str}:
+        return tuple(value)
+    return _raise_tuple(value, item, where)
 
 
 def _raise_literal(value: Any, allowed: tuple[Any, ...], where: str) -> Any:

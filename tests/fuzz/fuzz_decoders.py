@@ -34,7 +34,7 @@ from streams.errors import RecordError, RunError, StreamError
 from streams.records.partials import BucketState
 from streams.records.runs import RunRecord
 from streams.snapshots import manifests
-from streams.snapshots.parquet.reading import BudgetedParquet
+from streams.snapshots.parquet.reading import BudgetedParquet, DecodeBudget
 from streams.snapshots.tables import TABLES
 from streams.transport.client import StoredRecord
 from streams.wire import codec
@@ -171,7 +171,11 @@ def read_parquet(data: bytes) -> None:
         try:
             read(
                 BudgetedParquet(
-                    io.BytesIO(data), size=len(data), rows=PARQUET_ROWS, limit=2**24, schema=PARQUET
+                    io.BytesIO(data),
+                    size=len(data),
+                    rows=PARQUET_ROWS,
+                    budget=DecodeBudget(2**24),
+                    schema=PARQUET,
                 )
             )
         except (OSError, ValueError, pa.ArrowException):

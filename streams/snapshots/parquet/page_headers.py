@@ -19,6 +19,7 @@ DATA, DICTIONARY, DATA_V2 = 0, 2, 3
 PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY = 0, 2, 8
 """Encodings in which a value takes no more room decoded than its bytes or its dictionary's."""
 
+_USUAL_HEADER = 256
 _LONGEST_HEADER = 64 * 1024  # statistics in it hold a smallest and a largest value
 _NESTING = 16
 _INTEGERS = (4, 5, 6)  # 16, 32 and 64 bits
@@ -72,7 +73,7 @@ def pages(
 
 def _page_at(file: BinaryIO, at: int, left: int, longest_header: int) -> ParquetPage:
     """Return the page at a place; what holds a longer header than most is read once more."""
-    for most in (min(_LONGEST_HEADER, longest_header), longest_header):
+    for most in sorted({min(_USUAL_HEADER, longest_header), longest_header}):
         file.seek(at)
         head = file.read(min(most, left))
         try:
@@ -114,8 +115,11 @@ class _Reader:
         return self.data[self.at - 1]
 
     def unsigned(self) -> int:
-        found = 0
-        for shift in range(0, 70, 7):
+        found = self.byte()
+        if found < 128:  # nearly always
+            return found
+        found &= 127
+        for shift in range(7, 70, 7):
             byte = self.byte()
             found |= (byte & 127) << shift
             if byte < 128:

@@ -20,7 +20,7 @@ class ParquetEncoder:
             self._sink,
             schema,
             compression="snappy",
-            use_dictionary=[_leaf(field) for field in schema if not _is_measured(field.type)],
+            use_dictionary=[_leaf(field) for field in schema if not _hardly_repeats(field.type)],
             write_page_index=True,
         )
 
@@ -35,9 +35,15 @@ class ParquetEncoder:
         return self._sink.taken()
 
 
-def _is_measured(kind: pa.DataType) -> bool:
-    """Return whether values hardly ever repeat: a dictionary would cost and gain nothing."""
-    return bool(pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind))
+def _hardly_repeats(kind: pa.DataType) -> bool:
+    """Return whether values hardly ever repeat, as what is measured, sample keys, and the texts of
+    tokens: a dictionary would cost and gain nothing."""
+    each = kind.value_type if pa.types.is_list(kind) else kind
+    return bool(
+        pa.types.is_floating(each)
+        or pa.types.is_fixed_size_binary(each)
+        or pa.types.is_binary(each)
+    )
 
 
 def _leaf(field: pa.Field) -> str:

@@ -7,6 +7,7 @@ a file is refused once that is more than ``decoded_limit``, which follows from i
 """
 
 from collections.abc import Iterator, Sequence
+from threading import Lock
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -51,10 +52,24 @@ def decoded_limit(size: int, more: int = 0) -> int:
     return FREE_BYTES + MOST_PER_BYTE * size + more
 
 
+class DecodeBudget:
+    """Bytes that a file may still take when it is decoded. Its readers, in any thread, share it."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = self._left = limit
+        self._lock = Lock()
+
+    def pay(self, cost: int) -> bool:
+        """Take bytes from it; return whether there were as many."""
+        with self._lock:
+            self._left -= cost
+            return self._left >= 0
+
+
 class BudgetedParquet:
     """A Parquet file that is decoded row group by row group, within its budget.
 
-    size: of the file. rows: those it must have, None for as many as it says. limit: the decoded
+    size: of the file. rows: those it must have, None for as many as it says. budget: the decoded
     bytes that it may take in all. schema: the columns it must have. footer: its own, if it was read
     before. Raises PageError (a ValueError), or what Arrow raises, for a file that is broken, has
     other columns or another number of rows, or takes more.
@@ -66,7 +81,7 @@ class BudgetedParquet:
         *,
         size: int,
         rows: int | None,
-        limit: int,
+        budget: DecodeBudget,
         schema: pa.Schema,
         footer: Any = None,
     ) -> None:
@@ -82,12 +97,15 @@ class BudgetedParquet:
             thrift_container_size_limit=2**20,
         )
         self._file = file
-        self._limit = self._left = limit
+        self._budget = budget
         self._size = size
         self._paid: set[tuple[int, int]] = set()
         if not self._rows.schema_arrow.equals(schema):
             raise OtherColumnsError("it has other columns")
         self._check_rows(rows)
+        leaves = (self._rows.schema.column(number) for number in range(len(self._rows.schema)))
+        # Of each column of numbers or texts: the table's column that it is of, and its width.
+        self._leaves = [(leaf.path.partition(".")[0], leaf.length or 0) for leaf in leaves]
 
     def close(self) -> None:
         """Let go of the file's footer; whoever opened the file closes it."""
@@ -125,11 +143,25 @@ class BudgetedParquet:
     def pieces(self, size: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield all rows, up to ``size`` at a time; nothing is decoded before it is asked for."""
         wanted = None if columns is None else list(columns)
-        for group in filter(self._has_rows, range(self._rows.num_row_groups)):
-            self._pay(group, wanted)
+        for groups in self._groups_of(size):
+            for group in groups:
+                self._pay(group, wanted)
             yield from self._rows.iter_batches(
-                size, row_groups=[group], columns=wanted, use_threads=False
+                size, row_groups=groups, columns=wanted, use_threads=False
             )
+
+    def _groups_of(self, size: int) -> Iterator[list[int]]:
+        """Yield row groups that follow one another, as many as hold ``size`` rows, or one."""
+        groups, rows = list[int](), 0
+        for group in filter(self._has_rows, range(self._rows.num_row_groups)):
+            more = self._rows.metadata.row_group(group).num_rows
+            if groups and rows + more > size:
+                yield groups
+                groups, rows = [], 0
+            groups.append(group)
+            rows += more
+        if groups:
+            yield groups
 
     def _has_rows(self, group: int) -> bool:
         return bool(self._rows.metadata.row_group(group).num_rows)
@@ -144,17 +176,14 @@ class BudgetedParquet:
     def _pay(self, group: int, columns: Sequence[str] | None) -> None:
         """Take from the budget what columns of a row group need; each is paid for once."""
         metadata = self._rows.metadata.row_group(group)
-        for number in range(metadata.num_columns):
-            column = metadata.column(number)
-            name = column.path_in_schema.partition(".")[0]
+        for number, (name, width) in enumerate(self._leaves):
             if (group, number) in self._paid or not (columns is None or name in columns):
                 continue
-            width = self._rows.metadata.schema.column(number).length or 0
-            self._left -= self._cost(column, metadata.num_rows, width)
-            if self._left < 0:
+            column = metadata.column(number)
+            if not self._budget.pay(self._cost(column, metadata.num_rows, width)):
                 raise PageError(
-                    f"it would take more than {self._limit:,} bytes of memory, which no file of "
-                    f"{self._size:,} bytes needs"
+                    f"it would take more than {self._budget.limit:,} bytes of memory, which no "
+                    f"file of {self._size:,} bytes needs"
                 )
             self._paid.add((group, number))
 

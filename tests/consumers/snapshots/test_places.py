@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.snapshots.places import PLACE, distinct_places
+from consumers.snapshots.places import PLACE, distinct_places, merged_places
 from streams.errors import SnapshotError
 from streams.snapshots.tables import HITS
 from tests.streams.strategies import quick
@@ -27,6 +27,9 @@ def test_places_are_those_of_all_pieces_each_once_in_order(pieces):
     found = distinct_places(map(piece, pieces))
     expected = sorted({place for each in pieces for place in each})
     assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
+    parts = [distinct_places([piece(each)]) for each in pieces]
+    for column, merged in zip(found, merged_places(parts), strict=True):
+        assert column.tolist() == merged.tolist()
 
 
 @pytest.mark.parametrize("far", [(0, 2**32, 0), (0, 2**62, 0), (0, -1, 0), (0, 0, -1)])

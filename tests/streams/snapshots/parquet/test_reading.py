@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from streams.snapshots.parquet import page_headers
 from streams.snapshots.parquet.page_headers import PageError
 from streams.snapshots.parquet.pieces import ParquetEncoder
-from streams.snapshots.parquet.reading import BudgetedParquet, OtherColumnsError, decoded_limit
+from streams.snapshots.parquet.reading import (
+    BudgetedParquet,
+    DecodeBudget,
+    OtherColumnsError,
+    decoded_limit,
+)
 from tests.streams.strategies import quick
 
 SCHEMA = pa.schema(
@@ -31,8 +36,10 @@ def written(*tables, schema=SCHEMA):
 
 
 def opened(data, rows, *, limit=None, schema=SCHEMA):
-    limit = decoded_limit(len(data)) if limit is None else limit
-    return BudgetedParquet(io.BytesIO(data), size=len(data), rows=rows, limit=limit, schema=schema)
+    budget = DecodeBudget(decoded_limit(len(data)) if limit is None else limit)
+    return BudgetedParquet(
+        io.BytesIO(data), size=len(data), rows=rows, budget=budget, schema=schema
+    )
 
 
 @quick
@@ -100,6 +107,19 @@ def test_the_cost_is_no_less_than_what_is_decoded():
         with pytest.raises(PageError, match="it would take more than"):
             opened(data, 4000, limit=needed - 1).table()
         assert opened(data, 4000, limit=3 * needed).table().equals(each)
+
+
+def test_readers_of_one_file_share_its_budget():
+    data = written(table(4000))
+    opened(data, 4000, limit=400_000).table()
+    budget = DecodeBudget(400_000)
+    readers = [
+        BudgetedParquet(io.BytesIO(data), size=len(data), rows=4000, budget=budget, schema=SCHEMA)
+        for _ in range(2)
+    ]
+    readers[0].table(SCHEMA.names)
+    with pytest.raises(PageError, match="it would take more than 400,000 bytes"):
+        list(readers[1].pieces(100, SCHEMA.names))
 
 
 def test_the_budget_is_for_all_groups_together_and_each_is_paid_for_once():
