@@ -1,5 +1,7 @@
 """Pages in a real browser: the way to a feature, keys, hostile text, small screens."""
 
+from pathlib import Path
+
 import pytest
 
 from downstream.dashboard.attached import attachments_of
@@ -8,6 +10,7 @@ from tests.downstream.dashboard.maps import attach_map
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 
 LIST = "/runs/demo/features/sae/"
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 
 
 def test_the_way_from_the_overview_to_a_feature_by_a_token(page):
@@ -166,3 +169,17 @@ def test_the_map_of_features_lists_what_is_in_view(page, served):
     page.locator("#in-view").click()
     page.wait_for_url("**map.x_from=*")
     assert page.locator(".clusters tbody tr").count() >= 1
+
+
+def test_all_text_stands_out_from_what_is_behind_it(page, served):
+    for address in (LIST, "/runs/demo/odd/both", "/compare/?left=0&right=2"):
+        page.goto(address)
+        page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            measured = page.evaluate(CONTRAST)
+            assert measured["seen"] > 5
+            assert measured["found"] == {}, (address, scheme)
+    # The measure itself: faint text is found.
+    page.evaluate("document.querySelector('h1').style.color = 'rgb(128 128 128 / 50%)'")
+    assert page.evaluate(CONTRAST)["found"]
