@@ -10,6 +10,7 @@ from streams.records.runs import RunRecord
 
 if TYPE_CHECKING:
     from consumers.runs.checking import Checked, SourceChecked
+    from consumers.runs.number_costs import NumberCost
 
 _MEBIBYTE = 2**20
 
@@ -53,6 +54,7 @@ def page(report: Report) -> Iterator[str]:
         f"state      about {found.state / _MEBIBYTE:,.0f} MiB, of all aggregators together when "
         "their tables are full"
     )
+    yield from (f"of it      {_cost(each)}" for each in found.costs)
     yield f"time       {found.rate:,.0f} tokens/s on these rows{_foreseen(report)}"
     yield from (f"warning    {line}" for line in run.warnings)
     if not run.warnings:
@@ -64,6 +66,7 @@ def short(report: Report) -> Iterator[str]:
     yield f"forward: {forward(report)}"
     yield from (_source(source) for source in report.found.sources)
     yield f"{report.found.rate:,.0f} tokens/s on {report.found.rows} rows{_foreseen(report)}"
+    yield from (f"costs {_cost(each)}" for each in report.found.costs)
 
 
 def as_json(report: Report) -> str:
@@ -93,6 +96,11 @@ def forward(report: Report) -> str:
     if gap is None:
         return f"{name}, not compared with the published code"
     return f"{name}, off the published code by {gap[0]:.1e} at {gap[1]}"
+
+
+def _cost(cost: "NumberCost") -> str:
+    bus = "" if cost.bus is None else f", on the bus about {cost.bus:,.3g} bytes a token"
+    return f"{cost.name}: at most {cost.state / _MEBIBYTE:,.1f} MiB{bus}"
 
 
 def _source(one: "SourceChecked") -> str:

@@ -123,8 +123,9 @@ rankings_option = stacked(
         "rankings",
         metavar="NAME[=K]",
         multiple=True,
-        show_default="maximum",
-        help="What examples are ranked by, K of each cluster; may be repeated.",
+        show_default="default",
+        help="What examples are ranked by, K of each cluster, in place of what a run has by "
+        "default; may be repeated, and default names that.",
     ),
 )
 
@@ -133,8 +134,15 @@ statistics_option = option(
     "statistics",
     multiple=True,
     metavar="NAME[=PARAMETER:NUMBER,...]",
-    help="Count an optional statistic, too, such as distribution or tokens=budget:256; may be "
-    "repeated.",
+    help="Count a statistic, too, or one of the default ones in another way, such as "
+    "noise_robustness or tokens=budget:256; may be repeated.",
+)
+without_option = option(
+    "--without",
+    multiple=True,
+    metavar="NAME",
+    help="Leave out a statistic or ranking, such as tokens or shared; default leaves out all that "
+    "a run has by default but for max-activating examples. May be repeated.",
 )
 micro_batch_option = option(
     "--micro-batch",
@@ -246,6 +254,23 @@ port_option = option(
     show_default=True,
     help="Port of the pages; 0 takes a free one.",
 )
+
+
+def number_values(
+    k: int | None,
+    rankings: tuple[str, ...],
+    statistics: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Return what options say of the numbers of a run, as in ``[run]``."""
+    return given(
+        {
+            "k": k,
+            "rankings": rankings or None,
+            "statistics": ("default", *statistics) if statistics else None,
+            "without": without or None,
+        }
+    )
 
 
 def corpus_values(text: tuple[str, ...], limit: tuple[str, int] | None, **values: Any) -> Any:

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+from annotated_types import MaxLen
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from consumers.runs.specs import RunOptions
+from consumers.runs.specs import DEFAULT, RankingName, RunOptions
 from streams import bounds
 from streams.timeouts import LEAST_SESSION, check_session
 from streams.transport.access import check_prefix
@@ -100,8 +101,13 @@ class CorpusSection(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings(RunOptions):
-    """What is computed. name: None if nobody chose one; see ``Settings.run_name``."""
+    """What is computed, by default all that costs little.
 
+    name: None if nobody chose one; see ``Settings.run_name``.
+    """
+
+    rankings: Annotated[tuple[RankingName, ...], MaxLen(16)] = (DEFAULT,)
+    statistics: Annotated[tuple[bounds.Label, ...], MaxLen(64)] = (DEFAULT,)
     name: str | None = None
 
 

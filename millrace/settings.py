@@ -5,6 +5,7 @@ variable may also name a file that holds its value: ``MILLRACE_KAFKA__PASSWORD_F
 Unknown keys are errors everywhere. Importing this module imports pydantic: do it inside a command.
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -243,11 +244,31 @@ def _variables(environment: Mapping[str, str]) -> dict[str, Any]:
     source = EnvSettingsSource(Settings)
     source.env_vars = {key.lower(): value for key, value in environment.items()}
     try:
-        return dict(source())
+        found = dict(source())
     except (VariableError, RecursionError) as error:
         raise SettingsError(
             f"environment: {error}: lists and tables are written as JSON"
         ) from error
+    return {key: _with_lists(value) for key, value in found.items()}
+
+
+def _with_lists(section: Any) -> Any:
+    """Return a section with its lists read, which pydantic-settings does in models alone.
+
+    What is no JSON stays as it is, and is refused where it is not to be a text.
+    """
+    if not isinstance(section, Mapping):
+        return section
+    return {key: _list_in(value) for key, value in section.items()}
+
+
+def _list_in(value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith("["):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

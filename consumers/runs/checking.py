@@ -15,8 +15,9 @@ from consumers.models.hook_names import hook_named
 from consumers.models.language_model import LanguageModel
 from consumers.models.model import Model
 from consumers.run_clusters import activity_of
+from consumers.runs.number_costs import NumberCost, number_costs
 from consumers.runs.state_size import Density, density_of, state_bytes
-from consumers.selection.selection import valid_tokens
+from consumers.selection.selection import cluster_activity, valid_tokens
 from consumers.tuning.tuning_memory import memory_of
 from consumers.tuning.tuning_run import with_micro_batch
 from streams.arrays import F32, Bool
@@ -60,7 +61,8 @@ class Checked:
     forward_gap: how far the forward is from the published code, relative to the values, and where;
     None if that could not be run. micro_batch_gap: how far the chosen micro-batch is from 1,
     relative to the largest activation. rate: tokens per second. memory: largest use, bytes.
-    state: what the aggregators will hold together when their tables are full, about, bytes.
+    state: what the aggregators will hold together when their tables are full, about, bytes. costs:
+    what of that, and of the bus, is due to each number that could be left out.
     """
 
     rows: int
@@ -70,6 +72,7 @@ class Checked:
     rate: float
     memory: int
     state: int
+    costs: tuple[NumberCost, ...]
     sources: tuple[SourceChecked, ...]
 
 
@@ -88,7 +91,8 @@ def check_engine(
     valid = valid_tokens(plan, batch)
     if not valid.any():
         raise RunError("nothing can be checked: every token of the first rows is masked")
-    engine.compute(batch, valid)  # what is done once, at the first batch, is not timed
+    # What is done once, at the first batch, is not timed.
+    activity = cluster_activity(plan, batch, valid, engine.compute(batch, valid))
     found: list[F32] = []
     begun = time.perf_counter()
     memory = memory_of(engine.model.device).peak(lambda: found.append(_dense(engine, batch)))
@@ -111,6 +115,7 @@ def check_engine(
         rate=int(valid.sum()) / max(seconds, 1e-9),
         memory=memory,
         state=state_bytes(plan, _density(engine, valid, values), corpus_rows),
+        costs=number_costs(plan, activity, corpus_rows),
         sources=tuple(sources),
     )
 

@@ -21,11 +21,12 @@ from consumers.models.language_model import LanguageModel
 from consumers.models.loading import load_model, processing_of
 from consumers.models.tf32 import expect_tf32_possible, set_tf32, without_effect
 from consumers.plan import Plan, make_plan
-from consumers.rankings.registry import rankings
 from consumers.runs.clusters import load_clustering
+from consumers.runs.default_numbers import Numbers, fitting, numbers, usual_bucket_bytes
 from consumers.runs.disagreements import disagreements
 from consumers.runs.kept_size import kept_size
 from consumers.runs.measured_l0 import Sample, l0_lines
+from consumers.runs.number_costs import cost_line, sampled_costs
 from consumers.runs.run_checks import (
     bin_edges,
     check_corpus,
@@ -36,13 +37,12 @@ from consumers.runs.run_checks import (
 from consumers.runs.specs import RunSpec, SourceSpec, coactivates
 from consumers.sources.registry import open_source
 from consumers.sources.source import LoadedSource, WantedSource
-from consumers.statistics.registry import optional_statistics
 from consumers.tuning.tuning import QUICK
 from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
 from streams.arrays import I64
 from streams.errors import ModelError, RunError, UserError
 from streams.records.corpus import CorpusRecord, TokenBatch
-from streams.records.measures import statistics
+from streams.records.measures import Measure, bare_name, statistics
 from streams.records.runs import Clustering, Model, RunRecord, Source
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.tokenizer import Tokenizer
@@ -66,8 +66,7 @@ def prepare_run(
     whatever does not fit: names, hooks, widths, vocabulary, context, labels, sizes.
     """
     check_names(spec)
-    ranked_by = rankings(spec.rankings, spec.k)
-    optional = optional_statistics(spec.statistics, spec.parameters)
+    numbers(spec, 0)  # what is misspelt is said before anything is loaded
     device = pick_device(spec.model.device)
     dtype, size = pick_dtype(spec.model.dtype, device), spec.model.micro_batch
     if size is None:
@@ -79,8 +78,10 @@ def prepare_run(
     check_corpus(corpus, model)
     hooks = sorted({source.hook for source in loaded})
     model = with_forward(model, hooks, spec.model.forward, corpus.context)
-    optional = with_found_parameters(optional, model, loaded, corpus.context)
     sources = tuple(map(_source, spec.sources, loaded))
+    clusterings = _clusterings(spec, sources)
+    watched = _watched(sources, clusterings)
+    chosen = _measurable(numbers(spec, watched), model, loaded, corpus.context)
     threads = spec.model.threads or os.cpu_count() or 1
     absent = masked_ids(spec, corpus), masked_positions(spec, corpus)
     run = RunRecord(
@@ -100,26 +101,54 @@ def prepare_run(
             tf32=spec.model.tf32,
         ),
         sources=sources,
-        clusterings=_clusterings(spec, sources),
+        clusterings=clusterings,
         shards=spec.shards,
         store=spec.store,
-        statistics=(*statistics(spec.sum_bits, bin_edges(spec.edges)), *optional),
-        rankings=ranked_by,
+        statistics=(*statistics(spec.sum_bits, bin_edges(spec.edges)), *chosen.statistics),
+        rankings=chosen.rankings,
         masked_ids=absent[0],
         masked_positions=absent[1],
-        bucket_bytes=spec.bucket_bytes,
+        bucket_bytes=spec.bucket_bytes or usual_bucket_bytes(watched, spec.record_bytes),
         record_bytes=spec.record_bytes,
         created=created,
         warnings=_warnings(loaded, corpus, model, *absent, tokenizer),
         keep=spec.keep,
     )
     _say_lacks(run, device)
+    run = fitting(run, chosen.by_default)
     engine = TorchEngine(make_plan(run), model, loaded)
     first_batch = cache(sample)
     engine = _said(engine, l0_lines(engine, first_batch))
+    if chosen.by_default:
+        rows = corpus.rows if corpus.sealed else None
+        log.warning("%s", cost_line(sampled_costs(engine, first_batch, rows)))
     if spec.keep != "nothing":
         log.warning("%s", kept_size(engine, corpus, first_batch))
     return _tuned(engine, corpus, first_batch()) if size == "auto" else engine
+
+
+def _watched(sources: Sequence[Source], clusterings: Sequence[Clustering]) -> int:
+    """Return how many clusters a run has."""
+    singles = sum(source.components for source in sources if source.singles)
+    return singles + sum(len(each.labels) for each in clusterings)
+
+
+def _measurable(
+    chosen: Numbers, model: LanguageModel, loaded: Sequence[LoadedSource], context: int
+) -> Numbers:
+    """Return numbers with the parameters that follow from model and sources.
+
+    What cannot be measured is left out, which is said, if nobody asked for it; else RunError.
+    """
+    found = list[Measure]()
+    for each in chosen.statistics:
+        try:
+            found += with_found_parameters((each,), model, loaded, context)
+        except RunError as error:
+            if bare_name(each) not in chosen.by_default:
+                raise
+            log.warning("%s is left out: %s", bare_name(each), error)
+    return replace(chosen, statistics=tuple(found))
 
 
 def _said(engine: TorchEngine, more: tuple[str, ...]) -> TorchEngine:

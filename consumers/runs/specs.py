@@ -17,6 +17,8 @@ from streams.records.runs import Forward, Keep, RunRecord, Sign
 Coactivation = bool | Literal["auto"]
 COACTIVATION_LIMIT = 1024
 USUAL_CONTEXT = 128
+DEFAULT = "default"
+"""In a list of rankings or statistics: all those that a run has by default."""
 Dtype = Literal["float32", "bfloat16", "float16", "auto"]
 Threshold = Annotated[float, Interval(ge=0, lt=math.inf)]
 Dropped = Annotated[tuple[bounds.Component, ...], MaxLen(bounds.MAX_CLUSTERS)]
@@ -165,7 +167,7 @@ class ClusteringSpec:
 
 
 def _names_ranking(text: str) -> bool:
-    return re.fullmatch(r"[a-z_]+(=[1-9][0-9]{0,5})?", text) is not None
+    return text == DEFAULT or re.fullmatch(r"[a-z_]+(=[1-9][0-9]{0,5})?", text) is not None
 
 
 RankingName = Annotated[str, FieldRule(_names_ranking, "no ranking: write NAME or NAME=K")]
@@ -176,13 +178,16 @@ class RunOptions:
     """What is computed of a run, the keys of ``[run]``; meanings are those of ``RunRecord``.
 
     rankings: NAME, or NAME=K for K examples of each cluster instead of ``k``. statistics: the
-    optional ones, see ``consumers.statistics.parameters``. mask_special: ids
-    that the tokenizer calls special count as absent. edges: None for the usual.
+    optional ones, see ``consumers.statistics.parameters``. Both may name "default", which stands
+    for those of ``default_numbers`` that ``without`` does not name. mask_special: ids
+    that the tokenizer calls special count as absent. edges: None for the usual. bucket_bytes: None
+    for what follows from the width, see ``default_numbers.usual_bucket_bytes``.
     """
 
     k: bounds.K = 100
     rankings: Annotated[tuple[RankingName, ...], MaxLen(16)] = ("maximum",)
     statistics: Annotated[tuple[bounds.Label, ...], MaxLen(64)] = ()
+    without: Annotated[tuple[bounds.Label, ...], MaxLen(64)] = ()
     shards: bounds.Shards = 4
     mask_special: bool = True
     mask_ids: Annotated[tuple[bounds.TokenId, ...], MaxLen(bounds.MAX_VOCABULARY)] = ()
@@ -190,7 +195,7 @@ class RunOptions:
     edges: Annotated[tuple[float, ...], MaxLen(bounds.MAX_EDGES)] | None = None
     sum_bits: bounds.SumBits = 20
     keep: Keep = "nothing"
-    bucket_bytes: Annotated[int, Interval(ge=2**10, le=2**30)] = 8 * 2**20
+    bucket_bytes: Annotated[int, Interval(ge=2**10, le=2**30)] | None = None
     record_bytes: Annotated[int, Interval(ge=2**12, le=2**30)] = 32 * 2**20
     __pydantic_config__: ClassVar[Mapping[str, Any]] = OF_SETTINGS
 

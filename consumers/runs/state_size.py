@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.plan import Plan
-from consumers.statistics.accumulators import Keyed
+from consumers.statistics.accumulators import Keyed, has_large_sums
 from consumers.statistics.layout import text_bytes, widths_of
 from streams.arrays import I64, Bool
 
@@ -45,7 +45,8 @@ def state_bytes(plan: Plan, density: Density, rows: int | None) -> int:
         given.most_hits if rows is None else min(given.most_hits, rows) for given in plan.rankings
     )
     tables = hits * (_HIT + _ENTRY * np.minimum(entries, plan.run.context * sizes))
-    counters = _COUNTER * int(plan.layout.sum_first[-1])
+    large = any(has_large_sums(each.accumulators(plan)) for each in plan.statistics)
+    counters = _COUNTER * (1 + large) * int(plan.layout.sum_first[-1])
     buckets = _BUCKET * (len(plan.layout.sum_first) - 1)
     return int(tables.sum()) + counters + _CLUSTER * plan.clusters + buckets + most_by_key(plan)
 

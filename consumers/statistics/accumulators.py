@@ -1,5 +1,6 @@
 """Accumulators: the kinds of state that a statistic can ask for, and how each is added up."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,11 +21,14 @@ class Sum:
 
     width: entries per owner; an array has one per cluster, 0 for clusters without any. per: who
     owns them; what the run owns is counted once, in its first bucket.
+    large: they pass 2**32 in an ordinary run, so that all sums of their bucket take 8 bytes; for
+    foreseeing sizes alone.
     """
 
     name: str
     width: int | I64 = 1
     per: Owner = "cluster"
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,3 +80,8 @@ class Keyed:
 
 
 Accumulator = Sum | Moments | Keyed
+
+
+def has_large_sums(accumulators: Iterable[Accumulator]) -> bool:
+    """Return whether some sums are large, see ``Sum``."""
+    return any(isinstance(each, Sum) and each.large for each in accumulators)

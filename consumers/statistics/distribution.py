@@ -84,7 +84,7 @@ class Distribution:
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
         """Return the limbs; counts, sums, extremes and bins are those of the activation."""
         del clusters
-        return (Sum("squares", 2),)
+        return (Sum("squares", 2, large=True),)
 
     def contribute(self, activity: ClusterActivity, at: Mapping[str, I64]) -> Contributions:
         """Return the sums of squares of a batch; raises OverflowingSumError for too large ones."""

@@ -98,7 +98,7 @@ class NoiseRobustness:
         """Return the numbers of features and of sources, for each size."""
         n = len(sizes_of(clusters.run))
         return (
-            Sum("features", PER_FEATURE * n, per="feature"),
+            Sum("features", PER_FEATURE * n, per="feature", large=True),
             Sum("sources", PER_SOURCE * n * len(clusters.run.sources), per="run"),
         )
 

@@ -68,7 +68,7 @@ class Position:
     def accumulators(self, clusters: RunClusters) -> Sequence[Accumulator]:
         """Return per bin tokens and a fixed-point sum of each cluster, and tokens of the run."""
         bins = len(_bins(clusters.run))
-        return (Sum("active", 2 * bins), Sum("tokens", bins, per="run"))
+        return (Sum("active", 2 * bins, large=True), Sum("tokens", bins, per="run"))
 
     def contribute(self, activity: ClusterActivity, at: Mapping[str, I64]) -> Contributions:
         """Return what the tokens of a batch add; sums fit where those over all positions do."""

@@ -14,11 +14,14 @@ from millrace.options import (
     dictionary_values,
     given,
     micro_batch_option,
+    number_values,
     rankings_option,
     run_option,
     settings,
     settings_option,
     sources_options,
+    statistics_option,
+    without_option,
 )
 
 
@@ -31,6 +34,8 @@ from millrace.options import (
 @sources_options
 @clusters_option
 @rankings_option
+@statistics_option
+@without_option
 @micro_batch_option
 @click.option(
     "--dump",
@@ -53,6 +58,8 @@ def oracle(
     clusterings: tuple[str, ...],
     k: int | None,
     rankings: tuple[str, ...],
+    statistics: tuple[str, ...],
+    without: tuple[str, ...],
     micro_batch: int | str | None,
     dump: Path | None,
     out: str | None,
@@ -74,7 +81,7 @@ def oracle(
     chosen = settings(
         settings_file,
         broker=broker,
-        run=given({"name": run_name, "k": k, "rankings": rankings or None}),
+        run=given({"name": run_name, **number_values(k, rankings, statistics, without)}),
         corpus=given(corpus_values(**values)),
         model=given({"path": model, "device": device, "micro_batch": micro_batch}),
         dictionaries=dictionary_values(dictionaries),

@@ -15,6 +15,7 @@ from millrace.options import (
     dictionary_values,
     given,
     micro_batch_option,
+    number_values,
     option,
     port_option,
     rankings_option,
@@ -26,6 +27,7 @@ from millrace.options import (
     stacked,
     statistics_option,
     store_option,
+    without_option,
 )
 
 _run_options = stacked(
@@ -33,6 +35,7 @@ _run_options = stacked(
     clusters_option,
     rankings_option,
     statistics_option,
+    without_option,
     micro_batch_option,
     option(
         "--workers",
@@ -74,6 +77,7 @@ def run(
     k: int | None,
     rankings: tuple[str, ...],
     statistics: tuple[str, ...],
+    without: tuple[str, ...],
     micro_batch: int | str | None,
     workers: int,
     replace: bool,
@@ -96,14 +100,7 @@ def run(
         settings_file,
         broker=broker,
         store=store,
-        run=given(
-            {
-                "name": run_name,
-                "k": k,
-                "rankings": rankings or None,
-                "statistics": statistics or None,
-            }
-        ),
+        run=given({"name": run_name, **number_values(k, rankings, statistics, without)}),
         corpus=given(corpus_values(**values)),
         model=given({"path": model, "device": device, "micro_batch": micro_batch}),
         dictionaries=dictionary_values(dictionaries),

@@ -13,6 +13,7 @@ from millrace.options import (
     device_option,
     json_option,
     micro_batch_option,
+    number_values,
     rankings_option,
     replace_option,
     run_option,
@@ -20,6 +21,7 @@ from millrace.options import (
     settings_option,
     statistics_option,
     store_option,
+    without_option,
 )
 from streams.errors import BrokerError, NotFiniteError, RunError, UnreadableRunError
 from streams.transport.connect import connect
@@ -39,6 +41,7 @@ def runs() -> None:
 @click.option("--corpus", metavar="NAME", show_default="corpus", help="Name of the corpus.")
 @rankings_option
 @statistics_option
+@without_option
 @micro_batch_option
 @replace_option
 def create(
@@ -51,6 +54,7 @@ def create(
     k: int | None,
     rankings: tuple[str, ...],
     statistics: tuple[str, ...],
+    without: tuple[str, ...],
     micro_batch: int | str | None,
     replace: bool,
 ) -> None:
@@ -75,14 +79,7 @@ def create(
     options: dict[str, Any] = {
         "broker": broker,
         "store": store,
-        "run": given(
-            {
-                "name": run_name,
-                "k": k,
-                "rankings": rankings or None,
-                "statistics": statistics or None,
-            }
-        ),
+        "run": given({"name": run_name, **number_values(k, rankings, statistics, without)}),
         "corpus": given({"name": corpus}),
         "model": given({"device": device, "micro_batch": micro_batch}),
     }

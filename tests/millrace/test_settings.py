@@ -66,8 +66,21 @@ def test_defaults_need_no_file() -> None:
     settings = load_settings(None, {})
     assert settings.broker == "memory://local"
     assert settings.store == str(Path(".millrace/snapshots").absolute())
-    assert (settings.run.k, settings.run.rankings) == (100, ("maximum",))
+    assert (settings.run.k, settings.run.rankings) == (100, ("default",))
+    assert (settings.run.statistics, settings.run.without) == (("default",), ())
     assert (settings.corpus.batch_rows, settings.corpus.partitions) == (None, 4)
+
+
+def test_lists_of_the_environment_are_json() -> None:
+    environment = {
+        "MILLRACE_RUN__RANKINGS": '["last"]',
+        "MILLRACE_RUN__MASK_IDS": "[1, 2]",
+        "MILLRACE_CORPUS__TEXT": '["a"]',
+        "MILLRACE_RUN__NAME": "[a",
+    }
+    settings = load_settings(None, environment)
+    assert (settings.run.rankings, settings.run.mask_ids) == (("last",), (1, 2))
+    assert (settings.corpus.text, settings.run.name) == (("a",), "[a")
 
 
 def test_a_file_becomes_a_run(tmp_path: Path) -> None:
