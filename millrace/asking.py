@@ -38,13 +38,13 @@ def open_asker(settings: "Settings", snapshot: str | None = None) -> "Asker":
     if snapshot is not None:
         named = settings.run.name
         with spinner("loading the model and its dictionaries"):
-            return _loaded(settings, _of_snapshot(snapshot, named, settings.corpus.tokenizer))
+            return load_setup(settings, _of_snapshot(snapshot, named, settings.corpus.tokenizer))
     client = connect(settings.access)
     unnamed = settings.run.name is None
     if settings.model.path and (unnamed or is_absent(settings.access, client)):
         return _of_settings(client, settings)
     with spinner("loading the model and its dictionaries"):
-        return _loaded(settings, _of_run(client, settings))
+        return load_setup(settings, _of_run(client, settings))
 
 
 def ask_texts(
@@ -64,7 +64,7 @@ def ask_again(settings: "Settings", file: Path) -> tuple[Answer, "AskRecord"]:
 
     known = read_record(read_bounded(file, MAX_BYTES), str(file))
     with spinner("loading the model and its dictionaries"):
-        asker = _loaded(settings, known.setup)
+        asker = load_setup(settings, known.setup)
     return _answered(asker, known.question)
 
 
@@ -99,7 +99,8 @@ def _answered(asker: "Asker", question: Question) -> tuple[Answer, "AskRecord"]:
     return asker.ask(question), ask_record(question, asker.setup, now)
 
 
-def _loaded(settings: "Settings", setup: "Setup") -> "Asker":
+def load_setup(settings: "Settings", setup: "Setup") -> "Asker":
+    """Return the model of a setup, on the device of the settings; errors as in ``load_asker``."""
     from consumers.asking.asker import load_asker
 
     return load_asker(setup, settings.model.device, settings.trusted_sources())

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import MaxLen
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +16,7 @@ from streams.asking.question import Question
 from streams.errors import QuestionError
 from streams.strict_json import JsonError, parse_json
 
+T = TypeVar("T")
 FORMAT: Literal["millrace-question"] = "millrace-question"
 MAX_BYTES = 2**28
 _DECIDING = ("millrace", "torch", "transformers", "transformer-lens", "sae-lens", "numpy")
@@ -35,10 +36,7 @@ class AskRecord:
 
 def ask_record(question: Question, setup: Setup, now: str) -> AskRecord:
     """Return the record of a question. now: the time, ISO 8601."""
-    versions = {name: version(name) for name in _DECIDING}
-    return AskRecord(
-        FORMAT, 1, now, question, setup, {"python": platform.python_version(), **versions}
-    )
+    return AskRecord(FORMAT, 1, now, question, setup, versions())
 
 
 def to_plain(record: AskRecord) -> dict[str, Any]:
@@ -57,25 +55,41 @@ def read_record(data: bytes, where: str) -> AskRecord:
 
     Raises QuestionError, which names ``where``.
     """
+    return read_as(_adapter(), FORMAT, data, where)
+
+
+def read_as(adapter: TypeAdapter[T], form: str, data: bytes, where: str) -> T:
+    """Return the record of a form, version 1, that JSON is or holds as ``record``.
+
+    Raises QuestionError, which names ``where``.
+    """
     try:
         found = parse_json(data, MAX_BYTES)
     except JsonError as error:
         raise QuestionError(f"{where} {error}") from error
     if isinstance(found, Mapping) and isinstance(inner := found.get("record"), Mapping):
         found = inner
-    if not isinstance(found, Mapping) or found.get("format") != FORMAT:
-        raise QuestionError(f"{where} is no record of a question: those say {FORMAT!r} as format")
+    if not isinstance(found, Mapping) or found.get("format") != form:
+        raise QuestionError(f"{where} is no record of this kind: those say {form!r} as format")
     if found.get("version") != 1:
         raise QuestionError(
             f"{where} has version {bounds.shown(found.get('version'))} of the record, this program "
             "reads version 1"
         )
     try:
-        return _adapter().validate_python(found)
+        return adapter.validate_python(found)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:100]
         raise QuestionError(f"{where} cannot be asked again: {place}: {first['msg']}") from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that decide about numbers."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in _DECIDING},
+    }
 
 
 @cache

@@ -143,6 +143,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         *_topic(TOKENS, "Read"),
     ),
     "ask": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),
+    "steer": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),
+    "ablate": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),
     "serve-model": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),
     "check": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read"), *_topic(TOKENS, "Read")),
     "tune": (*_topic(CORPORA, "Read"), *_topic(TOKENS, "Read")),

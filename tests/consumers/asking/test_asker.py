@@ -233,7 +233,7 @@ def test_a_record_is_asked_again_of_the_same_weights_only(loaded: Loaded, tmp_pa
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"[]", "is no record"),
+        (b"[]", "is no record of this kind"),
         (b"{", "is not JSON"),
         (b'{"format": "millrace-question", "version": 9}', "has version 9"),
         (b'{"format": "millrace-question", "version": 1}', "cannot be asked again: asked"),

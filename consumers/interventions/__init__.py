@@ -1,0 +1,1 @@
+"""Interventions on features: steering, ablation and clamping, many of them in one batch."""

@@ -1,0 +1,124 @@
+"""Interventions from settings, a run, a snapshot or a record: the answer and its record."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from millrace.asking import load_setup, open_asker
+from streams.errors import QuestionError
+from streams.regular_files import read_bounded
+
+if TYPE_CHECKING:
+    from consumers.asking.asker import Asker
+    from consumers.interventions.answering import Ablated, Steered
+    from consumers.interventions.effects import Effect
+    from consumers.interventions.record import InterventionRecord
+    from consumers.interventions.requests import Ablation, Steering
+    from millrace.settings import Settings
+
+R = TypeVar("R", "Steering", "Ablation")
+
+
+def steered(
+    settings: "Settings", snapshot: str | None, wanted: "Steering | Path"
+) -> "tuple[Steered, InterventionRecord]":
+    """Return the answer to a steering, or to that of a record, and its record.
+
+    The scale is that of the request, else the maximum activation in the snapshot, else that over
+    the prompts. Raises QuestionError and what ``open_asker`` raises.
+    """
+    from consumers.interventions.answering import steer
+    from consumers.interventions.intervener import Intervener
+    from consumers.interventions.requests import Steering
+
+    asker, request = _opened(settings, snapshot, wanted, Steering)
+    if request.scale is None and snapshot is not None:
+        request = replace(request, scale=_maximum(snapshot, settings.run.name, request.feature))
+    answer = steer(Intervener(asker), request)
+    return answer, _record(replace(request, scale=answer.scale), asker)
+
+
+def ablated(
+    settings: "Settings", snapshot: str | None, wanted: "Ablation | Path"
+) -> "tuple[Ablated, InterventionRecord]":
+    """Return the answer to an ablation, or to that of a record, and its record; errors as above."""
+    from consumers.interventions.answering import ablate
+    from consumers.interventions.intervener import Intervener
+    from consumers.interventions.requests import Ablation
+
+    asker, request = _opened(settings, snapshot, wanted, Ablation)
+    return ablate(Intervener(asker), request), _record(request, asker)
+
+
+def _opened(
+    settings: "Settings", snapshot: str | None, wanted: "R | Path", kind: "type[R]"
+) -> "tuple[Asker, R]":
+    """Return the model to ask, and what is wanted of it."""
+    if not isinstance(wanted, Path):
+        return open_asker(settings, snapshot), wanted
+    from consumers.asking.record import MAX_BYTES
+    from consumers.interventions.record import read_record
+
+    known = read_record(read_bounded(wanted, MAX_BYTES), str(wanted))
+    if not isinstance(known.request, kind):
+        raise QuestionError(f"{wanted} is the record of another verb")
+    return load_setup(settings, known.setup), known.request
+
+
+def _maximum(snapshot: str, run: str | None, feature: str) -> float | None:
+    """Return a feature's maximum activation in a snapshot; None if it was never active there."""
+    from downstream.reading.snapshot import open_snapshot
+
+    opened = open_snapshot(snapshot, run)
+    found = opened.max_activation(opened.feature(feature).number)
+    return found if found > 0 else None
+
+
+def _record(request: "Steering | Ablation", asker: "Asker") -> "InterventionRecord":
+    from consumers.interventions.record import intervention_record
+
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return intervention_record(request, asker.setup, now)
+
+
+def as_json(answer: "Steered | Ablated", record: "InterventionRecord") -> str:
+    """Return an answer with its record as a JSON document."""
+    from consumers.interventions.record import to_plain
+
+    whole = {"record": to_plain(record), "answer": asdict(answer)}
+    return json.dumps(whole, ensure_ascii=False, allow_nan=False)
+
+
+def steered_page(answer: "Steered") -> Iterator[str]:
+    """Yield the lines that show continuations side by side."""
+    yield f"{answer.feature}, strengths of {answer.scale:.4g} times alpha"
+    yield f"{'alpha':>8} {'concept':>8} {'fluency':>8} {'score':>8}"
+    for one in answer.strengths:
+        mark = "  best" if one.alpha == answer.best else ""
+        scores = f"{one.concept:>8.3f} {one.fluency:>8.3f} {one.score:>8.3f}"
+        yield f"{one.alpha:>8.4g} {scores}{mark}"
+    for number in range(len(answer.strengths[0].texts)):
+        yield f"prompt {number + 1}"
+        for one in answer.strengths:
+            yield f"{one.alpha:>8.4g}  {one.texts[number]!r}"
+    for one, effect in zip(answer.strengths[1:], answer.effects, strict=True):
+        yield f"alpha {one.alpha:.4g}: KL {effect.kl:.4g}, next {_shifts(effect)}"
+
+
+def ablated_page(answer: "Ablated") -> Iterator[str]:
+    """Yield the lines that show the effect of each feature."""
+    tokens = answer.effects[0].tokens if answer.effects else 0
+    yield f"activation replaced by {answer.by}, over {tokens:,} tokens"
+    yield f"{'feature':<18} {'KL':>10} {'loss':>10}  next token"
+    for one in answer.effects:
+        name = f"{one.source}:{one.index}"
+        yield f"{name:<18} {one.kl:>10.4g} {one.loss:>+10.4g}  {_shifts(one)}"
+
+
+def _shifts(effect: "Effect") -> str:
+    half = len(effect.shifts) // 2
+    shown = (*effect.shifts[:3], *effect.shifts[half : half + 3])
+    return ", ".join(f"{one.token!r} {one.probability:+.3f}" for one in shown)

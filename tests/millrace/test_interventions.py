@@ -1,0 +1,57 @@
+"""``millrace steer`` and ``millrace ablate``: pages, JSON, records, refusals."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.millrace.conftest import Program
+
+TEXT = "w1 w2 w3 w4 w5"
+
+
+def test_ablations_and_steerings_are_done_again_from_their_records(
+    program: Program, disk: Path
+) -> None:
+    model = ("--model", disk / "gpt2", "--dictionary", disk / "standard", "--device", "cpu")
+    first = program("ablate", TEXT, *model, "--top", 3, "--json")
+    assert first.status == 0, first.lines
+    Path("ablated.json").write_text(first.out)
+    again = program("ablate", "--record", "ablated.json", "--json", "--device", "cpu")
+    found = json.loads(first.out)["answer"]
+    assert json.loads(again.out)["answer"] == found
+    assert len(found["effects"]) == 3
+    page = program("ablate", TEXT, *model, "--top", 3).out
+    strongest = found["effects"][0]
+    assert f"{strongest['source']}:{strongest['index']} " in page.splitlines()[2]
+
+    label = f"{strongest['source']}:{strongest['index']}"
+    steering = ("--feature", label, "--alpha", 0.5, "--alpha", 8, "--tokens", 3, "--scale", 2)
+    done = program("steer", TEXT, *model, *steering, "--json")
+    assert done.status == 0, done.lines
+    Path("steered.json").write_text(done.out)
+    answer = json.loads(done.out)["answer"]
+    assert [one["alpha"] for one in answer["strengths"]] == [0.0, 0.5, 8.0]
+    assert json.loads(done.out)["record"]["request"]["scale"] == 2.0
+    lines = program("steer", "--record", "steered.json", "--device", "cpu").out.splitlines()
+    assert sum(line.endswith("best") for line in lines) == 1
+    assert any(repr(answer["strengths"][2]["texts"][0]) in line for line in lines)
+    other = program("ablate", "--record", "steered.json").refusal()
+    assert "is the record of another verb" in other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ablate",), "nothing is asked: give a text"),
+        (("steer", "w1"), "there is no run"),
+        (("steer", "w1", "--alpha", "nan"), "no finite number"),
+        (("steer", "w1", "--feature", "sae:1", "--record", "x"), "a record says what to do"),
+        (("ablate", "--record", "nowhere"), "No such file"),
+        (("ablate", "w1", "--by", "magic"), "'magic' is not one of"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    program: Program, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in program(*arguments).refusal()
