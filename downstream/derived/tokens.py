@@ -126,8 +126,8 @@ def _of_clusters(found: TokenAssociations, clusters: AnyArray) -> Iterator[Conce
     for cluster in clusters.tolist():
         first, stop = np.searchsorted(found.cluster, (cluster, cluster + 1))
         counts, total = found.count[first:stop], int(found.total[cluster])
-        if not found.error[first]:
+        if first < stop and not found.error[first]:
             yield exact_concentration(counts)
             continue
-        least = int(found.bound[first:stop].min())  # no other token has more
+        least = int(found.bound[first:stop].min(initial=total))  # no other token has more
         yield bounded_concentration(counts, occurring - len(counts), least, total)

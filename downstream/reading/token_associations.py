@@ -96,12 +96,21 @@ def read_token_associations(manifest: RunManifest, filters: Any = None) -> Token
     occurrences[of_ids["token"]] = of_ids["tokens"]
     bound = pairs["firing_tokens"]
     count = np.minimum(bound, np.minimum(occurrences[token], total[cluster]))
-    if len(maxima["cluster"]) != len(cluster) or (count < 1).any():
+    # A sketch may list tokens that are in none of these rows: it counts others in their place.
+    keep = (occurrences[token] > 0) | (pairs["error"] == 0)
+    if len(maxima["cluster"]) != len(cluster) or (count[keep] < 1).any():
         raise SnapshotError(f"snapshot {manifest.snapshot!r}: its tables of tokens disagree")
     mean = pairs["activation_sum"] * 2.0 ** -int(manifest.about["sum_bits"]) / bound
-    largest = maxima["max_activation"]
     return TokenAssociations(
-        cluster, token, bound, count, pairs["error"], mean, largest, total, occurrences
+        cluster[keep],
+        token[keep],
+        bound[keep],
+        count[keep],
+        pairs["error"][keep],
+        mean[keep],
+        maxima["max_activation"][keep],
+        total,
+        occurrences,
     )
 
 

@@ -146,6 +146,17 @@ def test_entropy_and_concentration_are_exact_or_within_their_error(tmp_path: Pat
     assert any(each["error"] > 0 for each in tables[1]["token_features"])
 
 
+def test_tokens_that_a_sketch_makes_up_are_left_out(tmp_path: Path) -> None:
+    _, snapshot = opened(tmp_path, budget=8, sketch=1, one_in=16)
+    listed = set(snapshot.table("token_firings").to_pandas()["token"])
+    there = set(snapshot.table("sampled_tokens").to_pandas()["token"])
+    assert listed - there
+    tables = attached(snapshot)
+    assert {row["token"] for row in tables["token_features"]} <= there
+    totals = {row["cluster"]: row["firing_tokens"] for row in tables["token_concentration"]}
+    assert all(0 < r["firing_tokens"] <= totals[r["cluster"]] for r in tables["token_features"])
+
+
 def test_without_the_statistic_that_is_said(tmp_path: Path) -> None:
     plan = factories.plan()
     oracle = Oracle(plan, Engine(plan, density=0.5))
