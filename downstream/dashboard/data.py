@@ -15,7 +15,7 @@ from downstream.dashboard.row_groups import RowGroups
 from downstream.dashboard.stored_text import StoredText
 from downstream.dashboard.text_index import TextIndex
 from downstream.reading.examples import ends_of
-from streams.arrays import F32, F64, I64, Bool
+from streams.arrays import F32, F64, I64, AnyArray, Bool
 from streams.snapshots.about import ranking_names
 from streams.snapshots.manifests import RunManifest
 
@@ -59,7 +59,7 @@ class LoadedSnapshot:
     means: F64
     low: F32
     high: F32
-    histogram: I64
+    histogram: AnyArray
     pairs_counted: Bool
     coactivation_counted: Bool
     member_first: I64

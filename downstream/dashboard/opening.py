@@ -13,6 +13,7 @@ from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.example_index import read_example_index
 from downstream.dashboard.row_groups import read_row_groups
 from downstream.dashboard.stored_text import read_stored_text
+from streams.arrays import I64, AnyArray
 from streams.bounds import MAX_CLUSTERS, MAX_VOCABULARY
 from streams.errors import SnapshotError
 from streams.snapshots.about import ranking_names
@@ -179,7 +180,7 @@ def _build(
         clusterings=tuple(_clusterings(clusters)),
         labels=column["label"],
         dropped=column["dropped_members"],
-        histogram=column["activation_histogram"].flatten().to_numpy().reshape(count, bins),
+        histogram=_small(column["activation_histogram"].flatten().to_numpy()).reshape(count, bins),
         member_first=np.r_[0, np.cumsum(pc.list_value_length(members).to_numpy())],
         member=names.indices.to_numpy().astype(np.int64),
         member_names=names.dictionary.to_pylist(),
@@ -201,6 +202,12 @@ def _build(
         pairs_counted=_counted("member_coactivation", numbers, absent),
         coactivation_counted=_counted("coactivation", numbers, absent),
     )
+
+
+def _small(counts: I64) -> AnyArray:
+    """Return counts in half the memory, where none is too large for that."""
+    fits = len(counts) and counts.min() >= 0 and counts.max() < 2**32
+    return counts.astype(np.uint32) if fits else counts
 
 
 def _counted(name: str, numbers: dict[str, Any], absent: tuple[str, ...]) -> Any:
