@@ -94,6 +94,8 @@ def make_app(
     app.router.add_get("/try/{run}", Trying(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/start/", _start)
     app.router.add_post("/start/", starting.answer)
+    for path in ("/runs", "/compare", "/start"):
+        app.router.add_get(path, _with_slash)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/state", _state)
     app.router.add_get("/openapi.json", _openapi)
@@ -196,6 +198,12 @@ async def _start(request: web.Request) -> web.StreamResponse:
 async def _compare(request: web.Request) -> web.StreamResponse:
     """Compare two clusterings; what cannot be read is said, and nothing takes its place."""
     return await _answer(request, "@", lambda shelf: compare_page(shelf, request.query))
+
+
+async def _with_slash(request: web.Request) -> web.StreamResponse:
+    """Send an address that lacks its last slash to the page."""
+    address = request.rel_url.with_path(f"{request.rel_url.path}/", keep_query=True)
+    raise web.HTTPPermanentRedirect(str(address))
 
 
 async def _health(request: web.Request) -> web.StreamResponse:

@@ -34,6 +34,10 @@ WAYS: Mapping[By, Callable[[Part, Part], Pairs | None]] = {
 }
 _LEAST: Mapping[By, float] = {"examples": 0.2, "label": 0.0, "decoder": 0.7, "coactivation": 0.2}
 _BESIDE = 10
+_NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+Matches = tuple[tuple[I64, F64], tuple[I64, F64]]
+"""Of each cluster of A its best partner in B and the score, and of each of B."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +122,15 @@ def asked_of(asked: Mapping[str, str]) -> Asked:
 def compared(a: Part, b: Part, asked: Asked) -> Comparison:
     """Return a page of the comparison of two clusterings."""
     notes, problem = differing(a.snapshot.manifest, b.snapshot.manifest), ""
-    pairs: Pairs | None = None
+    matches: Matches | None = None
     try:
-        pairs = _pairs(asked.by, a, b)
+        matches = _matches(asked.by, a, b)
     except SnapshotError:
         problem = "The attachment that says so cannot be read."
-    if pairs is None:
+    if matches is None:
         problem = problem or _MISSING.get(asked.by, "")
-        pairs = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    (to_b, score_a), (to_a, score_b) = pairs.best(a.size), pairs.best(b.size, of_b=True)
+        matches = _best(_NO_PAIRS, a, b)
+    (to_b, score_a), (to_a, score_b) = matches
     lives_a, lives_b = _fires(a), _fires(b)
     in_a = lives_a & (to_b >= 0) & (score_a >= asked.least)
     in_b = lives_b & (to_a >= 0) & (score_b >= asked.least)
@@ -178,18 +182,24 @@ def side_by_side(a: Part, b: Part, left: int, right: int) -> tuple[ClusterPage, 
     )
 
 
-def _pairs(by: By, a: Part, b: Part) -> Pairs | None:
-    """Return the pairs; those that take long are kept, of the last comparison of a snapshot."""
+def _matches(by: By, a: Part, b: Part) -> Matches | None:
+    """Return the best matches; those that take long are kept, of the last comparison of a
+    snapshot."""
     if by in ("decoder", "coactivation"):
-        return WAYS[by](a, b)
-    kept: dict[object, Pairs | None] = a.snapshot.once("last comparison", dict)
+        pairs = WAYS[by](a, b)
+        return None if pairs is None else _best(pairs, a, b)
+    kept: dict[object, Matches] = a.snapshot.once("last comparison", dict)
     key = by, a.key, b.key
     found = kept.get(key)
-    if found is None:
-        found = WAYS[by](a, b)
+    if found is None and (pairs := WAYS[by](a, b)) is not None:
+        found = _best(pairs, a, b)
         kept.clear()
         kept[key] = found
     return found
+
+
+def _best(pairs: Pairs, a: Part, b: Part) -> Matches:
+    return pairs.best(a.size), pairs.best(b.size, of_b=True)
 
 
 def _fires(part: Part) -> Bool:

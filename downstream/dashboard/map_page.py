@@ -55,8 +55,9 @@ def map_form(
     )
     labels = None
     if points is not None:
-        names = [snapshot.label(clustering.first + number) for number in points.number]
-        labels = names if names != [str(number) for number in points.number] else None
+        every = snapshot.labels[clustering.first : clustering.stop].to_pylist()
+        names = [str(every[number]) for number in points.number]
+        labels = names if names != list(map(str, points.number)) else None
     return {
         "snapshot": provenance(snapshot),
         "points": points and {**asdict(points), "labels": labels},

@@ -70,10 +70,7 @@ def point_map(
     else:
         values = values_of(snapshot, columns[colour])[span].astype(float)
     level, low, high = levels(values[placed], logarithmic=colour == "density")
-    top = snapshot.once(("top tokens", clustering.first), partial(_top, snapshot, span))[placed]
-    known, token = np.unique(top[top >= 0], return_inverse=True)
-    shown = np.full(len(placed), -1)
-    shown[top >= 0] = token
+    token, texts = snapshot.once(("top tokens", clustering.first), partial(_top, snapshot, span))
     at = {int(number): place for place, number in enumerate(placed)}
     return PointMap(
         number=placed.tolist(),
@@ -82,8 +79,8 @@ def point_map(
         span_x=(float(x[placed].min()), float(x[placed].max())),
         span_y=(float(y[placed].min()), float(y[placed].max())),
         level=level.tolist(),
-        token=shown.tolist(),
-        texts=[_text(snapshot, int(one)) for one in known],
+        token=token[placed].tolist(),
+        texts=texts,
         names={at[n]: one.label for n, one in marks.of.items() if one.label and n in at},
         colour=colour,
         low=low,
@@ -118,8 +115,9 @@ def _steps(values: F64) -> list[int]:
     return found
 
 
-def _top(snapshot: LoadedSnapshot, span: slice) -> I64:
-    """Return the token at which most examples of each cluster peak, -1 for clusters without."""
+def _top(snapshot: LoadedSnapshot, span: slice) -> tuple[I64, list[str]]:
+    """Return the token at which most examples of each cluster peak, -1 for clusters without, as
+    places in a list of texts."""
     index = snapshot.examples
     ours = slice(int(index.first[span.start]), int(index.first[span.stop]))
     cluster = index.cluster[ours].astype(np.int64) - span.start
@@ -127,7 +125,9 @@ def _top(snapshot: LoadedSnapshot, span: slice) -> I64:
     order = np.argsort(count, kind="stable")  # the last that is written stays
     found = np.full(span.stop - span.start, -1, np.int64)
     found[pair[order] >> 32] = pair[order] & (2**32 - 1)
-    return found
+    known, token = np.unique(found[found >= 0], return_inverse=True)
+    found[found >= 0] = token
+    return found, [_text(snapshot, int(one)) for one in known]
 
 
 def _text(snapshot: LoadedSnapshot, token: int) -> str:

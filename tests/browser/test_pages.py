@@ -131,6 +131,32 @@ def test_a_label_is_written_and_found(page, served):
     assert page.locator(".clusters tbody tr").count() == 1
 
 
+def test_filters_combine_and_stay_in_the_address(page):
+    page.goto(LIST)
+    page.locator(".filters summary").click()
+    page.get_by_label("Maximum, from").fill("2.5")
+    page.get_by_label("Domain", exact=True).select_option("prose")
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url("**max_from=2.5*")
+    assert "domain=prose" in page.url
+    assert page.locator("thead th", has_text="In prose").count() == 1
+    assert page.locator(".clusters tbody tr").count() == 2
+    page.locator(".clusters tbody th a").first.click()
+    page.wait_for_selector(".title a[rel=next]")
+    assert "max_from=2.5" in page.locator(".title a[rel=next]").get_attribute("href")
+
+
+def test_the_way_from_a_list_to_two_features_side_by_side(page):
+    page.goto("/runs/demo/odd/")
+    page.get_by_role("link", name="Compare").click()
+    page.get_by_label("Clustering of B").select_option("features/sae")
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_url("**to=features*")
+    page.get_by_role("link", name="Side by side").first.click()
+    page.wait_for_selector(".beside .excerpt")
+    assert page.locator(".beside h2").count() == 2
+
+
 def test_a_click_on_a_column_sorts(page):
     page.goto(LIST)
     page.locator("thead a", has_text="Max").click()

@@ -118,7 +118,10 @@ async def test_unknown_addresses_are_not_found(browser: Browser, address: str) -
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("address", ["/runs/demo", "/runs/demo/features/sae"])
+@pytest.mark.parametrize(
+    "address",
+    ["/runs/demo", "/runs/demo/features/sae", "/runs", "/compare?by=label", "/start", "/maps/demo"],
+)
 async def test_a_list_without_its_slash_is_found(browser: Browser, address: str) -> None:
     assert (await fetched(browser, address))[0] == 200
 
