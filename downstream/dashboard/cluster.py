@@ -15,9 +15,19 @@ from downstream.dashboard.coactivation import (
     sharing_clusters,
     single_clusters,
 )
-from downstream.dashboard.contexts import INTERVALS, Context, interval_texts, top_contexts
+from downstream.dashboard.contexts import (
+    INTERVALS,
+    Context,
+    interval_texts,
+    silent_contexts,
+    top_contexts,
+)
 from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.figures import Bin, display_bins, quantile
+from downstream.reading.silent import RANKING
+
+SILENT = "silent"
+"""In place of a ranking: contexts in which a cluster is verified to be active nowhere."""
 
 FEW = 20
 """Contexts that a page shows unless it is asked for more."""
@@ -83,9 +93,15 @@ def cluster_page(
     fold: near-duplicates of better ones are left out.
     """
     clustering = snapshot.clustering_of(cluster)
-    chosen = ranking if ranking in snapshot.rankings else snapshot.rankings[0]
+    rankings = tuple(snapshot.rankings)
+    if RANKING in rankings and snapshot.manifest.final:
+        rankings = (*rankings, SILENT)
+    chosen = ranking if ranking in rankings else rankings[0]
     members = snapshot.members(cluster)
-    contexts = top_contexts(snapshot, cluster, chosen, most, fold=fold)
+    if chosen == SILENT:
+        contexts = silent_contexts(snapshot, cluster, most)
+    else:
+        contexts = top_contexts(snapshot, cluster, chosen, most, fold=fold)
     bins = display_bins(
         snapshot.histogram[cluster],
         snapshot.edges,
@@ -103,7 +119,7 @@ def cluster_page(
         numbers=_numbers(snapshot, cluster, bins),
         bins=bins,
         ranking=chosen,
-        rankings=tuple(snapshot.rankings),
+        rankings=rankings,
         meaning=str(snapshot.ranking(chosen).get("meaning", "")),
         contexts=contexts,
         intervals=interval_texts(snapshot.edges, contexts) if chosen == INTERVALS else (),

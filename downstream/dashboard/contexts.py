@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from downstream.reading.examples import (
     join_examples,
     place_of,
 )
+from downstream.reading.silent import read_shared_rows, silent_hits
 from downstream.reading.token_text import Piece, readable, visible
 from streams.errors import SnapshotError
 from streams.snapshots.tables import HITS
@@ -107,6 +109,17 @@ def top_contexts(
     found = list(join_examples(snapshot, hits, _samples(snapshot, hits)))
     shown = fold_examples(found)[:most] if fold else found
     return tuple(_context(example, names) for example in shown)
+
+
+def silent_contexts(snapshot: LoadedSnapshot, cluster: int, most: int) -> tuple[Context, ...]:
+    """Return contexts in which a cluster is certainly active nowhere; raises SnapshotError."""
+    rows = snapshot.once("shared rows", partial(read_shared_rows, snapshot.manifest))
+    hits = silent_hits(cluster, rows, rows.silent(cluster)[:most])
+    names = snapshot.members(cluster)
+    return tuple(
+        _context(example, names)
+        for example in join_examples(snapshot, hits, _samples(snapshot, hits))
+    )
 
 
 def interval_texts(edges: Sequence[float], contexts: Sequence[Context]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """From a request's address to a page: the model, and the template that shows it."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -247,6 +247,7 @@ def _cluster_page(
         "panels": panels,
         "called": called,
         "permanent": permanent,
+        "elsewhere": tuple(_elsewhere(shelf, snapshot, here, page.label)),
         "published": published_address(snapshot, number),
     }
     embedded = asked.get("embed") == "1"
@@ -259,6 +260,21 @@ def _cluster_page(
         snippet="snippet.html",
         embeddable=embedded,
     )
+
+
+def _elsewhere(
+    shelf: Shelf, snapshot: LoadedSnapshot, here: LoadedClustering, label: str
+) -> Iterator[tuple[str, str]]:
+    """Yield name and address of a cluster in the other snapshots of its run that list it."""
+    run = snapshot.manifest.run
+    for manifest in shelf.listed.get(run, ()):
+        listed = ((c["name"], c.get("iteration", 0)) for c in manifest.about.get("clusterings", ()))
+        if manifest.snapshot != snapshot.name and (here.name, here.iteration) in listed:
+            key = f"{run}@{manifest.snapshot}"
+            yield (
+                manifest.snapshot,
+                addresses.cluster_address(key, here.name, here.iteration, label),
+            )
 
 
 def _beside(snapshot: LoadedSnapshot, found: I64, number: int) -> tuple[str | None, str | None]:

@@ -11,6 +11,7 @@ from downstream.reading.examples import (
     ExampleSource,
     Place,
     join_examples,
+    place_of,
     read_samples,
 )
 from streams.arrays import I64
@@ -78,10 +79,16 @@ def silent_examples(
     snapshot: ExampleSource, cluster: int, rows: SharedRows, numbers: I64
 ) -> list[Example]:
     """Return the samples of these numbers as examples of a cluster that is active in none."""
+    hits = silent_hits(cluster, rows, numbers)
+    samples = read_samples(snapshot, sorted(place_of(hit) for hit in hits))
+    return list(join_examples(snapshot, hits, samples))
+
+
+def silent_hits(cluster: int, rows: SharedRows, numbers: I64) -> list[dict[str, Any]]:
+    """Return the samples of these numbers as hits of a cluster that is active in none."""
     places: list[Place] = [(p, s, r) for p, s, r in rows.places[numbers].tolist()]
-    samples = read_samples(snapshot, sorted(places))
     empty: dict[str, list[Any]] = {name: [] for name in _LISTS}
-    hits = [
+    return [
         {
             "cluster": cluster,
             "ranking": "silent",
@@ -94,7 +101,6 @@ def silent_examples(
         }
         for rank, (number, place) in enumerate(zip(numbers.tolist(), places, strict=True))
     ]
-    return list(join_examples(snapshot, hits, samples))
 
 
 def _k(about: Mapping[str, Any]) -> int:

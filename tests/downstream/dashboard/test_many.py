@@ -61,6 +61,7 @@ async def test_the_overview_leads_to_every_snapshot_and_keeps_to_it(store: Path)
         assert status == 200
         assert "interim" in html
         assert 'href="/runs/demo%40noon/odd/"' in html
+        assert 'href="/runs/demo%40final/odd/both">final</a>' in html
         assert (await fetched(browser, "/runs/demo@never/"))[0] == 404
         state = json.loads((await fetched(browser, "/?format=json"))[1])
         assert len(state["snapshots"]) == 3

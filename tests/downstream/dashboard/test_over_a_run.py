@@ -89,6 +89,29 @@ def test_a_page_says_the_k_of_its_ranking_and_the_interval_of_each_context(
     assert cluster_page(run, 0).intervals == ()
 
 
+def test_silent_contexts_are_rows_in_which_it_is_nowhere_active(tmp_path: Path) -> None:
+    plan = factories.plan(rankings=("maximum", "shared=6"))
+    run = opened(tmp_path, plan)
+    engine, rows = factories.DenseEngine(plan, 1), {}
+    for batch in factories.batches(seed=1):
+        dense = engine.dense(batch)
+        for row, ids in enumerate(batch.ids.tolist()):
+            place = (batch.partition, batch.sequence, row)
+            rows[place] = (ids, dense[row] * batch.mask[row, :, None])
+    seen = 0
+    for cluster in range(5):
+        page = cluster_page(run, cluster, ranking="silent")
+        assert (page.ranking, page.rankings) == ("silent", ("maximum", "shared", "silent"))
+        for context in page.contexts:
+            ids, values = rows[context.place]
+            assert [token.id for token in context.tokens] == ids[: len(context.tokens)]
+            assert not values[..., cluster].any()
+            assert not any(token.activity for token in context.tokens)
+            seen += 1
+    assert seen
+    assert "silent" not in cluster_page(opened(tmp_path / "b", factories.plan()), 0).rankings
+
+
 def test_signed_members_stay_below_the_clusters_highest(run: LoadedSnapshot) -> None:
     cluster = run.find(run.clusterings[1], "x")
     assert cluster is not None
