@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from millrace.asking import load_setup, open_asker
+from streams.asking.effects import Ablated, Effect, Steered
 from streams.errors import QuestionError
 from streams.regular_files import read_bounded
 
 if TYPE_CHECKING:
     from consumers.asking.asker import Asker
-    from consumers.interventions.answering import Ablated, Steered
-    from consumers.interventions.effects import Effect
     from consumers.interventions.record import InterventionRecord
     from consumers.interventions.requests import Ablation, Steering
     from millrace.settings import Settings

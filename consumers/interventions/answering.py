@@ -1,40 +1,17 @@
 """Answers to what is wanted of interventions, from a loaded model."""
 
-from dataclasses import dataclass
 from functools import partial
 
 from consumers.asking.rows import rows_of
 from consumers.interventions.changes import Change
-from consumers.interventions.effects import Effect, effects
+from consumers.interventions.effects import effects
 from consumers.interventions.intervener import Intervener
 from consumers.interventions.replacing import always, replacements
 from consumers.interventions.requests import Ablation, Steering
-from consumers.interventions.strengths import Strength, strengths
+from consumers.interventions.strengths import strengths
+from streams.asking.effects import Ablated, Steered
 from streams.asking.question import Question
 from streams.errors import QuestionError
-
-
-@dataclass(frozen=True, slots=True)
-class Steered:
-    """The answer to a steering. scale: that was taken. strengths: 0, the plain model, first.
-
-    best: the alpha with the highest score, the smaller of equals. effects: of each alpha on what
-    comes next in the prompts.
-    """
-
-    feature: str
-    scale: float
-    best: float
-    strengths: tuple[Strength, ...]
-    effects: tuple[Effect, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ablated:
-    """The answer to an ablation: the effect of each feature, the largest KL first."""
-
-    by: str
-    effects: tuple[Effect, ...]
 
 
 def steer(intervener: Intervener, request: Steering) -> Steered:

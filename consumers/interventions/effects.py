@@ -1,7 +1,7 @@
 """What changing a feature does to what comes next: KL, loss and next tokens, many at once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,36 +10,9 @@ from torch import Tensor
 from consumers.interventions.changes import Change, ChangedRow
 from consumers.interventions.intervener import Intervener
 from streams.arrays import Bool
+from streams.asking.effects import Effect, Shift
 
 _TOP = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """How much likelier a token becomes as the one after a text; negative for less likely."""
-
-    token: str
-    id: int
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What the change of one feature does over texts.
-
-    kl: of the changed from the plain next-token distribution, nats, mean over tokens that count.
-    loss: rise of the cross-entropy of the texts' own next tokens, nats, mean over the ``predicted``
-    ones. shifts: of the token after the last one, mean over texts: the five that gain most, then
-    the five that lose most.
-    """
-
-    source: str
-    index: int
-    kl: float
-    loss: float
-    tokens: int
-    predicted: int
-    shifts: tuple[Shift, ...]
 
 
 def effects(

@@ -1,30 +1,14 @@
 """The best strength of steering: as much of the concept as the model stays fluent with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from consumers.interventions.changes import Change, ChangedRow
 from consumers.interventions.generating import continuations
 from consumers.interventions.intervener import Intervener
-
-
-@dataclass(frozen=True, slots=True)
-class Strength:
-    """A strength that was tried, and its scores, each from 0 to 1.
-
-    concept: the feature's largest activation over a continuation, as the unchanged model reads it,
-    relative to the scale, at most 1; mean over continuations. fluency: exp(plain loss - loss), at
-    most 1, of the continuations' tokens under the unchanged model, against those of the plain
-    continuations. score: their harmonic mean. texts: the continuations.
-    """
-
-    alpha: float
-    concept: float
-    fluency: float
-    score: float
-    texts: tuple[str, ...]
+from streams.asking.effects import Strength
 
 
 def strengths(

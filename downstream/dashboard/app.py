@@ -21,6 +21,7 @@ from downstream.dashboard.problems import said
 from downstream.dashboard.progress import Look, ProgressWatch, RunProgress
 from downstream.dashboard.start_page import Starting
 from downstream.dashboard.starting import Starter
+from downstream.dashboard.steering import SteeringPage
 from downstream.dashboard.store_source import StoreSource
 from downstream.dashboard.trying import Trying
 from downstream.dashboard.watch import SnapshotWatch
@@ -92,6 +93,7 @@ def make_app(
     app.router.add_get(r"/maps/{path:[\s\S]*}", _maps)
     app.router.add_get("/compare/", _compare)
     app.router.add_get("/try/{run}", Trying(watch, app[_ANSWERS], model).answer)
+    app.router.add_get("/steer/{run}", SteeringPage(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/start/", _start)
     app.router.add_post("/start/", starting.answer)
     for path in ("/runs", "/compare", "/start"):

@@ -3,18 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from pydantic import TypeAdapter, ValidationError
 
 from streams.asking.answer import Answer, TextAnswer
+from streams.asking.effects import Steered
 from streams.bounds import shown
 from streams.errors import StreamError
 from streams.strict_json import JsonError, parse_json
 
 _MOST_BYTES = 16 * 2**20
-_SECONDS = 20.0
+_SECONDS = 30.0
+_NO_ANSWER = "what the model service answers is no answer"
+T = TypeVar("T")
 
 
 class ModelServiceError(StreamError):
@@ -22,10 +25,10 @@ class ModelServiceError(StreamError):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelAnswer:
+class ModelAnswer(Generic[T]):
     """An answer, and the content hashes of the model and of each source that gave it."""
 
-    answer: Answer
+    answer: T
     model: str
     sources: Mapping[str, str]
 
@@ -43,14 +46,33 @@ class ModelClient:
     url: str
     token: str | None = None
 
-    async def ask(self, text: str, features: Sequence[str]) -> ModelAnswer:
+    async def ask(self, text: str, features: Sequence[str]) -> ModelAnswer[Answer]:
         """Return the answer for one text; raises ModelServiceError in one line."""
         question = {"texts": [text], "top": 12, "per_token": 3, "features": list(features)}
+        found = await self._asked("ask", question, _answers())
+        if not all(map(_fits, found.answer.texts)):
+            raise ModelServiceError(_NO_ANSWER)
+        return found
+
+    async def steer(
+        self, prompt: str, feature: str, alphas: Sequence[float], scale: float, tokens: int
+    ) -> ModelAnswer[Steered]:
+        """Return continuations of one prompt; raises ModelServiceError in one line."""
+        wanted: dict[str, Any] = {"prompts": [prompt], "feature": feature, "alphas": [*alphas]}
+        wanted |= {"scale": scale, "tokens": tokens}
+        found = await self._asked("steer", wanted, _steerings())
+        if not all(len(one.texts) == 1 for one in found.answer.strengths):
+            raise ModelServiceError(_NO_ANSWER)
+        return found
+
+    async def _asked(
+        self, path: str, question: Mapping[str, Any], adapter: TypeAdapter[T]
+    ) -> ModelAnswer[T]:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             async with (
                 ClientSession(timeout=ClientTimeout(total=_SECONDS)) as session,
-                session.post(f"{self.url}ask", json=question, headers=headers) as response,
+                session.post(f"{self.url}{path}", json=question, headers=headers) as response,
             ):
                 status, body = response.status, bytearray()
                 async for part in response.content.iter_chunked(2**16):
@@ -58,30 +80,25 @@ class ModelClient:
                     if len(body) > _MOST_BYTES:
                         raise ModelServiceError("the model service's answer is too large")
         except (TimeoutError, ClientError, OSError) as error:
-            what = str(error) or type(error).__name__
-            raise ModelServiceError(
-                f"the model service cannot be reached ({what[:200]})"
-            ) from error
-        return _read(status, bytes(body))
+            what = (str(error) or type(error).__name__)[:200]
+            raise ModelServiceError(f"the model service cannot be reached ({what})") from error
+        return _read(status, bytes(body), adapter)
 
 
-def _read(status: int, body: bytes) -> ModelAnswer:
+def _read(status: int, body: bytes, adapter: TypeAdapter[T]) -> ModelAnswer[T]:
     try:
         found = parse_json(body, _MOST_BYTES)
         if status != 200:
             said = found.get("error") if isinstance(found, dict) else None
             raise ModelServiceError(shown(str(said or f"the model service says {status}"))[1:-1])
         model = found["model"]
-        answer = _adapter().validate_python(found["answer"])
-        if not all(map(_fits, answer.texts)):
-            raise TypeError("parts of different lengths")
         return ModelAnswer(
-            answer=answer,
+            answer=adapter.validate_python(found["answer"]),
             model=str(model["content"]),
             sources={str(one["name"]): str(one["content"]) for one in model["sources"]},
         )
     except (JsonError, KeyError, TypeError, ValidationError) as error:
-        raise ModelServiceError("what the model service answers is no answer") from error
+        raise ModelServiceError(_NO_ANSWER) from error
 
 
 def _fits(text: TextAnswer) -> bool:
@@ -93,5 +110,10 @@ def _fits(text: TextAnswer) -> bool:
 
 
 @cache
-def _adapter() -> TypeAdapter[Answer]:
+def _answers() -> TypeAdapter[Answer]:
     return TypeAdapter(Answer)
+
+
+@cache
+def _steerings() -> TypeAdapter[Steered]:
+    return TypeAdapter(Steered)

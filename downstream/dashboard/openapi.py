@@ -125,6 +125,10 @@ _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
             **dict.fromkeys(("ranking", "micro_batch", "statistic"), _TEXT),
         },
     ),
+    "/steer/{run}": (
+        "A prompt continued with a feature's direction added, from a model service", "SteeredPage",
+        "run", {**_FORM, "prompt": _TEXT, "feature": _TEXT, "alphas": _TEXT},
+    ),
     "/healthz": ("Whether pages can be served", "Health", "", {}),
     "/state": ("The open snapshot of each run", "State", "", {}),
 }  # fmt: skip
@@ -147,6 +151,9 @@ _CONTEXT: dict[str, Json] = {
 
 _SCHEMAS: Json = {
     "Problem": _object(error=_TEXT),
+    "SteeredPage": _object(
+        run=_TEXT, feature=_TEXT, prompt=_TEXT, problem=_TEXT, answer={"type": ["object", "null"]}
+    ),
     "Tried": _object(run=_TEXT, text=_TEXT, problem=_TEXT, answer={"type": ["object", "null"]}),
     "Health": _object(
         status={"enum": ["ok", "degraded", "waiting", "starting", "failing"]},

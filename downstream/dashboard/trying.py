@@ -13,11 +13,11 @@ from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.model_client import ModelAnswer, ModelClient, ModelServiceError
 from downstream.dashboard.watch import SnapshotWatch
 from downstream.reading.token_text import visible
-from streams.asking.answer import TextAnswer
+from streams.asking.answer import Answer, TextAnswer
 
 MOST_CHARACTERS = 2000
 _LEVELS = 16
-_OTHER_MODEL = (
+OTHER_MODEL = (
     "The model service has another model or other dictionaries than this run, so that its answer "
     "is not shown."
 )
@@ -63,7 +63,7 @@ class Trying:
             except ModelServiceError as error:
                 problem = f"{error}".capitalize() + "."
         if found is not None and not found.is_of(snapshot.about):
-            found, problem = None, _OTHER_MODEL
+            found, problem = None, OTHER_MODEL
         return _try_page(snapshot, run, text, feature, found, problem, self._client is not None)
 
 
@@ -72,7 +72,7 @@ def _try_page(
     run: str,
     text: str,
     feature: str,
-    found: ModelAnswer | None,
+    found: ModelAnswer[Answer] | None,
     problem: str,
     served: bool,
 ) -> pages.Page:

@@ -36,6 +36,7 @@ ANSWERED = {
     ],
     "/try/{run}": ["/try/demo?format=json&text=one"],
     "/start/": ["/start/?format=json"],
+    "/steer/{run}": ["/steer/demo?format=json&feature=sae:2&prompt=one"],
     "/healthz": ["/healthz"],
     "/state": ["/state"],
 }

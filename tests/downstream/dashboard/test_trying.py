@@ -20,6 +20,7 @@ from streams.asking.answer import (
     TextAnswer,
     TokenFeature,
 )
+from streams.asking.effects import Effect, Shift, Steered, Strength
 from streams.snapshots.manifests import RunManifest
 
 ANSWER = Answer(
@@ -60,6 +61,7 @@ async def pages(manifest: RunManifest, told: Any = None) -> AsyncIterator[TestCl
 
     service = web.Application()
     service.router.add_post("/ask", ask)
+    service.router.add_post("/steer", ask)
     watch = SnapshotWatch(lambda: [manifest], interval=60)
     watch.look()
     async with TestServer(service) as server:
@@ -146,3 +148,45 @@ async def test_what_is_no_answer_of_this_model_is_said(
         assert status == 200
         assert said in html
         assert "Most active" not in html
+
+
+STEERED = Steered(
+    "sae:2",
+    2.0,
+    1.0,
+    (Strength(0.0, 0.0, 1.0, 0.0, (" plain",)), Strength(1.0, 0.5, 0.5, 0.5, (" <b>more\u202e",))),
+    (Effect("sae", 2, 0.25, 0.0, 1, 0, (Shift(" <i>", 3, 0.5),)),),
+)
+
+
+@pytest.mark.asyncio
+async def test_a_prompt_is_continued_with_a_feature_and_without(named: RunManifest) -> None:
+    query = {"feature": "sae:2", "prompt": "one", "alphas": "1"}
+    async with pages(named, (200, body(named, asdict(STEERED)))) as browser:
+        async with browser.get("/steer/demo", params=query) as page:
+            assert page.status == 200
+            html = await page.text()
+        (asked,) = browser.asked  # type: ignore[attr-defined]
+        assert asked[0]["alphas"] == [1.0]
+        assert asked[0]["scale"] > 0
+        assert " plain</td>" in html
+        assert "&lt;b&gt;more" in html
+        assert "best</span>" in html
+        assert [part for part in ("<b>", "<i>", "\u202e") if part in html] == []
+        for wrong in (
+            {"alphas": "x"},
+            {"alphas": "1e9"},
+            {"feature": "sae:99"},
+            {"feature": "odd"},
+        ):
+            async with browser.get("/steer/demo", params=query | wrong) as page:
+                assert page.status == 400
+        async with browser.get("/runs/demo/features/sae/2") as page:
+            assert 'href="/steer/demo?feature=sae%3A2"' in (await page.text())
+    async with pages(named, (200, body(named, asdict(STEERED), content="another"))) as browser:
+        async with browser.get("/steer/demo", params=query) as page:
+            html = await page.text()
+        assert "another model or other dictionaries" in html
+        assert "plain</td>" not in html
+    async with pages(named) as browser, browser.get("/steer/demo", params=query) as page:
+        assert "millrace serve-model" in await page.text()

@@ -6,15 +6,17 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.asking.asker import Asker
-from consumers.asking.limits import AskLimits
-from consumers.asking.openapi import document
-from consumers.asking.queue import BusyError, QuestionQueue
+from consumers.interventions.requests import Steering
+from consumers.model_service.limits import AskLimits
+from consumers.model_service.openapi import document
+from consumers.model_service.queue import BusyError, QuestionQueue
+from streams.asking.effects import Steered
 from streams.asking.question import Question
 from streams.errors import QuestionError, StreamError
 from streams.strict_json import JsonError, parse_json
@@ -22,16 +24,22 @@ from streams.strict_json import JsonError, parse_json
 _log = logging.getLogger(__name__)
 _QUEUE = web.AppKey("queue", QuestionQueue)
 _ABOUT = web.AppKey("about", dict[str, Any])
+_STEER: web.AppKey[Callable[[Steering], Steered]] = web.AppKey("steer")
 _LIMITS = web.AppKey("limits", AskLimits)
 
+T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 def make_service(
-    asker: Asker, limits: AskLimits = AskLimits(), *, token: str | None = None
+    asker: Asker,
+    limits: AskLimits = AskLimits(),
+    *,
+    token: str | None = None,
+    steer: Callable[[Steering], Steered] | None = None,
 ) -> web.Application:
-    """Return the service of a loaded model.
+    """Return the service of a loaded model. steer: answers ``/steer``, which is not there else.
 
     token: who does not send it as ``Authorization: Bearer`` may ask for ``/healthz`` alone.
     """
@@ -40,6 +48,9 @@ def make_service(
     app[_QUEUE], app[_LIMITS], app[_ABOUT] = queue, limits, _about(asker)
     app.cleanup_ctx.append(_answering)
     app.router.add_post("/ask", _ask)
+    if steer is not None:
+        app[_STEER] = steer
+        app.router.add_post("/steer", _steer)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/openapi.json", _openapi)
     return app
@@ -70,9 +81,17 @@ async def _answering(app: web.Application) -> AsyncIterator[None]:
 
 async def _ask(request: web.Request) -> web.StreamResponse:
     limits = request.app[_LIMITS]
-    question = _question(await request.read(), limits)
+    question = _read(_questions(), await request.read(), limits)
     limits.check(question)
     answer = await request.app[_QUEUE].ask(question)
+    return _json({"answer": asdict(answer), "model": request.app[_ABOUT]})
+
+
+async def _steer(request: web.Request) -> web.StreamResponse:
+    limits = request.app[_LIMITS]
+    wanted = _read(_steerings(), await request.read(), limits)
+    limits.check_steering(wanted)
+    answer = await request.app[_QUEUE].alone(partial(request.app[_STEER], wanted))
     return _json({"answer": asdict(answer), "model": request.app[_ABOUT]})
 
 
@@ -106,11 +125,10 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
         return _json({"error": "this did not work; the cause is in the service's log"}, 500)
 
 
-def _question(body: bytes, limits: AskLimits) -> Question:
-    """Return the question that a request's body holds; raises QuestionError."""
+def _read(adapter: TypeAdapter[T], body: bytes, limits: AskLimits) -> T:
+    """Return what a request's body holds; raises QuestionError."""
     try:
-        found = parse_json(body, limits.body)
-        return _adapter().validate_python(found)
+        return adapter.validate_python(parse_json(body, limits.body))
     except JsonError as error:
         raise QuestionError(f"the question {error}") from error
     except ValidationError as error:
@@ -120,8 +138,13 @@ def _question(body: bytes, limits: AskLimits) -> Question:
 
 
 @cache
-def _adapter() -> TypeAdapter[Question]:
+def _questions() -> TypeAdapter[Question]:
     return TypeAdapter(Question)
+
+
+@cache
+def _steerings() -> TypeAdapter[Steering]:
+    return TypeAdapter(Steering)
 
 
 def _about(asker: Asker) -> dict[str, Any]:

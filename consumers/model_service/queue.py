@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from consumers.asking.limits import AskLimits
+from consumers.model_service.limits import AskLimits
 from streams.asking.answer import Answer
 from streams.asking.question import Question
 from streams.errors import StreamError
 
+T = TypeVar("T")
 Outcome = Answer | Exception
 AskAll = Callable[[Sequence[Question]], Sequence[Outcome]]
 
@@ -39,6 +41,7 @@ class QuestionQueue:
         self._limits = limits
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(limits.waiting)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._alone = 0
         self._work: asyncio.Task[None] | None = None
 
     @property
@@ -74,6 +77,19 @@ class QuestionQueue:
                 f"{self._limits.waiting} questions wait for the model: ask again later"
             ) from None
         return await one.done
+
+    async def alone(self, work: Callable[[], T]) -> T:
+        """Return what is worked out in the model's thread, between the questions.
+
+        Raises BusyError if too many of these wait, and what the work raises.
+        """
+        if self._alone >= self._limits.steerings:
+            raise BusyError(f"{self._alone} steerings wait for the model: ask again later")
+        self._alone += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._alone -= 1
 
     async def _answer(self) -> None:
         while True:

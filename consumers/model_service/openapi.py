@@ -4,8 +4,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from consumers.asking.limits import AskLimits
+from consumers.interventions.requests import Steering
+from consumers.model_service.limits import AskLimits
 from streams.asking.answer import Answer
+from streams.asking.effects import Steered
 from streams.asking.question import Question
 
 _REFUSED = {
@@ -24,6 +26,8 @@ def document(limits: AskLimits) -> dict[str, Any]:
         [
             ("question", "validation", TypeAdapter(Question)),
             ("answer", "serialization", TypeAdapter(Answer)),
+            ("steering", "validation", TypeAdapter(Steering)),
+            ("steered", "serialization", TypeAdapter(Steered)),
         ],
         ref_template="#/components/schemas/{model}",
     )
@@ -36,25 +40,12 @@ def document(limits: AskLimits) -> dict[str, Any]:
             f"{limits.characters:,} characters and {limits.tokens:,} tokens.",
         },
         "paths": {
-            "/ask": {
-                "post": {
-                    "summary": "Active features of texts",
-                    "requestBody": {"required": True, "content": _content(_ref("Question"))},
-                    "responses": {
-                        "200": {
-                            "description": "the answer, and what model gave it",
-                            "content": _content(
-                                {
-                                    "type": "object",
-                                    "properties": {"answer": _ref("Answer"), "model": {}},
-                                    "required": ["answer", "model"],
-                                }
-                            ),
-                        },
-                        **{code: {"description": said} for code, said in _REFUSED.items()},
-                    },
-                }
-            },
+            "/ask": _post("Active features of texts", "Question", "Answer"),
+            "/steer": _post(
+                "Continuations with a feature's direction added, beside plain ones",
+                "Steering",
+                "Steered",
+            ),
             "/healthz": {
                 "get": {
                     "summary": "Whether questions are answered, how many wait, and by what model",
@@ -66,6 +57,27 @@ def document(limits: AskLimits) -> dict[str, Any]:
             },
         },
         "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _post(summary: str, takes: str, gives: str) -> dict[str, Any]:
+    body = {
+        "type": "object",
+        "properties": {"answer": _ref(gives), "model": {}},
+        "required": ["answer", "model"],
+    }
+    return {
+        "post": {
+            "summary": summary,
+            "requestBody": {"required": True, "content": _content(_ref(takes))},
+            "responses": {
+                "200": {
+                    "description": "the answer, and what model gave it",
+                    "content": _content(body),
+                },
+                **{code: {"description": said} for code, said in _REFUSED.items()},
+            },
+        }
     }
 
 

@@ -11,10 +11,12 @@ import jsonschema
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from consumers.asking.limits import AskLimits
-from consumers.asking.queue import BusyError, QuestionQueue
-from consumers.asking.service import make_service
+from consumers.interventions.requests import Steering
+from consumers.model_service.limits import AskLimits
+from consumers.model_service.queue import BusyError, QuestionQueue
+from consumers.model_service.service import make_service
 from streams.asking.answer import Answer
+from streams.asking.effects import Steered
 from streams.asking.question import Question
 from streams.errors import ModelError, QuestionError
 from tests import factories
@@ -42,6 +44,10 @@ class Model:
         self.together.append([question.texts[0] for question in questions])
         return [self._outcome(question) for question in questions]
 
+    def steer(self, request: Steering) -> Steered:
+        assert self.let.wait(PATIENCE)
+        return Steered(request.feature, 1.0, 0.0, (), ())
+
     def _outcome(self, question: Question) -> Any:
         if question.texts[0] == "bad":
             return QuestionError("text 1 has no token")
@@ -54,12 +60,15 @@ class Model:
 async def client_of(
     model: Model, limits: AskLimits = SMALL, token: str | None = None
 ) -> AsyncIterator[TestClient[Any, Any]]:
-    async with TestClient(TestServer(make_service(model, limits, token=token))) as client:  # type: ignore[arg-type]
+    service = make_service(model, limits, token=token, steer=model.steer)  # type: ignore[arg-type]
+    async with TestClient(TestServer(service)) as client:
         yield client
 
 
-async def asked(client: TestClient[Any, Any], **question: Any) -> tuple[int, dict[str, Any]]:
-    async with client.post("/ask", json=question) as answer:
+async def asked(
+    client: TestClient[Any, Any], path: str = "/ask", **question: Any
+) -> tuple[int, dict[str, Any]]:
+    async with client.post(path, json=question) as answer:
         return answer.status, await answer.json()
 
 
@@ -143,7 +152,7 @@ async def test_a_service_answers_says_what_is_wrong_and_keeps_its_folders_to_its
         async with client.get("/openapi.json") as answer:
             document = await answer.json()
         schemas = {"components": document["components"]}
-        assert set(document["paths"]) == {"/ask", "/healthz"}
+        assert set(document["paths"]) == {"/ask", "/steer", "/healthz"}
         question_schema = {"$ref": "#/components/schemas/Question", **schemas}
         jsonschema.validate({"texts": ["one"], "features": ["sae:1"]}, question_schema)
         with pytest.raises(jsonschema.ValidationError):
@@ -175,3 +184,31 @@ async def test_who_comes_when_too_many_wait_is_told_to_come_again() -> None:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         model.let.set()
         assert [(await one)[0] for one in (first, second)] == [200, 200]
+
+
+@pytest.mark.asyncio
+async def test_steerings_are_bounded_in_size_and_number() -> None:
+    wanted = {"prompts": ["one"], "feature": "sae:1", "alphas": [1, 2]}
+    model = Model()
+    async with client_of(
+        model, AskLimits(steerings=1, prompts=1, alphas=2, new_tokens=30)
+    ) as client:
+        status, body = await asked(client, "/steer", **wanted)
+        assert (status, body["answer"]["feature"], body["model"]["name"]) == (200, "sae:1", "tiny")
+        for change, said in (
+            ({"prompts": ["a", "b"]}, "2 prompts are asked for, 1 at most"),
+            ({"alphas": [1, 2, 3]}, "3 strengths"),
+            ({"tokens": 31}, "31 new tokens"),
+            ({"alphas": []}, "give an alpha"),
+            ({"scale": -1}, "scale"),
+            ({"feature": None}, "feature"),
+        ):
+            status, body = await asked(client, "/steer", **(wanted | change))
+            assert (status, said in body["error"]) == (400, True), body
+        model.let.clear()
+        first = asyncio.ensure_future(asked(client, "/steer", **wanted))
+        second = asyncio.ensure_future(asked(client, "/steer", **wanted))
+        done, _ = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result()[0] for task in done] == [503]
+        model.let.set()
+        assert sorted([(await one)[0] for one in (first, second)]) == [200, 503]

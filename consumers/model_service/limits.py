@@ -1,7 +1,8 @@
-"""How much a service for questions takes on: sizes of a question, and of what waits."""
+"""How much a model service takes on: sizes of what is asked, and of what waits."""
 
 from dataclasses import dataclass
 
+from consumers.interventions.requests import Steering
 from streams.asking.question import Question
 from streams.errors import QuestionError
 
@@ -12,7 +13,8 @@ class AskLimits:
 
     texts and characters: of one question, all texts together. tokens: likewise. body: bytes of a
     request. waiting: questions that may wait for the model. batch: questions that are answered
-    together. window: seconds that the first of them waits for others.
+    together. window: seconds that the first of them waits for others. steerings: how many may wait,
+    each of so many prompts, alphas and new_tokens.
     """
 
     texts: int = 64
@@ -22,6 +24,10 @@ class AskLimits:
     waiting: int = 64
     batch: int = 32
     window: float = 0.005
+    steerings: int = 4
+    prompts: int = 4
+    alphas: int = 12
+    new_tokens: int = 64
 
     def check(self, question: Question) -> None:
         """Raise QuestionError for a question with too much text."""
@@ -29,3 +35,14 @@ class AskLimits:
             raise QuestionError(f"{len(question.texts)} texts are asked, {self.texts} at most")
         if (total := sum(map(len, question.texts))) > self.characters:
             raise QuestionError(f"the texts have {total:,} characters, {self.characters:,} at most")
+
+    def check_steering(self, request: Steering) -> None:
+        """Raise QuestionError for a steering that would take too long."""
+        for name, found, most in (
+            ("prompts", len(request.prompts), self.prompts),
+            ("strengths", len(request.alphas), self.alphas),
+            ("new tokens", request.tokens, self.new_tokens),
+            ("characters", sum(map(len, request.prompts)), self.characters),
+        ):
+            if found > most:
+                raise QuestionError(f"{found:,} {name} are asked for, {most:,} at most")

@@ -1,0 +1,1 @@
+"""A loaded model behind HTTP: questions and steerings, bounded and batched together."""
