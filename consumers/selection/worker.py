@@ -147,7 +147,7 @@ class ActivationWorker:
             self._selector = DeviceSelector(self._plan, activations.first.device)
         chosen = self._selector.select(batch, valid, activations, least)
         if self._keeper is not None:
-            self._keeper.keep(batch, chosen.activity.tokens_to_host())
+            self._keeper.keep(batch, chosen.tokens_to_host())
         return chosen.tally, chosen.with_rows(self._winners(chosen.candidates))
 
     def _winners(self, candidates: Candidates) -> I64:

@@ -21,6 +21,7 @@ from consumers.statistics.registry import OPTIONAL, STATISTICS, optional_statist
 from streams.arrays import F32, I64, Bool
 from streams.errors import OverflowingSumError
 from streams.records.corpus import TokenBatch
+from streams.records.hits import Hits, take
 from streams.records.measures import measure, statistics
 from tests import factories
 from tests.consumers.selection.test_selection import PLAN, cases, sparse
@@ -41,9 +42,12 @@ def kept(plan: Plan, valid: Bool, dense: F32) -> Activations:
 
 
 def assert_same(
-    plan: Plan, batch: TokenBatch, valid: Bool, found: Activations, least: F32
+    plan: Plan, batch: TokenBatch, valid: Bool, found: Activations, least: F32, most: int = 9
 ) -> tuple[int, int]:
-    """Compare all that a batch leads to; return how many sums and hits there were."""
+    """Compare all that a batch leads to; return how many sums and hits there were.
+
+    most: values that are selected from at a time, the second time.
+    """
     here = select(plan, batch, valid, found, least)
     tensors = from_host(found, plan.components, valid.shape[1])
     there = DeviceSelector(plan, CPU).select(batch, valid, tensors, least)
@@ -55,7 +59,18 @@ def assert_same(
         assert bits(there.with_rows(chosen)) == bits(with_rows(here, every[chosen]))
     winners = [passing(plan, each) for each in (here.candidates, there.candidates)]
     assert every[winners[1]].tolist() == winners[0].tolist()
+    cut = DeviceSelector(plan, CPU, most).select(batch, valid, tensors, least)
+    assert len(cut.slabs) > 1 or len(found.value) <= most or len(valid) == 1
+    assert bits(cut.tally) == bits(here.tally)
+    sent = with_rows(here, winners[0])
+    assert bits(by_table(cut.with_rows(passing(plan, cut.candidates)))) == bits(by_table(sent))
+    assert bits(cut.tokens_to_host()) == bits(here.tokens)
     return len(here.tally.count), len(every)
+
+
+def by_table(hits: Hits) -> Hits:
+    """Return hits as a worker sends them."""
+    return take(hits, np.argsort(hits.table, kind="stable"))
 
 
 def unbeaten(plan: Plan, found: Candidates) -> I64:
@@ -97,7 +112,8 @@ def test_any_batch_of_every_kind_of_source_and_cluster(case, data):
     scores = st.sampled_from([-np.inf, 0.25, 0.5, 2.0])
     least = np.array(data.draw(st.lists(scores, min_size=tables, max_size=tables)), np.float32)
     valid = valid_tokens(plan, batch)
-    assert_same(plan, batch, valid, kept(plan, valid, dense), least)
+    most = data.draw(st.sampled_from([1, 2, 5, 20]))
+    assert_same(plan, batch, valid, kept(plan, valid, dense), least, most)
 
 
 OVERLAPPING = factories.clustering(
