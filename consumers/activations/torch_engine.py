@@ -202,10 +202,11 @@ class TorchEngine:
         """Return the values of all hooks, micro-batch by micro-batch."""
         hooked = HookValues(valid, self._row_hooks, self.model.device)
         size, first, rows = self.plan.run.model.micro_batch, 0, len(valid)
+        tokens = torch.from_numpy(ids.astype(np.int64)).to(self.model.device)
         while first < rows:
             size = min(size, rows - first)
             part = slice(first, first + size)
-            if not valid[part].any() or self._fits(ids, part, hooked, last=size == 1):
+            if not valid[part].any() or self._fits(tokens, part, hooked, last=size == 1):
                 first += size
             else:
                 size //= 2
@@ -214,11 +215,10 @@ class TorchEngine:
         hooked.expect_finite()
         return hooked
 
-    def _fits(self, ids: AnyArray, rows: slice, hooked: HookValues, last: bool) -> bool:
+    def _fits(self, tokens: Tensor, rows: slice, hooked: HookValues, last: bool) -> bool:
         """Send some rows through the model; return False if memory ran out."""
         try:
-            tokens = torch.from_numpy(ids[rows].astype(np.int64)).to(self.model.device)
-            hooked.add(rows, self.model.run(tokens, self._hooks))
+            hooked.add(rows, self.model.run(tokens[rows], self._hooks))
         except (RuntimeError, MemoryError) as error:
             if last or not out_of_memory(error):
                 raise

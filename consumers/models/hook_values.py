@@ -20,6 +20,8 @@ class HookValues:
 
     def __init__(self, valid: Bool, whole: Sequence[str], device: torch.device) -> None:
         self.valid = torch.from_numpy(np.ascontiguousarray(valid)).to(device)
+        # Sent once: to ask the device where tokens are valid would be to wait for it each time.
+        self._valid_at = torch.from_numpy(np.flatnonzero(valid)).to(device)
         self.tokens: dict[str, Tensor] = {}
         self.rows: dict[str, Tensor] = {}
         self._whole = whole
@@ -28,8 +30,8 @@ class HookValues:
 
     def add(self, rows: slice, hooked: Mapping[str, Tensor]) -> None:
         """Take the values of some rows, [row, position, ...]; rows may be added again."""
-        index = self.valid[rows].flatten().nonzero().squeeze(1)
         part = slice(int(self._first[rows.start]), int(self._first[rows.stop]))
+        index = self._valid_at[part] - rows.start * self.valid.shape[1]
         for name, tensor in hooked.items():
             values = tensor.flatten(2)
             width = values.shape[2]

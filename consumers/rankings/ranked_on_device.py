@@ -6,7 +6,7 @@ from torch import Tensor
 
 from consumers.device_transfer import fetch
 from consumers.rankings.ranking import Candidates
-from consumers.statistics.device.activity import DeviceActivity, bounds
+from consumers.statistics.device.activity import DeviceActivity, bounds, counts_of
 from streams.arrays import F32, U8, Bool
 
 _LOW = 0x7FFFFFFF
@@ -52,7 +52,7 @@ def _unbeaten(
     that is in the batch more than once the first row is counted.
     """
     every = torch.arange(len(cluster), device=cluster.device)
-    size = torch.bincount(cluster, minlength=len(activity.token_first) - 1)
+    size = counts_of(cluster, len(activity.token_first) - 1)
     if not len(cluster) or int(size.max()) <= k:
         return every
     # Positive floats are ordered like their bits: by cluster, and in it the best first.
@@ -64,8 +64,8 @@ def _unbeaten(
     before = torch.cat([counted.new_zeros(1), counted])[bounds(size)[owner]]
     # The first row with k samples up to it scores as the k-th best.
     kth = torch.zeros_like(size)
-    is_kth = (counted - before) == k
-    kth.scatter_reduce_(0, owner[is_kth], bits[order][is_kth], "amax")
+    at = ((counted - before) == k).nonzero()[:, 0]
+    kth.scatter_reduce_(0, owner[at], bits[order[at]], "amax")
     return (bits >= kth[cluster]).nonzero()[:, 0]
 
 

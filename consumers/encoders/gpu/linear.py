@@ -32,6 +32,7 @@ class GpuLinear:
         self.form = form
         self.components = len(kept)
         self._kept = torch.from_numpy(kept).to(device)
+        self._all_kept = bool(kept.all())
         self._least = None if form.rule is None else _least(form.rule)
 
     def collect(self, hooked: Tensor, timings: Timings, valid: Tensor | None = None) -> NonZeros:
@@ -65,9 +66,11 @@ class GpuLinear:
         """Return what is not 0 of some components."""
         # NaN is not below anything, so that it is found among what fires.
         silent = product == 0 if self._least is None else product < self._least[first:stop, None]
-        component, token = silent.logical_not_().nonzero(as_tuple=True)
-        kept = self._kept[first:stop][component]
-        component, token = component[kept], token[kept]
+        fires = silent.logical_not_()
+        if not self._all_kept:
+            fires &= self._kept[first:stop, None]
+        # The one wait of a chunk: how much there is decides how large what follows is.
+        component, token = fires.nonzero(as_tuple=True)
         value = product[component, token].float()
         if self.form.rule is not None:
             rule = self.form.rule.part(first, stop)

@@ -6,7 +6,7 @@ import torch
 from consumers.activations.device_activations import DeviceActivations
 from consumers.device_transfer import fetch
 from consumers.selection.device.membership import DeviceClusters
-from consumers.statistics.device.activity import owners, slices
+from consumers.statistics.device.activity import counts_of, owners, slices
 from streams.arrays import F32, I32, I64
 
 
@@ -23,18 +23,21 @@ def member_rows(
         size = clusters.member_first.diff()[hits[0]]
         place = slices(clusters.member_first[hits[0]], size)
         component = clusters.members[place]
-        number = place - clusters.member_first[hits[0]].repeat_interleave(size)
-        start = hits[1].repeat_interleave(size) * positions
+        # Of each member of each hit: whose it is, and its number there.
+        hit = torch.arange(len(cluster), device=device)
+        hit = hit.repeat_interleave(size, output_size=len(place))
+        number = place - clusters.member_first[hits[0]][hit]
+        start = hits[1][hit] * positions
         # Entries are sorted by component and token, which one key says.
-        key = (owners(found.first) << 32) + found.token
+        key = (owners(found.first, len(found.token)) << 32) + found.token
         wanted = (component << 32) + start
         begin, stop = torch.searchsorted(key, torch.stack([wanted, wanted + positions]))
         length = stop - begin
         entry = slices(begin, length)
-        of_member = torch.arange(len(place), device=device).repeat_interleave(length)
+        of_member = torch.arange(len(place), device=device)
+        of_member = of_member.repeat_interleave(length, output_size=len(entry))
         position = found.token[entry] - start[of_member]
         bits = found.value[entry].view(torch.int32).long()
         out = fetch(torch.stack([number[of_member], position, bits]).int())
-        owner = torch.arange(len(cluster), device=device).repeat_interleave(size)[of_member]
-        rows = fetch(torch.bincount(owner, minlength=len(cluster)).int())
+        rows = fetch(counts_of(hit[of_member], len(cluster)).int())
     return rows, out[0].copy(), out[1].copy(), out[2].view(np.float32).copy()

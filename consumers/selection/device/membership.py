@@ -8,7 +8,14 @@ from torch import Tensor
 
 from consumers.activations.device_activations import DeviceActivations
 from consumers.run_clusters import RunClusters
-from consumers.statistics.device.activity import SILENT, DeviceActivity, bounds, owners, slices
+from consumers.statistics.device.activity import (
+    SILENT,
+    DeviceActivity,
+    bounds,
+    counts_of,
+    owners,
+    slices,
+)
 from streams.arrays import Bool
 from streams.records.corpus import TokenBatch
 
@@ -49,15 +56,16 @@ def device_activity(
     A cluster's activity is the largest of its members', wherever these lie: in any chunk, of any
     source. Memory grows with the entries that are not 0, never with features times tokens.
     """
-    component = owners(found.first)
+    component = owners(found.first, len(found.token))
     sign = clusters.sign[component]
     shown = torch.where((sign < 0) | ((sign == 0) & (found.value < 0)), -found.value, found.value)
     fires = shown > clusters.threshold[component]
     activity = torch.where(fires, shown, SILENT)
-    fired = torch.bincount(component[fires], minlength=len(found.first) - 1)
-    token, firing = found.token[fires], shown[fires]
+    at = fires.nonzero()[:, 0]  # once: each use of a mask as an index waits for the device
+    fired = counts_of(component[at], len(found.first) - 1)
+    token, firing = found.token[at], shown[at]
     cluster, token, strongest = _cluster_tokens(clusters, bounds(fired), token, firing)
-    counts = torch.bincount(cluster, minlength=len(clusters.member_first) - 1)
+    counts = counts_of(cluster, len(clusters.member_first) - 1)
     rows = _rows(cluster, token // found.positions, strongest)
     return DeviceActivity(
         plan,
@@ -85,20 +93,22 @@ def _cluster_tokens(
     first [component + 1]: where the entries of each component begin, all of which fire.
     """
     if clusters.each_itself:
-        return owners(first), token, activity
+        return owners(first, len(token)), token, activity
     sizes = clusters.member_first.diff()
     length = first.diff()[clusters.members]
     at = slices(first[clusters.members], length)
-    cluster = owners(clusters.member_first).repeat_interleave(length)
+    owner = owners(clusters.member_first, len(clusters.members))
+    cluster = owner.repeat_interleave(length, output_size=len(at))
     token, activity = token[at], activity[at]
-    several = (sizes > 1)[cluster]
+    is_several = (sizes > 1)[cluster]
+    several, alone = is_several.nonzero()[:, 0], is_several.logical_not().nonzero()[:, 0]
     # Only what has several members is sorted; equal keys are one token of one cluster.
     key = (cluster << 32) + token
     unique, slot = torch.unique(key[several], return_inverse=True)
     largest = torch.full(unique.shape, SILENT, device=key.device)
     largest.scatter_reduce_(0, slot, activity[several], "amax")
-    keys = torch.cat([key[~several], unique])
-    both = torch.cat([activity[~several], largest])
+    keys = torch.cat([key[alone], unique])
+    both = torch.cat([activity[alone], largest])
     order = keys.argsort()
     keys = keys[order]
     return keys >> 32, keys & 0xFFFFFFFF, both[order]

@@ -54,7 +54,9 @@ def within(found: DeviceActivations, rows: range) -> DeviceActivations:
     first, stop = rows.start * found.positions, rows.stop * found.positions
     inside = (found.token >= first) & (found.token < stop)
     counts = torch.zeros_like(found.first[1:])
-    counts.index_add_(0, owners(found.first)[inside], torch.ones_like(found.token[inside]))
+    counts.index_add_(
+        0, owners(found.first, len(found.token))[inside], torch.ones_like(found.token[inside])
+    )
     return replace(
         found,
         first=bounds(counts),

@@ -8,7 +8,7 @@ import torch
 from consumers.device_transfer import fetch
 from consumers.statistics.activation import check_sums
 from consumers.statistics.contributions import Contributions, MomentSums
-from consumers.statistics.device.activity import DeviceActivity
+from consumers.statistics.device.activity import DeviceActivity, counts_of
 from streams.arrays import I64
 
 
@@ -23,14 +23,18 @@ def contribute(activity: DeviceActivity, at: Mapping[str, I64]) -> Contributions
     tokens = activity.token_first.diff()
     device = value.device
     if len(value):
-        check_sums(run.sum_bits, float(value.max()), int(tokens.max()))
+        # Both at once: the activity, which is above 0, as the bits of an integer.
+        most, longest = fetch(torch.stack([value.max().view(torch.int32).long(), tokens.max()]))
+        check_sums(run.sum_bits, float(most.astype(np.int32).view(np.float32)), int(longest))
     cluster = activity.cluster_of_token()
     edges = torch.from_numpy(run.edges.astype(np.float32)).to(device)
     bin_ = torch.bucketize(value, edges, right=True)
     numbers = [
         tokens,
-        torch.bincount(activity.row_cluster, minlength=count),
-        torch.bincount(cluster * bins + bin_, minlength=count * bins),
+        counts_of(activity.row_cluster, count),
+        tokens.new_zeros(count * bins).index_add_(
+            0, cluster * bins + bin_, torch.ones_like(cluster)
+        ),
         activity.fired,
     ]
     fixed = (value * 2.0**run.sum_bits).round().long()

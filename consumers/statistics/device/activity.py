@@ -51,7 +51,7 @@ class DeviceActivity:
 
     def cluster_of_token(self) -> Tensor:
         """Return whose each of the clusters' tokens is."""
-        return owners(self.token_first)
+        return owners(self.token_first, len(self.cluster_token))
 
     def tokens_to_host(self) -> ClusterTokens:
         """Return where clusters are active as arrays."""
@@ -93,15 +93,26 @@ def _array(tensor: Tensor, kind: type) -> AnyArray:
     return fetch(tensor).astype(kind, copy=False)
 
 
-def owners(first: Tensor) -> Tensor:
-    """Return for each entry whose it is; first [owner + 1]: where the entries of each begin."""
+def owners(first: Tensor, entries: int | None = None) -> Tensor:
+    """Return for each entry whose it is; first [owner + 1]: where the entries of each begin.
+
+    entries: how many there are, where it is known, or the device has to be asked and waited for.
+    """
     every = torch.arange(len(first) - 1, device=first.device)
-    return every.repeat_interleave(first.diff())
+    return every.repeat_interleave(first.diff(), output_size=entries)
 
 
 def bounds(count: Tensor) -> Tensor:
     """Return where the entries of each owner begin, [owner + 1]; count [owner]."""
     return torch.cat([count.new_zeros(1), count.cumsum(0)])
+
+
+def counts_of(owner: Tensor, owners: int) -> Tensor:
+    """Return how many entries each owner has, int64 [owner]; owner: of each entry, ascending.
+
+    ``bincount`` would do, too, but CUDA waits twice in it, for the smallest and the largest.
+    """
+    return torch.searchsorted(owner, torch.arange(owners + 1, device=owner.device)).diff()
 
 
 def slices(begin: Tensor, length: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def _pairs(clustering: ClusteringPlan, activity: DeviceActivity, at: I64) -> tup
     size = max(1, min(_ENTRIES // max(count, 1), _MOST_TOKENS, len(seen)))
     both = torch.zeros((count, count), dtype=torch.int64, device=token.device)
     for begin in range(0, len(seen), size):
-        inside = (number >= begin) & (number < begin + size)
+        inside = ((number >= begin) & (number < begin + size)).nonzero()[:, 0]
         fires = torch.zeros((count, min(size, len(seen) - begin)), device=token.device)
         fires[cluster[inside], number[inside] - begin] = 1
         both += (fires @ fires.T).long()
