@@ -13,6 +13,7 @@ from downstream.dashboard.compare_page import compare_page
 from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.editing import Editing
 from downstream.dashboard.events import Events, state
+from downstream.dashboard.hardening import security_headers
 from downstream.dashboard.labels import json_lines
 from downstream.dashboard.manifest_sources import PathSource, TopicSource
 from downstream.dashboard.map_page import map_page
@@ -40,19 +41,6 @@ _ORIGINS = web.AppKey("origins", tuple[str, ...])
 _FOLLOWED = web.AppKey("followed", tuple[SnapshotWatch | ProgressWatch, ...])
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_NOT_FRAMED = "frame-ancestors 'none'"
-
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; " + _NOT_FRAMED
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 def make_app(
@@ -301,12 +289,5 @@ async def _friendly(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 async def _harden(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
-    if (origins := request.app[_ORIGINS]) and response.get(EMBEDDABLE):
-        policy = HEADERS["Content-Security-Policy"].replace(_NOT_FRAMED, _framed_by(origins))
-        response.headers["Content-Security-Policy"] = policy
-        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-
-
-def _framed_by(origins: Sequence[str]) -> str:
-    return f"frame-ancestors {' '.join(origins)}"
+    origins = request.app[_ORIGINS] if response.get(EMBEDDABLE) else ()
+    response.headers.update(security_headers(origins))
