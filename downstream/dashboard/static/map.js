@@ -98,6 +98,8 @@ function zoomable(plot, place, spanX, spanY, open, at) {
   });
 }
 
+// As the server writes addresses: what browsers would fold away has a sign before it.
+const addressPart = (text) => encodeURIComponent(/^(~.*|\.{0,2})$/.test(text) ? `~${text}` : text);
 const short = (value) => Number(value).toPrecision(3);
 
 function drawPoints(data) {
@@ -143,7 +145,7 @@ function drawPoints(data) {
       return best;
     },
     text: (at) => `${label(order[at])} ${called(order[at])}`.trim(),
-    open: (at) => { location.href = `${place.dataset.list}${encodeURIComponent(label(order[at]))}${place.dataset.iteration ? `?iteration=${place.dataset.iteration}` : ""}`; },
+    open: (at) => { location.href = `${place.dataset.list}${addressPart(label(order[at]))}${place.dataset.iteration ? `?iteration=${place.dataset.iteration}` : ""}`; },
     moved(u) {
       const bounds = new URLSearchParams(place.dataset.iteration ? { iteration: place.dataset.iteration } : {});
       for (const key of ["x", "y"]) {
