@@ -3,8 +3,11 @@
 import io
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Literal
 
+import click
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -28,9 +31,22 @@ def written(answer: Answer, record: AskRecord, form: Form, table: str) -> bytes:
     if form == "json":
         whole = {"record": to_plain(record), "answer": asdict(answer)}
         return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    found, data = answer_table(answer, table), io.BytesIO()
+    return table_bytes(answer_table(answer, table), record_json(record), form)
+
+
+def table_bytes(found: pa.Table, record: bytes, form: Literal["csv", "parquet"]) -> bytes:
+    """Return a table as bytes; Parquet has a record, as JSON, among its metadata."""
+    data = io.BytesIO()
     if form == "csv":
         pyarrow.csv.write_csv(found, data)
     else:
-        pq.write_table(found.replace_schema_metadata({RECORD_KEY: record_json(record)}), data)
+        pq.write_table(found.replace_schema_metadata({RECORD_KEY: record}), data)
     return data.getvalue()
+
+
+def put(data: bytes, out: Path | None) -> None:
+    """Write an answer to a file, or to standard output."""
+    if out is None:
+        click.get_binary_stream("stdout").write(data)
+    else:
+        out.write_bytes(data)

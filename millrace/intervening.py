@@ -1,14 +1,12 @@
 """Interventions from settings, a run, a snapshot or a record: the answer and its record."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from millrace.asking import load_setup, open_asker
-from streams.asking.effects import Ablated, Effect, Steered
+from streams.asking.effects import Ablated, Steered
 from streams.errors import QuestionError
 from streams.regular_files import read_bounded
 
@@ -81,43 +79,3 @@ def _record(request: "Steering | Ablation", asker: "Asker") -> "InterventionReco
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return intervention_record(request, asker.setup, now)
-
-
-def as_json(answer: "Steered | Ablated", record: "InterventionRecord") -> str:
-    """Return an answer with its record as a JSON document."""
-    from consumers.interventions.record import to_plain
-
-    whole = {"record": to_plain(record), "answer": asdict(answer)}
-    return json.dumps(whole, ensure_ascii=False, allow_nan=False)
-
-
-def steered_page(answer: "Steered") -> Iterator[str]:
-    """Yield the lines that show continuations side by side."""
-    yield f"{answer.feature}, strengths of {answer.scale:.4g} times alpha"
-    yield f"{'alpha':>8} {'concept':>8} {'fluency':>8} {'score':>8}"
-    for one in answer.strengths:
-        mark = "  best" if one.alpha == answer.best else ""
-        scores = f"{one.concept:>8.3f} {one.fluency:>8.3f} {one.score:>8.3f}"
-        yield f"{one.alpha:>8.4g} {scores}{mark}"
-    for number in range(len(answer.strengths[0].texts)):
-        yield f"prompt {number + 1}"
-        for one in answer.strengths:
-            yield f"{one.alpha:>8.4g}  {one.texts[number]!r}"
-    for one, effect in zip(answer.strengths[1:], answer.effects, strict=True):
-        yield f"alpha {one.alpha:.4g}: KL {effect.kl:.4g}, next {_shifts(effect)}"
-
-
-def ablated_page(answer: "Ablated") -> Iterator[str]:
-    """Yield the lines that show the effect of each feature."""
-    tokens = answer.effects[0].tokens if answer.effects else 0
-    yield f"activation replaced by {answer.by}, over {tokens:,} tokens"
-    yield f"{'feature':<18} {'KL':>10} {'loss':>10}  next token"
-    for one in answer.effects:
-        name = f"{one.source}:{one.index}"
-        yield f"{name:<18} {one.kl:>10.4g} {one.loss:>+10.4g}  {_shifts(one)}"
-
-
-def _shifts(effect: "Effect") -> str:
-    half = len(effect.shifts) // 2
-    shown = (*effect.shifts[:3], *effect.shifts[half : half + 3])
-    return ", ".join(f"{one.token!r} {one.probability:+.3f}" for one in shown)

@@ -85,22 +85,14 @@ _question_options = stacked(
     ),
 )
 
-_output_options = stacked(
+format_options = stacked(
     option(
         "--format",
         "form",
         type=click.Choice(["table", "json", "csv", "parquet"]),
         default="table",
         show_default=True,
-        help="A page for people; everything as JSON; or one TABLE.",
-    ),
-    option(
-        "--table",
-        type=click.Choice(_TABLES),
-        default="features",
-        show_default=True,
-        help="What CSV and Parquet hold: features of each text, over all, at each token, or values "
-        "of each FEATURE.",
+        help="A page for people; all as JSON, with the record of what was asked; or a table.",
     ),
     option(
         "--out",
@@ -108,6 +100,18 @@ _output_options = stacked(
         metavar="FILE",
         show_default="standard output",
         help="Write the answer to FILE.",
+    ),
+)
+
+_output_options = stacked(
+    format_options,
+    option(
+        "--table",
+        type=click.Choice(_TABLES),
+        default="features",
+        show_default=True,
+        help="What CSV and Parquet hold: features of each text, over all, at each token, or values "
+        "of each FEATURE.",
     ),
     option(
         "--save-record",
@@ -151,12 +155,11 @@ def ask(
     all dictionaries at once. The model is that of a snapshot, of a run that the broker knows, or
     what --settings, --model and --dictionary name. What was asked can be asked again.
     """
-    if form == "parquet" and out is None:
-        raise click.UsageError("Parquet needs a file: --out FILE")
+    expect_file(form, out)
     if record is not None and (text or files or features):
         raise click.UsageError("a record holds its question: leave out TEXT, --file and --feature")
     from consumers.asking.record import record_json
-    from millrace.answer_files import written
+    from millrace.answer_files import put, written
     from millrace.asking import ask_again, ask_texts, texts_of
 
     chosen = model_settings(**values)
@@ -168,11 +171,13 @@ def ask(
         answer, kept = ask_texts(chosen, snapshot, question)
     if save_record is not None:
         save_record.write_bytes(record_json(kept))
-    data = written(answer, kept, form, table)
-    if out is None:
-        click.get_binary_stream("stdout").write(data)
-    else:
-        out.write_bytes(data)
+    put(written(answer, kept, form, table), out)
+
+
+def expect_file(form: "Form", out: Path | None) -> None:
+    """Raise UsageError for Parquet without a file to write it to."""
+    if form == "parquet" and out is None:
+        raise click.UsageError("Parquet needs a file: --out FILE")
 
 
 def model_settings(

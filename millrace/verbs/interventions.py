@@ -1,13 +1,16 @@
 """``millrace steer`` and ``millrace ablate``: features changed while the model reads text."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from consumers.interventions.requests import REPLACEMENTS, Ablation, Replacement, Steering
-from millrace.options import json_option, option, stacked
-from millrace.verbs.ask import model_options, model_settings
+from millrace.options import option, stacked
+from millrace.verbs.ask import expect_file, format_options, model_options, model_settings
+
+if TYPE_CHECKING:
+    from millrace.answer_files import Form
 
 _common = stacked(
     model_options,
@@ -29,9 +32,9 @@ _common = stacked(
         "--record",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Do again what FILE says, which --json wrote.",
+        help="Do again what FILE says, which --format json wrote.",
     ),
-    json_option,
+    format_options,
 )
 
 
@@ -78,7 +81,8 @@ def steer(
     at: str,
     seed: int,
     record: Path | None,
-    as_json: bool,
+    form: "Form",
+    out: Path | None,
     **values: Any,
 ) -> None:
     """Continue each PROMPT with a feature's decoder direction added, for several strengths.
@@ -88,15 +92,16 @@ def steer(
     the continuation) and fluency (by the plain model's own loss).
     """
     _expect_one(record, prompt, feature)
-    from millrace.intervening import as_json as json_of
-    from millrace.intervening import steered, steered_page
+    expect_file(form, out)
+    from millrace.answer_files import put
+    from millrace.intervening import steered
+    from millrace.intervention_files import written
 
     wanted: Steering | Path = record or Steering(
         prompt, feature or "", alphas or (1.0, 2.0, 4.0, 8.0), scale, tokens, at, temperature, seed
     )
     answer, kept = steered(model_settings(**values), snapshot, wanted)
-    for line in [json_of(answer, kept)] if as_json else steered_page(answer):
-        click.echo(line)
+    put(written(answer, kept, form), out)
 
 
 @click.command()
@@ -136,7 +141,8 @@ def ablate(
     at: str,
     seed: int,
     record: Path | None,
-    as_json: bool,
+    form: "Form",
+    out: Path | None,
     **values: Any,
 ) -> None:
     """Replace the activation of features, one at a time, and show what that does to each TEXT.
@@ -145,13 +151,14 @@ def ablate(
     that become likelier and less likely after the text. All features share their batches.
     """
     _expect_one(record, text, *features)
-    from millrace.intervening import ablated, ablated_page
-    from millrace.intervening import as_json as json_of
+    expect_file(form, out)
+    from millrace.answer_files import put
+    from millrace.intervening import ablated
+    from millrace.intervention_files import written
 
     wanted: Ablation | Path = record or Ablation(text, features, top, by, value, at, seed)
     answer, kept = ablated(model_settings(**values), snapshot, wanted)
-    for line in [json_of(answer, kept)] if as_json else ablated_page(answer):
-        click.echo(line)
+    put(written(answer, kept, form), out)
 
 
 def _expect_one(record: Path | None, texts: tuple[str, ...], *features: str | None) -> None:

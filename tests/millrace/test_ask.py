@@ -56,6 +56,9 @@ def test_a_snapshot_and_settings_answer_as_the_run_did(
 
     again = program("ask", "--record", "asked.json", "--format", "json", "--device", "cpu")
     assert json.loads(again.out)["answer"] == found["answer"]
+    of_run = program("ask", *TEXTS, "--run", "run", *wanted)  # from the records on the broker
+    assert json.loads(of_run.out)["answer"] == found["answer"]
+    assert json.loads(of_run.out)["record"]["setup"]["assumed"] == []
     other = json.loads(Path("asked.json").read_text())
     other["setup"]["sources"][0]["content"] = "0" * 32
     Path("other.json").write_text(json.dumps(other))
