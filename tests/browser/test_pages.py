@@ -174,12 +174,14 @@ def test_a_map_of_co_activation_zooms_names_and_opens(page):
     assert "5 of 5 that fire" in labels
     box = over.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.1)
-    before = place.locator(".map-tip").inner_text()
+    tip = place.locator(".map-tip:not([hidden])")
+    tip.wait_for()
+    before = tip.inner_text()
     place.focus()
     page.keyboard.press("+")
     page.keyboard.press("ArrowRight")
     page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.12)
-    assert place.locator(".map-tip").inner_text() != before
+    place.locator(".map-tip:not([hidden])").filter(has_not_text=before).wait_for()
     over.click(position={"x": box["width"] * 0.1, "y": box["height"] * 0.12})
     page.wait_for_url("**/runs/demo/odd/*")
 
