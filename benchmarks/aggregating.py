@@ -1,12 +1,14 @@
 """Aggregation at the rate of a GPU: hits merged per second of a core, and the tail of a run.
 
-``python -m benchmarks.aggregating [--quick]``. Drawn scores stand in for a model: what one
-worker sends of batches of 2,048 rows, for a dictionary of 24,576 features with k = 100. Its records
-are decoded and applied in one thread, round after round, and then the final snapshot is written as
-a worker writes it: parts in as many threads as cores, then samples, hashes and manifest.
+``python -m benchmarks.aggregating [--features N] [--quick]``. Drawn scores stand in for a model:
+what one worker sends of batches of 2,048 rows, by default for a dictionary of 24,576 features with
+k = 100. Its records are decoded and applied in one thread, round after round, and then the final
+snapshot is written as a worker writes it: parts in as many threads as cores, then samples, hashes
+and manifest.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -51,8 +53,10 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and write the report; return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.aggregating", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny; its report is thrown away")
-    quick = parser.parse_args(arguments).quick
-    shape, rows, count, k = (SMALL, 64, 4, 5) if quick else (WIDE, BATCH_ROWS, 8, 100)
+    parser.add_argument("--features", type=int, default=WIDE.features, help="%(default)s")
+    given = parser.parse_args(arguments)
+    quick, wide = given.quick, replace(WIDE, features=given.features)
+    shape, rows, count, k = (SMALL, 64, 4, 5) if quick else (wide, BATCH_ROWS, 8, 100)
     with tempfile.TemporaryDirectory() as aside:
         drawn = replay_plan(shape, k=k, partitions=PARTITIONS)
         plan = make_plan(replace(drawn.run, store=aside))
@@ -73,6 +77,8 @@ def main(arguments: Sequence[str]) -> int:
     notes = [
         "merged: decoding, checks, statistics and merging, by the processor time of one thread",
         "tail: seconds by the clock, from complete states to the run manifest",
+        f"load: {os.getloadavg()[0]:.0f} processes wanted the machine's {cores()} cores in the "
+        "last minute",
     ]
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside) if quick else RESULTS
@@ -83,11 +89,12 @@ def main(arguments: Sequence[str]) -> int:
 def records_of(plan: Plan, shape: Shape, rows: int, count: int) -> tuple[list[Record], int]:
     """Return what one worker sends for all batches and the ends, and how many hits that is.
 
-    Every cluster is active in as many rows of a batch as features with ``L0`` are on average, with
-    exponentially distributed scores; what k earlier or equal rows beat is no hit.
+    Every cluster is active in as many rows of a batch as are features of ``WIDE``, of which ``L0``
+    are active at a token, on average, with exponentially distributed scores; what k rows beat is no
+    hit.
     """
     random = np.random.default_rng(3)
-    active = max(1, min(rows - 1, round(rows * shape.context * L0 / _BURST / shape.features)))
+    active = max(1, min(rows - 1, round(rows * shape.context * L0 / _BURST / WIDE.features)))
     best = np.full((plan.clusters, plan.run.k), -np.inf, np.float32)
     found, hits = list[Record](), 0
     for batch in batches(shape, rows * count, rows, partitions=PARTITIONS):
