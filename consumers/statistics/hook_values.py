@@ -29,7 +29,7 @@ from streams.snapshots.tables import Column, TableForm
 if TYPE_CHECKING:
     from consumers.statistics.device.activity import DeviceActivity
 
-NAME = "hook_values@1"
+NAME = "hook_values@2"
 LIMB = 32
 """A sum of products is high * 2**LIMB + low; a batch adds less than 2**LIMB to the low one."""
 
@@ -41,6 +41,13 @@ FORM = TableForm(
         Column("hook", pa.string(), "hook"),
         Column("coordinate", pa.int32(), "which of its values"),
         Column("tokens", pa.int64(), "valid tokens of these rows", "tokens", "sampled"),
+        Column(
+            "left_out",
+            pa.int64(),
+            "further valid tokens of these rows, with a value too large for the run's `bits`",
+            "tokens",
+            "sampled",
+        ),
         Column("mean", pa.float64(), "mean over `tokens`, 0 if none", "hook value", "sampled"),
         Column(
             "covariance",
@@ -101,6 +108,7 @@ class HookValues:
                         "hook": hook,
                         "coordinate": i,
                         "tokens": found.tokens,
+                        "left_out": found.left_out,
                         "mean": total / (n * unit),
                         "covariance": [
                             (n * product - total * other) / (n * n * unit * unit)
@@ -117,9 +125,13 @@ class HookValues:
 
 @dataclass(frozen=True, slots=True)
 class HookSums:
-    """Sums of a hook's rounded values, and of the products of pairs i >= j, row by row."""
+    """Sums of a hook's rounded values, and of the products of pairs i >= j, row by row.
+
+    left_out: tokens with a value that has no place in them.
+    """
 
     tokens: int
+    left_out: int
     sums: tuple[int, ...]
     products: tuple[int, ...]
 
@@ -127,11 +139,11 @@ class HookSums:
 def entries_of(width: int) -> int:
     """Return how many numbers a hook has.
 
-    They are: tokens; sums of positive values, and of negative ones without their sign; of each pair
-    of values i >= j, row by row: the positive high limbs of their products, the negative ones
-    without their sign, and the low limbs.
+    They are: tokens; tokens that are left out; sums of positive values, and of negative ones
+    without their sign; of each pair of values i >= j, row by row: the positive high limbs of their
+    products, the negative ones without their sign, and the low limbs.
     """
-    return 1 + 2 * width + 3 * (width * (width + 1) // 2)
+    return 2 + 2 * width + 3 * (width * (width + 1) // 2)
 
 
 def widths(run: RunRecord) -> dict[str, int]:
@@ -160,11 +172,14 @@ def _by_hook(run: RunRecord, measured: I64) -> Iterator[tuple[str, HookSums]]:
     for hook, width in widths(run).items():
         part, pairs = measured[begin:][: entries_of(width)], width * (width + 1) // 2
         begin += len(part)
-        above, below = part[1:][:width], part[1 + width :][:width]
-        high, negative, low = part[1 + 2 * width :].reshape(3, pairs).astype(object)
+        above, below = part[2:][:width], part[2 + width :][:width]
+        high, negative, low = part[2 + 2 * width :].reshape(3, pairs).astype(object)
         products = ((high - negative) << LIMB) + low
         sums = above.astype(object) - below
-        yield hook, HookSums(int(part[0]), tuple(sums.tolist()), tuple(products.tolist()))
+        yield (
+            hook,
+            HookSums(int(part[0]), int(part[1]), tuple(sums.tolist()), tuple(products.tolist())),
+        )
 
 
 class _Recount:
@@ -184,7 +199,7 @@ class _Recount:
         rows, numbers = [], iter(self._sums)
         unit = Fraction(1, 2 ** int(parameter(self._run.statistics, NAME, "bits")))
         for hook, width in widths(self._run).items():
-            n = next(numbers)
+            n, left_out = next(numbers), next(numbers)
             above, below = ([next(numbers) for _ in range(width)] for _ in range(2))
             pairs = width * (width + 1) // 2
             high, negative, low = ([next(numbers) for _ in range(pairs)] for _ in range(3))
@@ -200,6 +215,7 @@ class _Recount:
                         "hook": hook,
                         "coordinate": i,
                         "tokens": n,
+                        "left_out": left_out,
                         "mean": float(mean[i]),
                         "covariance": found,
                     }

@@ -14,7 +14,6 @@ from consumers.sources.source import LoadedSource
 from consumers.statistics.hook_values import LIMB, NAME, entries_of, widths
 from consumers.statistics.measured import chosen_rows
 from streams.arrays import F64, I64
-from streams.errors import OverflowingSumError
 from streams.records.measures import parameter
 
 _HALF = 15
@@ -53,10 +52,7 @@ class HookValuesOfRun:
         self._widths = widths(plan.run)
 
     def measure(self, given: ComputedBatch) -> I64:
-        """Return what the chosen rows of a batch add; see ``statistics.hook_values.entries_of``.
-
-        Raises OverflowingSumError for a value that is too large for its fixed point.
-        """
+        """Return what the chosen rows of a batch add; see ``statistics.hook_values.entries_of``."""
         chosen = chosen_rows(given.batch.keys, self._one_in)
         which = torch.from_numpy(np.flatnonzero(np.repeat(chosen, given.valid.sum(axis=1))))
         parts = [np.zeros(0, np.int64)]
@@ -64,22 +60,21 @@ class HookValuesOfRun:
             total, values = np.zeros(entries_of(width), np.int64), given.hooked.tokens[hook]
             for some in torch.split(which, _AT_ONCE):
                 part = values[some.to(values.device)].cpu().double().numpy()
-                total += self._entries(part, hook)
+                total += self._entries(part)
             parts.append(total)
         return np.concatenate(parts)
 
-    def _entries(self, values: F64, hook: str) -> I64:
+    def _entries(self, values: F64) -> I64:
         """Return the numbers of some tokens' values [token, width]."""
         fixed = np.rint(values * 2.0**self._bits)
-        if np.abs(fixed).max(initial=0.0) >= _LARGEST:
-            raise OverflowingSumError(
-                f"a value of {np.abs(values).max():g} at {hook} is too large for units of "
-                f"2**-{self._bits}: start a new run with fewer bits for {NAME}"
-            )
+        fits = (np.abs(fixed) < _LARGEST).all(axis=1)  # not where NaN
+        left_out, fixed = int(np.count_nonzero(~fits)), fixed[fits]
         sums = fixed.sum(axis=0)  # exact: below 2**50
         high, low = _products(fixed)
-        first = np.r_[len(fixed), np.maximum(sums, 0), np.maximum(-sums, 0)].astype(np.int64)
-        return np.concatenate([first, np.maximum(high, 0), np.maximum(-high, 0), low])
+        first = np.r_[len(fixed), left_out, np.maximum(sums, 0), np.maximum(-sums, 0)]
+        return np.concatenate(
+            [first.astype(np.int64), np.maximum(high, 0), np.maximum(-high, 0), low]
+        )
 
 
 def _products(fixed: F64) -> tuple[I64, I64]:

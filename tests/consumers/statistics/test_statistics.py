@@ -36,7 +36,7 @@ KNOWN = (*STATISTICS, StrongRows())
 TIGHT: dict[str, dict[str, Any]] = {
     "domains@1": {"budget": 2},
     "health@1": {"one_in": 1},
-    "hook_values@1": {"one_in": 1, "bits": 8},
+    "hook_values@2": {"one_in": 1, "bits": 8},
     "noise_robustness@1": {"size": 0.5, "sizes": 3, "factor": 1.5},
     "peak_position@1": {"bins": 4},
     "position@1": {"bins": 5},
@@ -45,7 +45,7 @@ TIGHT: dict[str, dict[str, Any]] = {
 """Parameters under which budgets overflow and bins are of unequal width."""
 FOUND: dict[str, dict[str, Any]] = {
     "health@1": {"widths": [3, 0, 2], "published": [7.5, 0.0, 0.0]},
-    "hook_values@1": {"widths": [4, 4, 4]},
+    "hook_values@2": {"widths": [4, 4, 4]},
 }
 """Parameters that follow from the sources of a run when it is created."""
 

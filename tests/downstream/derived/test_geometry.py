@@ -41,8 +41,8 @@ class MeasuringEngine(factories.DenseEngine):
         return random.normal(size=(*valid.shape, X_WIDTH))[valid] * [3, 1, 0.1] + 1
 
     def compute(self, batch: Any, valid: Any) -> Any:
-        entries = HookValuesOfRun(self.plan)._entries(self.hook(batch, valid), "h")
-        return replace(super().compute(batch, valid), measured={"hook_values@1": entries})
+        entries = HookValuesOfRun(self.plan)._entries(self.hook(batch, valid))
+        return replace(super().compute(batch, valid), measured={"hook_values@2": entries})
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A final snapshot with domains and hook values, its plan, its batches and its engine."""
     base = factories.run_record()
     more = (*optional_statistics(["domains"]),
-            measure("hook_values@1", one_in=1, bits=16, widths=[X_WIDTH]))  # fmt: skip
+            measure("hook_values@2", one_in=1, bits=16, widths=[X_WIDTH]))  # fmt: skip
     store = str(tmp_path_factory.mktemp("store"))
     plan = make_plan(replace(base, statistics=(*base.statistics, *more), store=store))
     client, domains = connect("memory://geometry"), ("code", "prose", "")

@@ -16,7 +16,7 @@ from consumers.runs.creation import prepare_run
 from consumers.runs.specs import NeuronsSpec, RunSpec
 from consumers.selection.selection import valid_tokens
 from consumers.statistics.hook_values import NAME
-from streams.errors import OverflowingSumError, RunError
+from streams.errors import RunError
 from streams.records.corpus import CorpusRecord
 from streams.records.measures import measure
 from tests.consumers.activations.measurements.test_health import CHOSEN, batch_of
@@ -78,15 +78,26 @@ def test_limbs_are_the_exact_sums_of_products() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_does_not_fit_is_said(
+def test_tokens_that_do_not_fit_are_left_out_and_counted(
     spec: RunSpec, corpus: CorpusRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, (batch, valid) = run_of(spec, corpus, bits=20), batch_of()
-    monkeypatch.setattr("consumers.activations.measurements.hook_values._LARGEST", 2.0**15)
-    with pytest.raises(OverflowingSumError, match=r"too large for units of 2\*\*-20: start a new"):
-        engine.compute(batch, valid)
+    engine, (batch, _) = run_of(spec, corpus, bits=20), batch_of()
+    chosen = valid_tokens(engine.plan, batch)
+    chosen[CHOSEN:] = False
+    ids = torch.from_numpy(batch.ids.astype(np.int64))
+    x = engine.model.run(ids, [HOOKS[1]])[HOOKS[1]].numpy().astype(np.float64)[chosen]
+    largest = np.abs(x).max(axis=1)
+    limit = float(np.median(largest))
+    monkeypatch.setattr("consumers.activations.measurements.hook_values._LARGEST", limit * 2.0**20)
+    oracle = Oracle(engine.plan, engine)
+    oracle.add(batch)
+    rows = [r for r in oracle.tables([b"a"])["hook_values"].to_pylist() if r["hook"] == HOOKS[1]]
+    kept = x[np.rint(largest * 2.0**20) < limit * 2.0**20]
+    assert 0 < len(kept) < len(x)
+    assert {(row["tokens"], row["left_out"]) for row in rows} == {(len(kept), len(x) - len(kept))}
+    np.testing.assert_allclose([row["mean"] for row in rows], kept.mean(axis=0), atol=1e-6)
     run = engine.plan.run
     others = tuple(each for each in run.statistics if each.name != NAME)
     wrong = measure(NAME, one_in=2, bits=16, widths=[32])
-    with pytest.raises(RunError, match="wrong widths of hook_values@1"):
+    with pytest.raises(RunError, match="wrong widths of hook_values@2"):
         make_plan(replace(run, statistics=(*others, wrong)))
