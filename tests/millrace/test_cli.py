@@ -144,15 +144,17 @@ def test_create_says_where_settings_come_from(
     options = ("--broker", broker, "--k", 5, "--ranking", "maximum", "--ranking", "random=3")
     ended = program("runs", "create", *options, "--device", "cpu")
     assert (ended.status, ended.lines) == (0, [])
-    *came_from, forward, source, rate, _ = ended.out.splitlines()
+    *came_from, forward, source, rate, costs, _ = ended.out.splitlines()
     assert forward.startswith("forward: transformers")
     assert source.startswith("sae: 48 components at blocks.1.hook_resid_post (32 wide), off sae.")
     assert "tokens/s on 2 rows" in rate
+    assert costs.startswith("costs random: ")
     assert came_from == [
         f"store = '{folder}/out' ({file})",
         f"corpus.name = 'words' ({file})",
         f"corpus.text = ['{folder}/text.txt'] ({file})",
         "run.k = 5 (the options)",
+        "run.without = ['default'] (the environment)",
         "run.shards = '2' (the environment)",
         "run.rankings = ('maximum', 'random=3') (the options)",
         f"model.path = '{folder}/gpt2' ({file})",
