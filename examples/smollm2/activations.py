@@ -6,7 +6,7 @@ left out: the residual of the first token of a row has a norm of its own, whatev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import debian_text
@@ -76,9 +76,9 @@ def part_files(store: Path) -> list[Path]:
     return sorted(store.glob("part-*.npy"))
 
 
-def stored_tokens(store: Path) -> int:
-    """Return how many activations are stored."""
-    return sum(len(np.load(path, mmap_mode="r")) for path in part_files(store))
+def stored_tokens(files: Iterable[Path]) -> int:
+    """Return how many activations files hold."""
+    return sum(len(np.load(path, mmap_mode="r")) for path in files)
 
 
 def collect(model: Path, packages: Path, store: Path, tokens: int, worker: int, of: int) -> None:
@@ -109,14 +109,22 @@ def collect(model: Path, packages: Path, store: Path, tokens: int, worker: int, 
         print(f"{part.name}: {len(found):,} tokens", flush=True)
 
 
-def batches(store: Path, size: int, seed: int) -> Iterator[Tensor]:
-    """Yield batches `[size, width]` float32 for ever, from 8 files at a time, each pass anew."""
+def batches(store: Path, size: int, seed: int, read: Path | None = None) -> Iterator[Tensor]:
+    """Yield batches `[size, width]` float32 for ever, from 8 files at a time, each pass anew.
+
+    A pass goes over the files that are there when it begins. read: where the names of files are
+    noted as they are read, a line each.
+    """
     generator = np.random.default_rng(seed)
     while True:
         files = part_files(store)
         order = generator.permutation(len(files))
         for start in range(0, len(files), 8):
-            mixed = np.concatenate([np.load(files[i]) for i in order[start : start + 8]])
+            some = [files[i] for i in order[start : start + 8]]
+            mixed = np.concatenate([np.load(path) for path in some])
+            if read is not None:
+                with read.open("a", encoding="utf-8") as note:
+                    note.writelines(f"{path.name}\n" for path in some)
             mixed = mixed[generator.permutation(len(mixed))]
             for at in range(0, len(mixed) - size + 1, size):
                 yield torch.from_numpy(mixed[at : at + size]).float()

@@ -69,7 +69,7 @@ def firing(sae: SAE, store: Path, tokens: int) -> dict[str, Any]:
     for batch in activations.batches(store, 4096, seed=2):
         counts += (sae.encode(batch) > 0).sum(0)
         seen += len(batch)
-        if seen >= min(tokens, activations.stored_tokens(store)) - 4096:
+        if seen >= min(tokens, activations.stored_tokens(activations.part_files(store))) - 4096:
             break
     density = counts / seen
     return {

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from sae_lens.saes.sae import SAEMetadata
 from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
 from safetensors.torch import load_file, save_file
+from sparse_topk import SparseTopK
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE.parents[1] / ".millrace" / "smollm2"
@@ -32,6 +32,7 @@ RATE = 8e-4
 WARM_UP = 100  # steps
 DEAD_AFTER = 200  # steps without firing, some 200,000 tokens
 CHECKPOINT_EVERY = 250_000  # tokens
+READ = "files-read.txt"  # beside the checkpoints: which files of activations were read
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def new_sae(shape: Shape, width: int) -> TopKTrainingSAE:
             prepend_bos=True,
         ),
     )
-    return TopKTrainingSAE(config)
+    return SparseTopK(config)
 
 
 def start_from_residuals(trainer: SAETrainer, store: Path) -> None:
@@ -95,7 +96,10 @@ def newest(checkpoints: Path) -> Path | None:
 
 
 def train(store: Path, checkpoints: Path, tokens: int, shape: Shape) -> TopKTrainingSAE:
-    """Train until `tokens` activations were seen, going over the stored ones as often as needed."""
+    """Train until `tokens` activations were seen, going over the stored ones as often as needed.
+
+    What is stored meanwhile is taken in from the next pass on.
+    """
     resumed = newest(checkpoints)
     steps = tokens // BATCH
     config = SAETrainerConfig(
@@ -110,9 +114,13 @@ def train(store: Path, checkpoints: Path, tokens: int, shape: Shape) -> TopKTrai
         n_checkpoints=tokens // CHECKPOINT_EVERY,
         checkpoint_path=str(checkpoints),
     )
-    provider = activations.batches(store, BATCH, seed=int(resumed.name) if resumed else 0)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    seed = int(resumed.name) if resumed else 0
+    provider = activations.batches(store, BATCH, seed, checkpoints / READ)
     width = next(activations.batches(store, BATCH, seed=0)).shape[1]
-    sae = TopKTrainingSAE.load_from_disk(resumed) if resumed else new_sae(shape, width)
+    sae = new_sae(shape, width)
+    if resumed:
+        sae.load_state_dict(TopKTrainingSAE.load_from_disk(resumed).state_dict())
     trainer = SAETrainer(config, sae, provider)
     if resumed:
         trainer.load_trainer_state(resumed)
@@ -160,12 +168,11 @@ def collect_command(work: Path, tokens: int, worker: int, of: int) -> None:
 def train_command(work: Path, tokens: int, latents: int, active: int, out: Path) -> None:
     """Train, and save the dictionary with how it was trained."""
     torch.manual_seed(0)
-    started = time.monotonic()
     sae = train(work / "activations", work / "checkpoints", tokens, Shape(latents, active))
     save_bfloat16(sae, out)
-    stored = activations.stored_tokens(work / "activations")
-    training = {"tokens_trained_on": tokens, "distinct_tokens": min(tokens, stored)}
-    training |= {"minutes": round((time.monotonic() - started) / 60, 1)}
+    read = (work / "checkpoints" / READ).read_text(encoding="utf-8").split()
+    distinct = activations.stored_tokens(work / "activations" / name for name in {*read})
+    training = {"tokens_trained_on": tokens, "distinct_tokens": min(tokens, distinct)}
     (work / "training.json").write_text(json.dumps(training, indent=2) + "\n", encoding="utf-8")
 
 

@@ -71,22 +71,54 @@ needs_dpkg = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg
 PAGE = "The kernel takes a lock here, and gives it back there.\n" * 40
 
 
-def active_tokens(folder: Path):
-    """Return at how many tokens of the page each neuron is beyond 0.5, by transformers alone."""
+LATENTS, ACTIVE = 48, 4
+
+
+def write_dictionary(folder: Path) -> dict:
+    """Write a dictionary in the form of the example's for the tiny model; return its weights."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    random = np.random.default_rng(3)
+    shapes: dict[str, tuple[int, ...]] = {
+        "W_enc": (tiny_gguf.WIDTH, LATENTS),
+        "W_dec": (LATENTS, tiny_gguf.WIDTH),
+    }
+    shapes |= {"b_enc": (LATENTS,), "b_dec": (tiny_gguf.WIDTH,)}
+    weights = {name: random.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+    cfg = json.loads((FOLDER / "sae" / "cfg.json").read_text())
+    cfg |= {"d_in": tiny_gguf.WIDTH, "d_sae": LATENTS, "k": ACTIVE}
+    cfg["metadata"].pop("l0")
+    folder.mkdir(parents=True)
+    save_file(weights, folder / "sae_weights.safetensors")
+    (folder / "cfg.json").write_text(json.dumps(cfg))
+    return weights
+
+
+def active_tokens(folder: Path, weights: dict):
+    """Return at how many tokens of the page each neuron is beyond 0.5, and each latent active.
+
+    By transformers and NumPy alone. weights: of the dictionary.
+    """
     import numpy as np
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     ids = AutoTokenizer.from_pretrained(folder)(PAGE.strip(), add_special_tokens=False)["input_ids"]
     model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    seen = []
+    seen, latents = [], np.zeros(LATENTS, int)
+    norms = np.linalg.norm(weights["W_dec"], axis=1)
     model.layers[5].mlp.down_proj.register_forward_pre_hook(
         lambda _, inputs: seen.append((inputs[0][0, 1:].abs() > 0.5).sum(0).numpy())
     )
     with torch.inference_mode():
         for start in range(0, len(ids), 127):
-            model(torch.tensor([[1, *ids[start : start + 127]]]))
-    return np.sum(seen, axis=0)
+            row = torch.tensor([[1, *ids[start : start + 127]]])
+            residuals = model(row, output_hidden_states=True).hidden_states[6][0, 1:].numpy()
+            scores = (residuals @ weights["W_enc"] + weights["b_enc"]) * norms
+            least = np.sort(scores, axis=1)[:, -ACTIVE, None]
+            latents += ((scores >= least) & (scores > 0)).sum(0)
+    return np.sum(seen, axis=0), latents
 
 
 @pytest.fixture
@@ -111,28 +143,35 @@ def clone(tmp_path, example):
     here = tmp_path / "examples" / "smollm2"
     here.mkdir(parents=True)
     shutil.copy(FOLDER / "run.toml", here)
+    write_dictionary(here / "sae")
     return tmp_path
 
 
 @needs_dpkg
 @pytest.mark.filterwarnings("ignore")
 def test_what_fetch_makes_is_what_the_run_reads(clone, example):
+    from safetensors.numpy import load_file
+
     work = clone / ".millrace" / "smollm2"
     ended = CliRunner().invoke(example("fetch").main, ["--work", str(work)])
     assert ended.exit_code == 0, ended.output
     lines = [json.loads(line) for line in (work / "linux-doc.jsonl").read_text().splitlines()]
     assert Counter(line["domain"] for line in lines) == {"mm": 3, "net": 3, "general": 1}
     assert {line["id"] for line in lines} >= {"mm/0.rst", "net/2.rst", "index.rst"}
-    settings = str(clone / "examples" / "smollm2" / "run.toml")
-    ran = CliRunner().invoke(cli, ["run", "--settings", settings])
+    settings_folder = clone / "examples" / "smollm2"
+    ran = CliRunner().invoke(cli, ["run", "--settings", str(settings_folder / "run.toml")])
     assert ran.exit_code == 0, ran.output
     found = millrace.open(clone / ".millrace" / "snapshots")
     domains = found.table("domains").to_pandas().set_index("domain")["tokens"]
     assert domains["mm"] == domains["net"] == 3 * domains["general"] > 0
-    clusters = found.clusters.to_pandas().set_index("label")["firing_tokens"]
-    firing = 7 * active_tokens(work / "model")  # the seven pages have one text
-    assert firing.sum() > 100
-    assert abs(clusters[[str(n) for n in range(len(firing))]].to_numpy() - firing).max() <= 7
+    clusters = found.clusters.to_pandas().set_index(["clustering", "label"])["firing_tokens"]
+    weights = load_file(settings_folder / "sae" / "sae_weights.safetensors")
+    neurons, latents = active_tokens(work / "model", weights)
+    for clustering, once in (("features/mlp-5", neurons), ("features/sae", latents)):
+        firing = 7 * once  # the seven pages have one text
+        assert firing.sum() > 100
+        counted = clusters[clustering][[str(n) for n in range(len(firing))]].to_numpy()
+        assert abs(counted - firing).max() <= 7
     again = CliRunner().invoke(example("fetch").main, ["--work", str(work)])
     assert again.output == f"smollm2: all is in {work}\n"  # what is there is kept
 
@@ -211,7 +250,8 @@ def test_a_dictionary_is_trained_by_stages_that_go_on_and_measured(tmp_path, exa
     assert ended.exit_code == 0, ended.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["tokens_trained_on"] == 40960
-    assert report["distinct_tokens"] == activations.stored_tokens(store) < 40960
+    stored = activations.stored_tokens(activations.part_files(store))
+    assert report["distinct_tokens"] == stored < 40960
     assert 0 < report["l0"] <= 8
     assert 0.3 < report["explained_variance"] < 1
     assert report["hook"] == "blocks.6.hook_resid_pre"
@@ -220,3 +260,33 @@ def test_a_dictionary_is_trained_by_stages_that_go_on_and_measured(tmp_path, exa
         abs(report["loss_recovered"] - (1 - gap / (report["loss_with_zeros"] - report["loss"])))
         < 1e-6
     )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dead", [0, 5, 40])
+def test_the_sparse_dictionary_learns_as_saelens_does(example, dead):
+    import torch
+    from sae_lens.saes.sae import TrainStepInput
+    from sae_lens.saes.topk_sae import TopKTrainingSAE
+
+    training = example("train_dictionary")
+    torch.manual_seed(0)
+    ours = training.new_sae(training.Shape(latents=64, active=6), width=16)
+    theirs = TopKTrainingSAE(ours.cfg)
+    theirs.load_state_dict(ours.state_dict())
+    step = TrainStepInput(
+        sae_in=torch.randn(50, 16),
+        coefficients={},
+        dead_neuron_mask=torch.arange(64) < dead,
+        n_training_steps=1,
+        is_logging_step=False,
+    )
+    losses = []
+    for each in (ours, theirs):
+        done = each.training_forward_pass(step)
+        done.loss.backward()
+        losses.append([done.loss, *done.losses.values()])
+    torch.testing.assert_close(*losses)
+    for name, weights in ours.named_parameters():
+        torch.testing.assert_close(weights.grad, theirs.get_parameter(name).grad, msg=name)
