@@ -170,6 +170,20 @@ def test_batches_with_ties_repeated_contexts_and_masks(name: str) -> None:
     assert hits > 200
 
 
+def test_rows_of_one_token_and_a_single_row() -> None:
+    for name, shape in (("every statistic and ranking", (7, 1)), ("singles", (1, 6))):
+        plan = PLANS[name]
+        random = np.random.default_rng(2)
+        # Different contexts: where one comes again, its values are the same.
+        ids = np.arange(1, shape[0] * shape[1] + 1).reshape(shape)
+        batch = factories.batch(ids, [shape[1]] * shape[0])
+        valid = np.ones(shape, np.bool_)
+        dense = random.integers(-3, 4, (plan.components, *shape)).astype(np.float32)
+        least = np.full(plan.clusters * plan.tables, -np.inf, np.float32)
+        found = kept(plan, valid, dense * (dense > 0) if name == "singles" else dense)
+        assert assert_same(plan, batch, valid, found, least)[1] > 10
+
+
 def test_what_k_samples_of_the_batch_beat_stays_on_the_device() -> None:
     plan = factories.plan(clusterings=(), sources=(factories.source(components=3),), k=2)
     # Rows 0, 1 and 3 are one sample: it counts once, and of equal scores all pass.
