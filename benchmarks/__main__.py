@@ -23,6 +23,7 @@ NAMES = (
     "scale_out",
     "statistics",
     "one_pass",
+    "default_numbers",
     "aggregating",
 )
 WITHOUT_QUICK = ("traffic", "statistics")

@@ -53,13 +53,13 @@ def drawn_plan(optional: list[str]) -> Plan:
     return make_plan(run)
 
 
-def drawn_batch(number: int) -> Computed:
+def drawn_batch(number: int, features: int = FEATURES, l0: float = L0) -> Computed:
     """Return a batch whose features fire at log-normal densities, in bursts within rows."""
     random = np.random.default_rng(number)
-    density = np.random.default_rng(0).lognormal(0, 1, FEATURES)
-    density = np.minimum(density * L0 / density.sum(), 0.2)
+    density = np.random.default_rng(0).lognormal(0, 1, features)
+    density = np.minimum(density * l0 / density.sum(), 0.2)
     bursts = random.poisson(density * (ROWS * CONTEXT / 2))
-    feature = np.repeat(np.arange(FEATURES), bursts)
+    feature = np.repeat(np.arange(features), bursts)
     lengths = random.geometric(0.5, len(feature))
     row = np.repeat(random.integers(0, ROWS, len(feature)), lengths)
     token = row * CONTEXT + random.integers(0, CONTEXT, len(row))

@@ -1,7 +1,7 @@
 """Default numbers: the statistics and rankings that a run has unless its settings say otherwise.
 
 What they cost follows from how wide a run is, and so do their parameters here: together they are to
-stay within 15 % of forward and encode at 65,536 features.
+stay within 15 % of forward and encode at 65,536 features (``benchmarks/default_numbers.py``).
 """
 
 import logging
