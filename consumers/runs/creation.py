@@ -10,7 +10,6 @@ from functools import cache
 import torch
 
 from consumers.activations.device_operations import lacks
-from consumers.activations.measurements.registry import with_found_parameters
 from consumers.activations.torch_engine import TorchEngine
 from consumers.models.agreement import hook_widths, with_forward
 from consumers.models.batch_sizes import usual_micro_batch
@@ -22,7 +21,13 @@ from consumers.models.loading import load_model, processing_of
 from consumers.models.tf32 import expect_tf32_possible, set_tf32, without_effect
 from consumers.plan import Plan, make_plan
 from consumers.runs.clusters import load_clustering
-from consumers.runs.default_numbers import Numbers, fitting, numbers, usual_bucket_bytes
+from consumers.runs.default_numbers import (
+    fitting,
+    measurable,
+    numbers,
+    on_device,
+    usual_bucket_bytes,
+)
 from consumers.runs.disagreements import disagreements
 from consumers.runs.kept_size import kept_size
 from consumers.runs.measured_l0 import Sample, l0_lines
@@ -42,7 +47,7 @@ from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_
 from streams.arrays import I64
 from streams.errors import ModelError, RunError, UserError
 from streams.records.corpus import CorpusRecord, TokenBatch
-from streams.records.measures import Measure, bare_name, statistics
+from streams.records.measures import statistics
 from streams.records.runs import Clustering, Model, RunRecord, Source
 from streams.tokenizer.loading import load_tokenizer
 from streams.tokenizer.tokenizer import Tokenizer
@@ -81,7 +86,7 @@ def prepare_run(
     sources = tuple(map(_source, spec.sources, loaded))
     clusterings = _clusterings(spec, sources)
     watched = _watched(sources, clusterings)
-    chosen = _measurable(numbers(spec, watched), model, loaded, corpus.context)
+    chosen = measurable(numbers(spec, watched), model, loaded, corpus.context)
     threads = spec.model.threads or os.cpu_count() or 1
     absent = masked_ids(spec, corpus), masked_positions(spec, corpus)
     run = RunRecord(
@@ -115,7 +120,7 @@ def prepare_run(
         keep=spec.keep,
     )
     _say_lacks(run, device)
-    run = fitting(run, chosen.by_default)
+    run = on_device(fitting(run, chosen.by_default), chosen.by_default, device)
     engine = TorchEngine(make_plan(run), model, loaded)
     first_batch = cache(sample)
     engine = _said(engine, l0_lines(engine, first_batch))
@@ -131,24 +136,6 @@ def _watched(sources: Sequence[Source], clusterings: Sequence[Clustering]) -> in
     """Return how many clusters a run has."""
     singles = sum(source.components for source in sources if source.singles)
     return singles + sum(len(each.labels) for each in clusterings)
-
-
-def _measurable(
-    chosen: Numbers, model: LanguageModel, loaded: Sequence[LoadedSource], context: int
-) -> Numbers:
-    """Return numbers with the parameters that follow from model and sources.
-
-    What cannot be measured is left out, which is said, if nobody asked for it; else RunError.
-    """
-    found = list[Measure]()
-    for each in chosen.statistics:
-        try:
-            found += with_found_parameters((each,), model, loaded, context)
-        except RunError as error:
-            if bare_name(each) not in chosen.by_default:
-                raise
-            log.warning("%s is left out: %s", bare_name(each), error)
-    return replace(chosen, statistics=tuple(found))
 
 
 def _said(engine: TorchEngine, more: tuple[str, ...]) -> TorchEngine:

@@ -5,11 +5,18 @@ stay within 15 % of forward and encode at 65,536 features (``benchmarks/default_
 """
 
 import logging
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
+import torch
+
+from consumers.activations.measurements.registry import with_found_parameters
+from consumers.models.language_model import LanguageModel
 from consumers.plan import make_plan
 from consumers.rankings.registry import RANKINGS, rankings
 from consumers.runs.specs import DEFAULT, RunSpec
+from consumers.selection.device.selection import without_device_form
+from consumers.sources.source import LoadedSource
 from consumers.statistics.parameters import named
 from consumers.statistics.registry import OPTIONAL, optional_statistics
 from streams.bounds import shown
@@ -138,7 +145,44 @@ def fitting(run: RunRecord, by_default: frozenset[str]) -> RunRecord:
     raise AssertionError("the last step leaves all out")
 
 
-def _without(run: RunRecord, names: set[str]) -> RunRecord:
+def measurable(
+    chosen: Numbers, model: LanguageModel, loaded: Sequence[LoadedSource], context: int
+) -> Numbers:
+    """Return numbers with the parameters that follow from model and sources.
+
+    What cannot be measured is left out, which is said, if nobody asked for it; else RunError.
+    """
+    found = list[Measure]()
+    for each in chosen.statistics:
+        try:
+            found += with_found_parameters((each,), model, loaded, context)
+        except RunError as error:
+            if bare_name(each) not in chosen.by_default:
+                raise
+            log.warning("%s is left out: %s", bare_name(each), error)
+    return replace(chosen, statistics=tuple(found))
+
+
+def on_device(run: RunRecord, by_default: frozenset[str], device: torch.device) -> RunRecord:
+    """Return the run without those default numbers that would slow its device down.
+
+    What has no form for devices has every activation brought to the host, which takes several times
+    as long as the forward pass of a GPU. What is left out is said.
+    """
+    if device.type == "cpu":
+        return run
+    gone = by_default & set(without_device_form(make_plan(run)))
+    if gone:
+        log.warning(
+            "not by default on %s, where they would have every activation brought to the host: %s; "
+            "--statistic and --ranking add them",
+            device.type,
+            ", ".join(sorted(gone)),
+        )
+    return _without(run, gone)
+
+
+def _without(run: RunRecord, names: Set[str]) -> RunRecord:
     return replace(
         run,
         statistics=tuple(each for each in run.statistics if bare_name(each) not in names),

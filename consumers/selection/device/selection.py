@@ -88,6 +88,13 @@ class DeviceSelection:
         )
 
 
+def without_device_form(plan: Plan) -> list[str]:
+    """Return the names of the statistics and rankings that read a batch on the host alone."""
+    counted, ranked = plan.statistics, plan.rankings
+    names = [name_of(each) for each in counted if not isinstance(each, DeviceStatistic)]
+    return names + [each.name for each in ranked if not isinstance(each.ranking, DeviceRanking)]
+
+
 class DeviceSelector:
     """Selects for a run on one device; says once, in the log, what it has to do on the host.
 
@@ -98,10 +105,7 @@ class DeviceSelector:
         self._plan = plan
         self._most = values_at_once(device) if most is None else most
         self._clusters = DeviceClusters.of(plan, device)
-        counted, ranked = plan.statistics, plan.rankings
-        names = [name_of(each) for each in counted if not isinstance(each, DeviceStatistic)]
-        names += [each.name for each in ranked if not isinstance(each.ranking, DeviceRanking)]
-        if names:
+        if names := without_device_form(plan):
             log.warning(
                 "%s have no form for %s: what they read is brought to the host for each batch",
                 ", ".join(names),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
 from consumers.plan import make_plan
 from consumers.runs.default_numbers import (
@@ -13,9 +14,11 @@ from consumers.runs.default_numbers import (
     default_statistics,
     fitting,
     numbers,
+    on_device,
     usual_bucket_bytes,
 )
 from consumers.runs.specs import DEFAULT, ModelSpec, RunSpec
+from consumers.selection.device.selection import without_device_form
 from consumers.statistics.registry import OPTIONAL
 from streams.errors import RunError
 from streams.records.measures import bare_name
@@ -128,3 +131,23 @@ def test_a_wide_dictionary_and_a_large_cluster_find_room() -> None:
 def test_names_are_those_of_the_registries() -> None:
     assert set(default_statistics(1)) < set(OPTIONAL)
     assert {each.partition("=")[0] for each in default_rankings(1, 5)} < set(RANKED)
+
+
+def test_a_gpu_has_by_default_only_what_it_computes_itself(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = numbers(_spec(**ALL), 64)
+    base = factories.run_record()
+    run = replace(base, statistics=(*base.statistics, *found.statistics), rankings=found.rankings)
+    assert on_device(run, found.by_default, torch.device("cpu")) == run
+    assert not caplog.text
+    asked = found.by_default - {"domains"}
+    kept = on_device(run, asked, torch.device("cuda"))
+    left = set(without_device_form(make_plan(kept)))
+    assert left == {"domains"}, "what somebody asked for stays"
+    gone = {bare_name(each) for each in (*run.statistics, *run.rankings)} - {
+        bare_name(each) for each in (*kept.statistics, *kept.rankings)
+    }
+    assert gone == set(without_device_form(make_plan(run))) - {"domains"}
+    assert {"tokens", "shared"} <= gone
+    assert ", ".join(sorted(gone)) in caplog.text
