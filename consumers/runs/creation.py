@@ -120,8 +120,8 @@ def prepare_run(
         keep=spec.keep,
     )
     _say_lacks(run, device)
-    run = on_device(fitting(run, chosen.by_default), chosen.by_default, device)
-    engine = TorchEngine(make_plan(run), model, loaded)
+    plan = on_device(fitting(run, chosen.by_default), chosen.by_default, device)
+    engine = TorchEngine(plan, model, loaded)
     first_batch = cache(sample)
     engine = _said(engine, l0_lines(engine, first_batch))
     if chosen.by_default:

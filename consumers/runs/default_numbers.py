@@ -12,7 +12,7 @@ import torch
 
 from consumers.activations.measurements.registry import with_found_parameters
 from consumers.models.language_model import LanguageModel
-from consumers.plan import make_plan
+from consumers.plan import Plan, make_plan
 from consumers.rankings.registry import RANKINGS, rankings
 from consumers.runs.specs import DEFAULT, RunSpec
 from consumers.selection.device.selection import without_device_form
@@ -120,8 +120,8 @@ def numbers(wanted: RunSpec, clusters: int) -> Numbers:
     )
 
 
-def fitting(run: RunRecord, by_default: frozenset[str]) -> RunRecord:
-    """Return the run without those default numbers that its largest cluster has no room for.
+def fitting(run: RunRecord, by_default: frozenset[str]) -> Plan:
+    """Return the plan of the run without default numbers that its largest cluster has no room for.
 
     What is left out is said. Raises RunError where the run cannot be had without any of them.
     """
@@ -130,7 +130,7 @@ def fitting(run: RunRecord, by_default: frozenset[str]) -> RunRecord:
         gone |= by_default & set(step)
         tried = _without(run, gone)
         try:
-            make_plan(tried)
+            plan = make_plan(tried)
         except RunError:
             if gone == by_default:
                 raise
@@ -141,7 +141,7 @@ def fitting(run: RunRecord, by_default: frozenset[str]) -> RunRecord:
                     "record (record_bytes): %s",
                     ", ".join(sorted(gone)),
                 )
-            return tried
+            return plan
     raise AssertionError("the last step leaves all out")
 
 
@@ -163,23 +163,22 @@ def measurable(
     return replace(chosen, statistics=tuple(found))
 
 
-def on_device(run: RunRecord, by_default: frozenset[str], device: torch.device) -> RunRecord:
-    """Return the run without those default numbers that would slow its device down.
+def on_device(plan: Plan, by_default: frozenset[str], device: torch.device) -> Plan:
+    """Return the plan without those default numbers that would slow its device down.
 
     What has no form for devices has every activation brought to the host, which takes several times
     as long as the forward pass of a GPU. What is left out is said.
     """
-    if device.type == "cpu":
-        return run
-    gone = by_default & set(without_device_form(make_plan(run)))
-    if gone:
-        log.warning(
-            "not by default on %s, where they would have every activation brought to the host: %s; "
-            "--statistic and --ranking add them",
-            device.type,
-            ", ".join(sorted(gone)),
-        )
-    return _without(run, gone)
+    gone = by_default & set(without_device_form(plan))
+    if device.type == "cpu" or not gone:
+        return plan
+    log.warning(
+        "not by default on %s, where they would have every activation brought to the host: %s; "
+        "--statistic and --ranking add them",
+        device.type,
+        ", ".join(sorted(gone)),
+    )
+    return make_plan(_without(plan.run, gone))
 
 
 def _without(run: RunRecord, names: Set[str]) -> RunRecord:

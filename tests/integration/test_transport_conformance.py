@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -37,6 +37,8 @@ from tests.integration.counting import (
 
 LEFT: list[int] = []
 OPTIONS = AppOptions(session=3.0, heartbeat=0.5, commit_interval=0.2, leave=LEFT.append)
+# Where nobody is to lose a session, however busy the machine is.
+STEADY = replace(OPTIONS, session=30.0)
 PATIENCE = 60.0
 
 
@@ -434,12 +436,12 @@ def test_flushes_that_are_far_apart_keep_nobody_waiting(
     rare: dict[str, Any] = {"records": 10**6, "seconds": 1000.0}
 
     async def work() -> None:
-        one_app, one = counting_app(url, names, 4, OPTIONS, **rare)
+        one_app, one = counting_app(url, names, 4, STEADY, **rare)
         async with running(one_app):
             publish(client, names, 4, range(400))
             await until(lambda: sum(state.count for state in one.states.values()) == 400)
             assert stored(client, names) == {}
-            two_app, two = counting_app(url, names, 4, OPTIONS, **rare)
+            two_app, two = counting_app(url, names, 4, STEADY, **rare)
             async with running(two_app):
                 await until(lambda: len(one.states) == len(two.states) == 4)
                 assert totals(client, names) == expected(4, range(400))
@@ -587,7 +589,7 @@ def test_a_stop_in_a_rebalance_commits_and_ends(url: str, client: Client, names:
     send(client, names, 0, range(4))
 
     async def work() -> None:
-        first = create_app(names.group, url, options=OPTIONS)
+        first = create_app(names.group, url, options=STEADY)
         held: list[EventT[bytes]] = []
 
         async def hold(stream: Any) -> None:
@@ -602,7 +604,7 @@ def test_a_stop_in_a_rebalance_commits_and_ends(url: str, client: Client, names:
         before = first.rebalancing_count
         ended.set()
         await until(lambda: first.should_stop)
-        second, seen = watching_app(url, names)
+        second, seen = watching_app(url, names, STEADY)
         async with running(second):
             await until(lambda: first.rebalancing_count > before)
             # So that what the rebalance asks of the first worker is under way.

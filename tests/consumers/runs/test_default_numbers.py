@@ -101,7 +101,7 @@ def test_a_wide_dictionary_and_a_large_cluster_find_room() -> None:
         ), found.by_default
 
     wide, by_default = run(65_536, sources=(factories.source(components=65_536),), context=1024)
-    whole = fitting(wide, by_default)
+    whole = fitting(wide, by_default).run
     assert (whole.statistics, whole.rankings) == (wide.statistics, wide.rankings)
     many = make_plan(wide)
     assert len(many.rankings) == 4
@@ -119,7 +119,7 @@ def test_a_wide_dictionary_and_a_large_cluster_find_room() -> None:
     )
     with pytest.raises(RunError, match="one record holds"):
         make_plan(large)
-    fitted = fitting(large, by_default)
+    fitted = fitting(large, by_default).run
     gone = {bare_name(each) for each in (*large.statistics, *large.rankings)} - {
         bare_name(each) for each in (*fitted.statistics, *fitted.rankings)
     }
@@ -139,15 +139,14 @@ def test_a_gpu_has_by_default_only_what_it_computes_itself(
     found = numbers(_spec(**ALL), 64)
     base = factories.run_record()
     run = replace(base, statistics=(*base.statistics, *found.statistics), rankings=found.rankings)
-    assert on_device(run, found.by_default, torch.device("cpu")) == run
+    plan = make_plan(run)
+    assert on_device(plan, found.by_default, torch.device("cpu")) is plan
     assert not caplog.text
-    asked = found.by_default - {"domains"}
-    kept = on_device(run, asked, torch.device("cuda"))
-    left = set(without_device_form(make_plan(kept)))
-    assert left == {"domains"}, "what somebody asked for stays"
+    kept = on_device(plan, found.by_default - {"domains"}, torch.device("cuda"))
+    assert without_device_form(kept) == ["domains"], "what somebody asked for stays"
     gone = {bare_name(each) for each in (*run.statistics, *run.rankings)} - {
-        bare_name(each) for each in (*kept.statistics, *kept.rankings)
+        bare_name(each) for each in (*kept.run.statistics, *kept.run.rankings)
     }
-    assert gone == set(without_device_form(make_plan(run))) - {"domains"}
+    assert gone == set(without_device_form(plan)) - {"domains"}
     assert {"tokens", "shared"} <= gone
     assert ", ".join(sorted(gone)) in caplog.text
