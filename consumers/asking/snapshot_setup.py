@@ -37,7 +37,7 @@ def setup_of_snapshot(manifest: RunManifest, tokenizer: str | None = None) -> Se
         )
         loaded = load_tokenizer(tokenizer or model.location)
         _expect_vocabulary(manifest, loaded)
-        bos, told = _bos(manifest, loaded)
+        bos, how = _bos(manifest, loaded)
         found = Setup(
             model=model,
             sources=sources,
@@ -49,7 +49,7 @@ def setup_of_snapshot(manifest: RunManifest, tokenizer: str | None = None) -> Se
             special=False,
             masked_ids=tuple(about["masked_ids"]),
             masked_positions=tuple(about["masked_positions"]),
-            assumed=(f"tokenizer {loaded.location}: it has the snapshot's tokens", told),
+            assumed=(f"tokenizer {loaded.location}: it has the snapshot's tokens", how),
         )
         check_fields(found)
     except (KeyError, TypeError, ShapeError) as error:

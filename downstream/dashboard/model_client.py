@@ -18,6 +18,7 @@ _MOST_BYTES = 16 * 2**20
 _SECONDS = 30.0
 _NO_ANSWER = "what the model service answers is no answer"
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class ModelServiceError(StreamError):
@@ -25,10 +26,10 @@ class ModelServiceError(StreamError):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelAnswer(Generic[T]):
+class ModelAnswer(Generic[T_co]):
     """An answer, and the content hashes of the model and of each source that gave it."""
 
-    answer: T
+    answer: T_co
     model: str
     sources: Mapping[str, str]
 

@@ -3,14 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from aiohttp import web
-
 from downstream.dashboard import pages
-from downstream.dashboard.answers import Answers
 from downstream.dashboard.data import LoadedSnapshot
-from downstream.dashboard.model_client import ModelClient, ModelServiceError
-from downstream.dashboard.trying import MOST_CHARACTERS, OTHER_MODEL
-from downstream.dashboard.watch import SnapshotWatch
+from downstream.dashboard.model_page import MOST_CHARACTERS, ModelPage, answer_of
 from streams.asking.effects import Steered
 
 _ALPHAS = "-2, 1, 2, 4"
@@ -18,25 +13,8 @@ _MOST_ALPHAS = 12
 _TOKENS = 30
 
 
-class SteeringPage:
-    """Answers ``/steer/RUN``. client: asks the model service; None where none is named."""
-
-    def __init__(self, watch: SnapshotWatch, answers: Answers, client: ModelClient | None) -> None:
-        self._watch = watch
-        self._answers = answers
-        self._client = client
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Give the page of a prompt, or the one that asks for a prompt."""
-        shelf, run = self._watch.shelf, request.match_info["run"]
-        snapshot = shelf.find(run)
-        if snapshot is None:
-            page = pages.not_found(f"No run named “{run}” has a snapshot here.")
-        else:
-            page = await self._page(snapshot, run, request.query)
-        response = self._answers.response(request, shelf, page)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+class SteeringPage(ModelPage):
+    """Answers ``/steer/RUN``."""
 
     async def _page(self, snapshot: LoadedSnapshot, run: str, asked: Any) -> pages.Page:
         feature, prompt = asked.get("feature", "").strip(), asked.get("prompt", "")
@@ -54,13 +32,8 @@ class SteeringPage:
         found: Steered | None = None
         problem = ""
         if self._client and prompt.strip():
-            try:
-                given = await self._client.steer(prompt, feature, alphas, scale, _TOKENS)
-                found, problem = given.answer, ""
-                if not given.is_of(snapshot.about):
-                    found, problem = None, OTHER_MODEL
-            except ModelServiceError as error:
-                problem = f"{error}".capitalize() + "."
+            asking = self._client.steer(prompt, feature, alphas, scale, _TOKENS)
+            found, problem = await answer_of(asking, snapshot)
         values = {
             "snapshot": snapshot,
             "run": run,

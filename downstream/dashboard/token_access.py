@@ -1,4 +1,4 @@
-"""Who may change something: whoever sends a token, once; a browser then keeps a cookie."""
+"""Who may change something: those who send a token, once; a browser then keeps a cookie."""
 
 import hashlib
 import hmac

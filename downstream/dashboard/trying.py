@@ -5,22 +5,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aiohttp import web
-
 from downstream.dashboard import addresses, pages
-from downstream.dashboard.answers import Answers
 from downstream.dashboard.data import LoadedSnapshot
-from downstream.dashboard.model_client import ModelAnswer, ModelClient, ModelServiceError
-from downstream.dashboard.watch import SnapshotWatch
+from downstream.dashboard.model_page import MOST_CHARACTERS, ModelPage, answer_of
 from downstream.reading.token_text import visible
 from streams.asking.answer import Answer, TextAnswer
 
-MOST_CHARACTERS = 2000
 _LEVELS = 16
-OTHER_MODEL = (
-    "The model service has another model or other dictionaries than this run, so that its answer "
-    "is not shown."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +23,18 @@ class TriedToken:
     level: int
 
 
-class Trying:
-    """Answers ``/try/RUN``. client: asks the model service; None where none is named."""
+class Trying(ModelPage):
+    """Answers ``/try/RUN``."""
 
-    def __init__(self, watch: SnapshotWatch, answers: Answers, client: ModelClient | None) -> None:
-        self._watch = watch
-        self._answers = answers
-        self._client = client
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Give the page of a text, or the one that asks for a text."""
-        shelf, run = self._watch.shelf, request.match_info["run"]
-        snapshot = shelf.find(run)
-        if snapshot is None:
-            page = pages.not_found(f"No run named “{run}” has a snapshot here.")
-        else:
-            page = await self._page(snapshot, run, request.query.get("text", ""), request.query)
-        response = self._answers.response(request, shelf, page)
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    async def _page(self, snapshot: LoadedSnapshot, run: str, text: str, asked: Any) -> pages.Page:
-        feature = asked.get("feature", "").strip()
+    async def _page(self, snapshot: LoadedSnapshot, run: str, asked: Any) -> pages.Page:
+        text, feature = asked.get("text", ""), asked.get("feature", "").strip()
         if len(text) > MOST_CHARACTERS:
             return pages.refusal(f"A text may have {MOST_CHARACTERS:,} characters here.", 400)
-        found, problem = None, ""
+        found: Answer | None = None
+        problem = ""
         if self._client and text.strip():
-            try:
-                found = await self._client.ask(text, [feature] if feature else [])
-            except ModelServiceError as error:
-                problem = f"{error}".capitalize() + "."
-        if found is not None and not found.is_of(snapshot.about):
-            found, problem = None, OTHER_MODEL
+            asking = self._client.ask(text, [feature] if feature else [])
+            found, problem = await answer_of(asking, snapshot)
         return _try_page(snapshot, run, text, feature, found, problem, self._client is not None)
 
 
@@ -72,11 +43,11 @@ def _try_page(
     run: str,
     text: str,
     feature: str,
-    found: ModelAnswer[Answer] | None,
+    found: Answer | None,
     problem: str,
     served: bool,
 ) -> pages.Page:
-    tried = found.answer.texts[0] if found and found.answer.texts else None
+    tried = found.texts[0] if found and found.texts else None
     values: dict[str, Any] = {
         "snapshot": snapshot,
         "run": run,
