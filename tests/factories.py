@@ -134,6 +134,17 @@ def batch(ids: Any, lengths: Any, partition: int = 0, sequence: int = 0) -> Toke
     )
 
 
+def with_domains(given: Sequence[TokenBatch], domains: int = 3) -> list[TokenBatch]:
+    """Return batches whose rows are of several domains, one after the other."""
+    return [
+        replace(
+            each,
+            domains=tuple(f"d{(each.sequence + row) % domains}" for row in range(len(each.ids))),
+        )
+        for each in given
+    ]
+
+
 def complete_states(plan: Plan, shard: int, **changes: Any) -> list[BucketState]:
     """Return states of a shard in which nothing has fired, of one batch per partition."""
     ends = np.ones(plan.run.partitions, np.int64)

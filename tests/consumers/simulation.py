@@ -82,7 +82,7 @@ def make_scene(batches_per_partition: int = 3, seed: int = 0, **run: Any) -> Sce
         "bucket_bytes": 1200,
     }
     plan = factories.plan(**{**settings, **run})
-    batches = factories.batches(2, batches_per_partition, rows=3, seed=seed)
+    batches = factories.with_domains(factories.batches(2, batches_per_partition, rows=3, seed=seed))
     engine = factories.DenseEngine(plan, seed)
     selections = {(b.partition, b.sequence): _select(plan, engine, b) for b in batches}
     scene = Scene(plan, selections, (batches_per_partition,) * 2, {})

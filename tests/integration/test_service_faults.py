@@ -3,7 +3,8 @@
 Each seed is one schedule: at every point named in ``POINTS`` a worker may crash, sends fail, stall
 or are confirmed late, records are delivered twice or late, commits are lost, workers are killed,
 stopped, added or become zombies. MILLRACE_SERVICE_SCHEDULES sets how many are tried (80; the long
-version takes 2,000). A failing seed is in the test's name.
+version takes 2,000), a twelfth of them with all numbers that a run has by default. A failing seed
+is in the test's name.
 """
 
 import asyncio
@@ -37,9 +38,11 @@ from streams.transport.faust.worker_app import WorkerApp
 from streams.transport.memory import faust_transport
 from streams.transport.memory.broker import Faults, broker, forget
 from tests import factories
+from tests.consumers.default_measures import default_measures
 from tests.service import Service, make_service
 
 SCHEDULES = int(os.environ.get("MILLRACE_SERVICE_SCHEDULES", "80"))
+RUNS = ("few numbers", "default numbers")
 PATIENCE = 240.0  # of a busy machine
 POINTS = (
     "decode",
@@ -143,36 +146,41 @@ chances: dict[str, Chance] = {}
 
 
 @functools.cache
-def scene() -> tuple[tuple[TokenBatch, ...], str, list[int]]:
-    """Return the batches of every schedule, the oracle's content for them, and what is kept.
+def scene(run: str) -> tuple[str, list[int]]:
+    """Return the oracle's content for the batches of every schedule of a run, and what is kept.
 
-    That is, batch by batch, a hash of every activation of every cluster.
+    That is, batch by batch, a hash of every activation of every cluster. run: of ``RUNS``.
     """
+    name = f"scene-{RUNS.index(run)}"
     with tempfile.TemporaryDirectory() as store:
-        made = make_service("memory://scene", Path(store), "scene", **settings())
+        made = make_service(f"memory://{name}", Path(store), name, **settings(run))
         plan, kept = made.plan, []
         for batch in sorted(made.batches, key=lambda each: (each.partition, each.sequence)):
             valid = valid_tokens(plan, batch)
             activations = made.engine.compute(batch, valid)
             tokens = cluster_activity(plan, batch, valid, activations).tokens
             kept.append(encoded(kept_table(batch, tokens)))
-        return made.batches, made.expected(), [hash(each) for each in kept]
+        return made.expected(), [hash(each) for each in kept]
 
 
-def settings() -> dict[str, Any]:
-    batches = factories.batches(partitions=3, per_partition=5, rows=3)
-    kept = {"keep": ACTIVATIONS}
-    return {"partitions": 3, "shards": 2, "batches": batches, "bucket_bytes": 3000, **kept}
+@functools.cache
+def settings(run: str) -> dict[str, Any]:
+    """Return what ``make_service`` wants for a run of ``RUNS``; each has several buckets."""
+    batches = factories.with_domains(factories.batches(partitions=3, per_partition=5, rows=3))
+    common = {"partitions": 3, "shards": 2, "batches": batches, "keep": ACTIVATIONS}
+    if run == "few numbers":
+        return {**common, "bucket_bytes": 3000}
+    return {**common, "bucket_bytes": 150_000, **default_measures(clusters=14, k=3)}
 
 
 class Schedule:
     """One seeded run of the service, from the first worker to the final snapshot."""
 
-    def __init__(self, seed: int, store: Path) -> None:
-        self.name = f"schedule-{seed}"
+    def __init__(self, run: str, seed: int, store: Path) -> None:
+        self.name = f"schedule-{RUNS.index(run)}-{seed}"
         self.chance = chances[self.name] = Chance(seed)
         self.service: Service = make_service(
-            f"memory://{self.name}", store, self.name, **settings()
+            f"memory://{self.name}", store, self.name, **settings(run)
         )
         broker(self.name).faults = self.chance
         self.apps: list[WorkerApp] = []
@@ -257,8 +265,18 @@ class Schedule:
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_the_final_snapshot_is_exact_whatever_happens(seed: int, tmp_path: Path) -> None:
-    _, expected, kept = scene()
-    schedule = Schedule(seed, tmp_path)
+    assert_exact("few numbers", seed, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(math.ceil(SCHEDULES / 12)))
+def test_so_it_is_with_all_that_a_run_has_by_default(seed: int, tmp_path: Path) -> None:
+    assert_exact("default numbers", seed, tmp_path)
+
+
+def assert_exact(run: str, seed: int, store: Path) -> None:
+    """Go through a schedule and compare the final snapshot and the kept activations."""
+    expected, kept = scene(run)
+    schedule = Schedule(run, seed, store)
     try:
         manifest = asyncio.run(schedule.run())
     finally:
@@ -267,5 +285,5 @@ def test_the_final_snapshot_is_exact_whatever_happens(seed: int, tmp_path: Path)
     assert manifest.final
     assert manifest.content == expected
     files = kept_paths(manifest.run_id, tuple(min(c) for c in zip(*manifest.chains, strict=True)))
-    folder = tmp_path / manifest.run
+    folder = store / manifest.run
     assert [hash((folder / path).read_bytes()) for _, _, path in files] == kept

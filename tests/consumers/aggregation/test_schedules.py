@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from streams.records.measures import measure, statistics
+from tests.consumers.default_measures import default_measures
 from tests.consumers.simulation import EVERY_RULE, INCOMPLETE, Rules, make_scene, simulate
 
 SCHEDULES = int(os.environ.get("MILLRACE_SCHEDULES", "4000"))
@@ -37,6 +38,15 @@ def test_tables_of_several_rankings_are_exact_each_with_its_own_k() -> None:
 def test_sums_by_key_in_values_of_their_own_are_exact() -> None:
     tokens = measure("tokens@2", budget=3, one_in=1, sketch=2)
     scene = make_scene(statistics=(*statistics(), tokens), bucket_bytes=4000)
+    for seed in range(40):
+        assert simulate(scene, seed) == []
+    rules = replace(EVERY_RULE, starts_at_smallest_position=False)
+    assert any(simulate(scene, seed, rules) for seed in range(150))
+
+
+def test_all_that_a_run_has_by_default_is_exact() -> None:
+    scene = make_scene(bucket_bytes=40_000, **default_measures(clusters=4, k=2))
+    assert [len(states) for states in scene.expected.values()] == [2, 2]
     for seed in range(40):
         assert simulate(scene, seed) == []
     rules = replace(EVERY_RULE, starts_at_smallest_position=False)

@@ -16,6 +16,7 @@ from streams.records.measures import statistics
 from streams.records.partials import BucketState
 from streams.snapshots.content import content_hash
 from tests import factories
+from tests.consumers.default_measures import default_measures
 from tests.consumers.folding import folded_states
 
 
@@ -78,6 +79,7 @@ RUNS: dict[str, Any] = {
             factories.source("neurons", sign="absolute", components=3),
         ),
     },
+    "by default": {**default_measures(clusters=14, k=3), "bucket_bytes": 10**5},
     "k of one": {"k": 1, "rankings": ("maximum",)},
     "k larger than the corpus": {"k": 1000, "bucket_bytes": 10**7},
 }
@@ -88,7 +90,7 @@ RUNS: dict[str, Any] = {
 def test_tables_have_the_content_of_the_oracle(name: str, seed: int) -> None:
     plan = factories.plan(**RUNS[name])
     engine = factories.DenseEngine(plan, seed)
-    given = factories.batches(seed=seed)
+    given = factories.with_domains(factories.batches(seed=seed))
     oracle = Oracle(plan, engine)
     for batch in given:
         oracle.add(batch)
