@@ -134,7 +134,7 @@ def _wait(running: "subprocess.Popen[bytes]", port: int, seconds: float = 60) ->
 
 _OPENING = """
 import time
-from downstream.dashboard.opening import open_snapshot
+from downstream.rendering.opening import open_snapshot
 from downstream.reading.locating import locate
 manifest = locate({manifest!r})
 begun = time.perf_counter()

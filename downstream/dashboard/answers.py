@@ -8,15 +8,15 @@ from importlib.resources import files
 from typing import Any
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import PackageLoader
 
-from downstream.dashboard import addresses, figures, formats, token_html
-from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.editing import Editing
 from downstream.dashboard.pages import Moved, Page
 from downstream.dashboard.progress import RunProgress
 from downstream.dashboard.watch import Shelf
-from downstream.reading.token_text import visible
+from downstream.rendering import addresses
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.environment import environment
 
 Maker = Callable[[Shelf], Page | Moved]
 
@@ -35,7 +35,9 @@ class Answers:
     ) -> None:
         self.runs = runs
         self.editing = editing
-        self._templates = _templates()
+        self._templates = environment(
+            addresses, served=True, more=[PackageLoader("downstream.dashboard")]
+        )
         self._build = _build()
 
     def tag(self, request: web.Request, shelf: Shelf, run: str = "") -> str:
@@ -114,9 +116,9 @@ def _headers(tag: str) -> dict[str, str]:
 
 
 def _build() -> str:
-    """Return a hash of what makes pages: this package's modules, templates and static files."""
+    """Return a hash of what makes pages: modules, templates and static files."""
     digest = hashlib.sha256()
-    waiting = [files("downstream.dashboard")]
+    waiting = [files("downstream.dashboard"), files("downstream.rendering")]
     while waiting:
         for each in sorted(waiting.pop().iterdir(), key=lambda one: one.name):
             if each.is_dir() and each.name != "__pycache__":
@@ -124,22 +126,3 @@ def _build() -> str:
             elif each.is_file():
                 digest.update(each.read_bytes())
     return digest.hexdigest()
-
-
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("downstream.dashboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_plain,
-    )
-    for module in (formats, figures, addresses, token_html):
-        environment.globals[module.__name__.rpartition(".")[2]] = module
-    return environment
-
-
-def _plain(value: object) -> object:
-    """Give what hides or bends text a sign, whatever a template shows: labels, names, messages."""
-    return visible(value) if type(value) is str and not value.isprintable() else value

@@ -7,10 +7,9 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from downstream.dashboard import addresses, openapi, pages
+from downstream.dashboard import openapi, pages
 from downstream.dashboard.answers import EMBEDDABLE, Answers, Maker
 from downstream.dashboard.compare_page import compare_page
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.editing import Editing
 from downstream.dashboard.events import Events, state
 from downstream.dashboard.hardening import security_headers
@@ -26,6 +25,8 @@ from downstream.dashboard.steering import SteeringPage
 from downstream.dashboard.store_source import StoreSource
 from downstream.dashboard.trying import Trying
 from downstream.dashboard.watch import SnapshotWatch
+from downstream.rendering import addresses
+from downstream.rendering.data import LoadedSnapshot
 from streams.errors import SettingsError, SnapshotError
 from streams.http_serving import serve_app
 from streams.transport.access import BrokerAccess
@@ -92,7 +93,7 @@ def make_app(
     app.router.add_get("/events", app[_EVENTS].answer)
     app.router.add_get("/annotations/{run}", _annotations)
     app.router.add_post("/annotations/{run}", editing.answer)
-    app.router.add_static("/static", str(files("downstream.dashboard") / "static"))
+    app.router.add_static("/static", str(files("downstream.rendering") / "static"))
     return app
 
 

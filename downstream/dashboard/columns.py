@@ -11,8 +11,8 @@ from functools import partial
 
 import numpy as np
 
-from downstream.dashboard.attached import attachments_of
-from downstream.dashboard.data import LoadedSnapshot
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.data import LoadedSnapshot
 from streams.arrays import F64, I64, AnyArray
 from streams.bounds import MAX_CLUSTERS
 from streams.errors import SnapshotError

@@ -13,10 +13,10 @@ from downstream.dashboard.comparison import (
     side_by_side,
 )
 from downstream.dashboard.comparison_pairs import Part
-from downstream.dashboard.data import LoadedClustering
 from downstream.dashboard.json_form import cluster_content
 from downstream.dashboard.pages import Json, Page, not_found
 from downstream.dashboard.watch import Shelf
+from downstream.rendering.data import LoadedClustering
 
 
 def compare_page(shelf: Shelf, asked: Mapping[str, str]) -> Page:

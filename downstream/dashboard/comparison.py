@@ -7,8 +7,6 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from downstream.dashboard.cluster import ClusterPage, cluster_page
-from downstream.dashboard.coactivation import Neighbour, neighbour
 from downstream.dashboard.comparison_pairs import (
     Pairs,
     Part,
@@ -19,6 +17,8 @@ from downstream.dashboard.comparison_pairs import (
 )
 from downstream.dashboard.paging import PAGE, number_of
 from downstream.derived.differences import differing
+from downstream.rendering.cluster import ClusterPage, cluster_page
+from downstream.rendering.coactivation import Neighbour, neighbour
 from streams.arrays import F64, I64, Bool
 from streams.errors import SnapshotError
 

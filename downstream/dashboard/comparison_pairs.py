@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.columns import cluster_of_feature
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.derived.coactivation import SAMPLED_COACTIVATION
 from downstream.derived.neighbours import NEIGHBOURS
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.data import LoadedClustering, LoadedSnapshot
 from streams.arrays import F64, I64, AnyArray
 from streams.errors import SnapshotError
 from streams.snapshots.attachments import AttachmentManifest

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from downstream.dashboard.data import LoadedSnapshot
+from downstream.rendering.data import LoadedSnapshot
 from streams.arrays import Bool
 from streams.snapshots.table_reading import read_table
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from downstream.dashboard import formats
-from downstream.dashboard.cluster import ClusterPage
-from downstream.dashboard.contexts import Context, Token
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.reading.token_text import visible
+from downstream.rendering import formats
+from downstream.rendering.cluster import ClusterPage
+from downstream.rendering.contexts import Context, Token
+from downstream.rendering.data import LoadedSnapshot
 
 EXAMPLES = 10
 _SYNTAX = re.compile(r"([\\`*_{}\[\]#|<>~&])")

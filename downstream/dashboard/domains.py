@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from downstream.dashboard.data import LoadedSnapshot
+from downstream.rendering.data import LoadedSnapshot
 from streams.arrays import F64, I64
 from streams.errors import SnapshotError
 from streams.snapshots.table_reading import read_table

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from downstream.dashboard import addresses
 from downstream.dashboard.token_access import TokenAccess
 from downstream.dashboard.watch import SnapshotWatch
+from downstream.rendering import addresses
 from streams.errors import SnapshotError
 from streams.snapshots.annotations import Annotation, write_annotation
 from streams.snapshots.store import open_store

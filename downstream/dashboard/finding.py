@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from downstream.dashboard.attached import attachments_of
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.labels import Marks
 from downstream.derived.tokens import TOKEN_FEATURES, Tokens
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.data import LoadedClustering, LoadedSnapshot
 from streams.arrays import I32, I64, Bool
 from streams.errors import SnapshotError
 from streams.snapshots.table_reading import expected_schema, read_table

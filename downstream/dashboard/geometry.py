@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from downstream.dashboard.attached import attachments_of
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.derived.geometry import DIRECTION_GEOMETRY, HOOK_SPECTRUM
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.data import LoadedSnapshot
 from streams.errors import SnapshotError
 from streams.snapshots.attachments import AttachmentManifest
 from streams.snapshots.table_entry import find_entry

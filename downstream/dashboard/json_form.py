@@ -5,16 +5,16 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from downstream.dashboard.cluster import ClusterPage
 from downstream.dashboard.columns import Column
 from downstream.dashboard.components import ComponentPage
-from downstream.dashboard.contexts import Context, Token
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.geometry import ShownGeometry
 from downstream.dashboard.listing import Listing, Row
 from downstream.dashboard.paging import cursor_at
-from downstream.dashboard.panels.panel import ShownPanel
 from downstream.dashboard.watch import Shelf
+from downstream.rendering.cluster import ClusterPage
+from downstream.rendering.contexts import Context, Token
+from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.panels.panel import ShownPanel
 from streams.snapshots.annotations import ClusterAnnotations
 
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
+from downstream.rendering.data import LoadedClustering, LoadedSnapshot
 from streams.errors import SnapshotError
 from streams.snapshots.annotations import (
     Annotation,

@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from downstream.dashboard.columns import Column, columns_of, values_of
-from downstream.dashboard.contexts import Context, best_contexts
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.domains import counted, share_in_domain
 from downstream.dashboard.finding import NO_MARKS, Found, find
 from downstream.dashboard.labels import Marks
 from downstream.dashboard.list_query import DOMAIN, Query
-from downstream.dashboard.peaks import Peak, peaks_of
+from downstream.rendering.contexts import Context, best_contexts
+from downstream.rendering.data import LoadedClustering, LoadedSnapshot
+from downstream.rendering.peaks import Peak, peaks_of
 from streams.arrays import I64, AnyArray, Bool
 from streams.snapshots.annotations import ClusterAnnotations
 

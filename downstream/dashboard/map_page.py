@@ -5,14 +5,14 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from downstream.dashboard import addresses
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.json_form import provenance
 from downstream.dashboard.labels import Marks, marks_of
 from downstream.dashboard.pages import Json, Moved, Page, not_found
 from downstream.dashboard.pair_map import pair_map
 from downstream.dashboard.point_map import colours, point_map
 from downstream.dashboard.watch import Shelf
+from downstream.rendering import addresses
+from downstream.rendering.data import LoadedClustering, LoadedSnapshot
 
 
 def map_page(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Moved:

@@ -8,9 +8,9 @@ from aiohttp import web
 
 from downstream.dashboard import pages
 from downstream.dashboard.answers import Answers
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.model_client import ModelAnswer, ModelClient, ModelServiceError
 from downstream.dashboard.watch import SnapshotWatch
+from downstream.rendering.data import LoadedSnapshot
 
 MOST_CHARACTERS = 2000
 _OTHER_MODEL = (

@@ -9,26 +9,26 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from downstream.dashboard import addresses
-from downstream.dashboard.attached import attachments_of
-from downstream.dashboard.cluster import FEW, cluster_page
 from downstream.dashboard.columns import columns_of
 from downstream.dashboard.components import component_page, source_summaries
 from downstream.dashboard.copying import markdown
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.domains import domain_names
-from downstream.dashboard.figures import density_histogram
 from downstream.dashboard.geometry import shown_geometry
 from downstream.dashboard.json_form import cluster_form, component_form, list_form, runs_form
 from downstream.dashboard.labels import Marks, marks_of
 from downstream.dashboard.list_query import Query, query_of
 from downstream.dashboard.listing import make_listing, matching
 from downstream.dashboard.paging import PAGE, CursorError, number_of, start_of
-from downstream.dashboard.panels.panel import panels_of
-from downstream.dashboard.panels.registry import PANELS
-from downstream.dashboard.peaks import peak_text, peaks_of
-from downstream.dashboard.published import published_address
 from downstream.dashboard.watch import Shelf
+from downstream.rendering import addresses
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.cluster import FEW, cluster_page
+from downstream.rendering.data import LoadedClustering, LoadedSnapshot
+from downstream.rendering.figures import density_histogram
+from downstream.rendering.panels.panel import panels_of
+from downstream.rendering.panels.registry import PANELS
+from downstream.rendering.peaks import peak_text, peaks_of
+from downstream.rendering.published import published_address
 from streams.arrays import I64
 from streams.snapshots.annotations import ClusterAnnotations
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from downstream.dashboard import addresses
 from downstream.dashboard.comparison_pairs import Part, pairs_by_coactivation
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
-from downstream.dashboard.peaks import peak_text
+from downstream.rendering import addresses
+from downstream.rendering.data import LoadedClustering, LoadedSnapshot
+from downstream.rendering.peaks import peak_text
 from streams.arrays import F64, I64
 from streams.errors import SnapshotError
 

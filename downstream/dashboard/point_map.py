@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 
 from downstream.dashboard.columns import MAP, columns_of, values_of
-from downstream.dashboard.data import LoadedClustering, LoadedSnapshot
 from downstream.dashboard.labels import Marks
 from downstream.reading.token_text import readable
+from downstream.rendering.data import LoadedClustering, LoadedSnapshot
 from streams.arrays import F64, I64
 
 LEVELS = 16

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 from downstream.dashboard import pages
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.model_page import MOST_CHARACTERS, ModelPage, answer_of
+from downstream.rendering.data import LoadedSnapshot
 from streams.asking.effects import Steered
 
 _ALPHAS = "-2, 1, 2, 4"

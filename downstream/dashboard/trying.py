@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from downstream.dashboard import addresses, pages
-from downstream.dashboard.data import LoadedSnapshot
+from downstream.dashboard import pages
 from downstream.dashboard.model_page import MOST_CHARACTERS, ModelPage, answer_of
 from downstream.reading.token_text import visible
+from downstream.rendering import addresses
+from downstream.rendering.data import LoadedSnapshot
 from streams.asking.answer import Answer, TextAnswer
 
 _LEVELS = 16

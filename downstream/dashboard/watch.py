@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from downstream.dashboard.attached import attachments_of
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.labels import LabelLog
 from downstream.dashboard.manifest_sources import Manifest, Source
-from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.problems import said, without_paths
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.opening import open_snapshot
 from streams.errors import SnapshotError, StreamError
 from streams.snapshots.annotations import Annotations
 from streams.snapshots.failed_manifest import FailedManifest
@@ -29,6 +29,13 @@ _OTHERS = 2
 """Snapshots that stay open beside the one shown of each run."""
 _LIST_EVERY = 5
 """Looks between two listings of attachments, each of which is some requests to an object store."""
+
+
+def open_searchable(manifest: RunManifest) -> LoadedSnapshot:
+    """Open a snapshot, and begin to index the text of its contexts in the background."""
+    found = open_snapshot(manifest)
+    _ = found.text_index
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Shelf:
     listed: Mapping[str, tuple[RunManifest, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
-    opener: Callable[[RunManifest], LoadedSnapshot] = open_snapshot
+    opener: Callable[[RunManifest], LoadedSnapshot] = open_searchable
     annotations: Mapping[str, Annotations] = field(default_factory=lambda: MappingProxyType({}))
 
     def written(self, key: str) -> Annotations:
@@ -136,7 +143,7 @@ class SnapshotWatch:
         """Return a snapshot that is not the one shown of its run; the last few stay open."""
         with self._opening:
             key = _key(manifest)
-            found = self._others.pop(key, None) or open_snapshot(manifest)
+            found = self._others.pop(key, None) or open_searchable(manifest)
             self._others[key] = found
             while len(self._others) > _OTHERS:
                 del self._others[next(iter(self._others))]
@@ -213,7 +220,7 @@ class SnapshotWatch:
             if is_current and key not in self._damaged:
                 return current, problem
             try:
-                snapshot = open_snapshot(manifest)
+                snapshot = open_searchable(manifest)
             except StreamError as error:
                 self._refused[key] = _RETRY_AFTER
                 why = said(error, manifest.store)

@@ -2,9 +2,9 @@
 
 from benchmarks.dashboard import QUICK, pages
 from benchmarks.wide_snapshot import write_wide_snapshot
-from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import Page, run_path
 from downstream.dashboard.watch import Shelf
+from downstream.rendering.opening import open_snapshot
 
 
 def test_it_opens_and_every_page_that_is_measured_is_there(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from downstream.dashboard.attached import attachments_of
+from downstream.rendering.attached import attachments_of
 from tests.browser.conftest import TOKEN
 from tests.downstream.dashboard.maps import attach_map
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot

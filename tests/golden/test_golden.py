@@ -7,7 +7,7 @@ import pytest
 
 import millrace
 from consumers.plan import make_plan
-from downstream.dashboard.opening import open_snapshot
+from downstream.rendering.opening import open_snapshot
 from streams.dump import read_dump
 from streams.errors import CorpusError, SnapshotError, VersionError
 from streams.records.run_identity import LAYOUT, identity, run_id

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from downstream.dashboard.opening import open_snapshot
+from downstream.rendering.opening import open_snapshot
 from streams.bounds import MAX_VOCABULARY
 from streams.errors import SnapshotError
 from streams.snapshots.store import read_manifest

@@ -16,10 +16,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from downstream.dashboard import components
-from downstream.dashboard.addresses import cluster_address
 from downstream.dashboard.app import make_app, serve
 from downstream.dashboard.manifest_sources import PathSource
 from downstream.dashboard.watch import SnapshotWatch
+from downstream.rendering.addresses import cluster_address
 from streams.errors import BrokerError, SettingsError, SnapshotError, UserError
 from streams.snapshots.manifests import RefusedRecord, RunManifest
 from tests.downstream.dashboard.snapshot_files import Given, write_snapshot

@@ -8,18 +8,18 @@ import pyarrow as pa
 import pytest
 
 from consumers.statistics.domains import DOMAINS, FIRINGS
-from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.columns import Column, Stored, columns_of, values_of
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.domains import counted, domain_names, share_in_domain
 from downstream.dashboard.list_query import query_of
 from downstream.dashboard.listing import make_listing, matching
-from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import Page, run_path
 from downstream.dashboard.watch import Shelf, SnapshotWatch
 from downstream.derived.attach import attach
 from downstream.derived.derivation import Options
 from downstream.derived.norms import Norms
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.opening import open_snapshot
 from streams.snapshots.attachments import make_attachment, write_attachment
 from streams.snapshots.content import table_hash
 from streams.snapshots.manifests import RunManifest

@@ -15,13 +15,13 @@ from downstream.dashboard.comparison_pairs import (
     pairs_by_examples,
     pairs_by_label,
 )
-from downstream.dashboard.contexts import top_contexts
-from downstream.dashboard.data import LoadedSnapshot
-from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.watch import Shelf, SnapshotWatch
 from downstream.derived.attach import attach
 from downstream.derived.derivation import Options
 from downstream.derived.neighbours import Neighbours
+from downstream.rendering.contexts import top_contexts
+from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.opening import open_snapshot
 from tests.downstream.dashboard.snapshot_files import Given, small, write_snapshot
 from tests.downstream.dashboard.test_app import browser_of, fetched
 from tests.downstream.derived.conftest import written

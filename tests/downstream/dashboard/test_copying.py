@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from downstream.dashboard.app import make_app
-from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.copying import code, markdown, plain
-from downstream.dashboard.data import LoadedSnapshot
-from downstream.dashboard.opening import open_snapshot
-from downstream.dashboard.published import published_address
 from downstream.dashboard.watch import SnapshotWatch
 from downstream.derived.attach import attach
 from downstream.derived.derivation import Options
 from downstream.derived.norms import Norms
+from downstream.rendering.cluster import cluster_page
+from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.opening import open_snapshot
+from downstream.rendering.published import published_address
 from millrace.dashboard_server import origin
 from streams.errors import SettingsError
 from streams.snapshots.manifests import RunManifest

@@ -8,13 +8,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from downstream.dashboard.app import make_app
-from downstream.dashboard.attached import attachments_of
 from downstream.dashboard.geometry import _read
-from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.watch import SnapshotWatch
 from downstream.derived.attach import attach
 from downstream.derived.derivation import Options
 from downstream.derived.geometry import Geometry
+from downstream.rendering.attached import attachments_of
+from downstream.rendering.opening import open_snapshot
 from tests.downstream.derived.conftest import WIDTH, written
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.labels import Marks
-from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pair_map import pair_map
-from downstream.dashboard.peaks import peak_text
 from downstream.dashboard.point_map import LEVELS, STEPS, levels, point_map
 from downstream.dashboard.watch import SnapshotWatch
+from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.opening import open_snapshot
+from downstream.rendering.peaks import peak_text
 from streams.snapshots.annotations import ClusterAnnotations
 from tests.downstream.dashboard.maps import PLACES, attach_map
 from tests.downstream.dashboard.snapshot_files import Given, write_snapshot
@@ -95,7 +95,7 @@ async def test_maps_have_addresses_and_hostile_ones_are_not_found(mapped: Loaded
 
 
 def test_the_library_that_draws_is_what_its_note_says() -> None:
-    folder = files("downstream.dashboard") / "static" / "uplot"
+    folder = files("downstream.rendering") / "static" / "uplot"
     listed = dict(re.findall(r"`(\S+)` \| `([0-9a-f]{64})`", (folder / "README.md").read_text()))
     assert set(listed) == {"uPlot.iife.min.js", "uPlot.min.css"}
     for name, digest in listed.items():

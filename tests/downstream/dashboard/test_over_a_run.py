@@ -8,14 +8,14 @@ import pytest
 from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import write_plain
-from downstream.dashboard.cluster import cluster_page
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.json_form import provenance
 from downstream.dashboard.list_query import Query
 from downstream.dashboard.listing import make_listing
-from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import home
 from downstream.dashboard.watch import Shelf
+from downstream.rendering.cluster import cluster_page
+from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.opening import open_snapshot
 from streams.records.corpus import TokenForms
 from tests import factories
 

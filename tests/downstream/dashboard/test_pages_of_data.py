@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from downstream.dashboard import opening
-from downstream.dashboard.cluster import cluster_page
 from downstream.dashboard.components import component_page, source_summaries
-from downstream.dashboard.contexts import top_contexts
-from downstream.dashboard.data import LoadedSnapshot
 from downstream.dashboard.json_form import list_form
 from downstream.dashboard.list_query import Query, query_of
 from downstream.dashboard.listing import make_listing
-from downstream.dashboard.opening import open_snapshot
+from downstream.rendering import opening
+from downstream.rendering.cluster import cluster_page
+from downstream.rendering.contexts import top_contexts
+from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.opening import open_snapshot
 from streams.errors import SnapshotError
 from streams.snapshots.manifests import RunManifest
 from tests.downstream.dashboard.snapshot_files import Given, without_columns

@@ -9,16 +9,16 @@ import pytest
 from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan
 from consumers.snapshots.snapshots import write_plain
-from downstream.dashboard.cluster import cluster_page
-from downstream.dashboard.opening import open_snapshot
-from downstream.dashboard.panels.coactivation import CoactivationPanel
-from downstream.dashboard.panels.panel import Subject
 from downstream.derived.attach import attach
 from downstream.derived.coactivation import SAMPLED_COACTIVATION, SampledCoactivation
 from downstream.derived.derivation import Given, Options
 from downstream.derived.dictionaries import read_dictionary
 from downstream.reading.shared_firings import LEAST
 from downstream.reading.snapshot import Snapshot
+from downstream.rendering.cluster import cluster_page
+from downstream.rendering.opening import open_snapshot
+from downstream.rendering.panels.coactivation import CoactivationPanel
+from downstream.rendering.panels.panel import Subject
 from streams.errors import SnapshotError
 from streams.records.corpus import TokenBatch
 from tests import factories

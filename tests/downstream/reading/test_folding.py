@@ -7,12 +7,12 @@ import numpy as np
 
 from consumers.oracle.oracle import Oracle
 from consumers.snapshots.snapshots import write_plain
-from downstream.dashboard.cluster import cluster_page
-from downstream.dashboard.opening import open_snapshot
 from downstream.dashboard.pages import Page, run_path
 from downstream.dashboard.watch import Shelf
 from downstream.reading.near_duplicates import folded
 from downstream.reading.snapshot import Snapshot
+from downstream.rendering.cluster import cluster_page
+from downstream.rendering.opening import open_snapshot
 from streams.records.corpus import TokenBatch
 from tests import factories
 

@@ -1,0 +1,1 @@
+"""Pages of a snapshot as HTML: served by the dashboard, written as files by an exporter."""
