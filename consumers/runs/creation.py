@@ -113,7 +113,7 @@ def prepare_run(
         rankings=chosen.rankings,
         masked_ids=absent[0],
         masked_positions=absent[1],
-        bucket_bytes=spec.bucket_bytes or usual_bucket_bytes(watched, spec.record_bytes),
+        bucket_bytes=spec.bucket_bytes or usual_bucket_bytes(spec.record_bytes),
         record_bytes=spec.record_bytes,
         created=created,
         warnings=_warnings(loaded, corpus, model, *absent, tokenizer),

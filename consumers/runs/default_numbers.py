@@ -21,14 +21,15 @@ from consumers.statistics.parameters import named
 from consumers.statistics.registry import OPTIONAL, optional_statistics
 from streams.bounds import shown
 from streams.errors import RunError
-from streams.records.measures import Measure, bare_name
+from streams.records.measures import Measure, bare_name, measure, parameters_of
 from streams.records.runs import RunRecord
 
 log = logging.getLogger(__name__)
 
-MAXIMUM = "maximum"
+MAXIMUM, SHARED = "maximum", "shared"
 RANKED = tuple(each.name.partition("@")[0] for each in RANKINGS)
 _NARROW, _USUAL = 4096, 16_384
+_FEWEST_SHARED, _MOST_SHARED, _SHARED_HITS = 50, 1000, 50 * 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +74,28 @@ def default_rankings(clusters: int, k: int) -> tuple[str, ...]:
         MAXIMUM,
         f"random={min(k, 20 if narrow else 10)}",
         f"intervals={min(k, 3 if narrow else 1)}",
-        "shared=50",
+        f"{SHARED}={shared_rows(clusters)}",
     )
 
 
-def usual_bucket_bytes(clusters: int, record_bytes: int) -> int:
-    """Return the size that buckets are packed to, at most half a record.
+def shared_rows(clusters: int) -> int:
+    """Return how many rows the ranking ``shared`` keeps of each of so many clusters.
 
-    It bounds what a bucket can hold at most, and that is far more than it has in a wide dictionary;
-    what sums by key cost goes with the number of buckets that a batch touches.
+    With k of them a cluster that is active in a share p of rows is known in the first k / p rows of
+    the run. 1,000 make that 1,000 rows for every cluster, whatever its p, and cost 40 bytes each;
+    the tables of all clusters together stay at about 140 MB, but of 50 rows each.
     """
-    return 8 * 2**20 if clusters <= _USUAL else max(8 * 2**20, record_bytes // 2)
+    return max(_FEWEST_SHARED, min(_MOST_SHARED, _SHARED_HITS // max(clusters, 1)))
+
+
+def usual_bucket_bytes(record_bytes: int) -> int:
+    """Return the size that buckets are packed to, half a record.
+
+    It bounds what a bucket can hold at most, and that is far more than it has where features are
+    active at a few tokens of a row; what sums by key cost goes with the number of buckets that a
+    batch touches.
+    """
+    return max(8 * 2**20, record_bytes // 2)
 
 
 def numbers(wanted: RunSpec, clusters: int) -> Numbers:
@@ -123,18 +135,27 @@ def numbers(wanted: RunSpec, clusters: int) -> Numbers:
 def fitting(run: RunRecord, by_default: frozenset[str]) -> Plan:
     """Return the plan of the run without default numbers that its largest cluster has no room for.
 
-    What is left out is said. Raises RunError where the run cannot be had without any of them.
+    First ``shared`` keeps fewer rows. What is left out is said. Raises RunError where the run
+    cannot be had without any of them.
     """
+    steps = ("intervals",), ("random",), ("tokens", "domains"), (SHARED,), by_default
+    fewer = _with_fewest_shared(run) if SHARED in by_default else run
     gone = set[str]()
-    for step in ((), ("intervals",), ("random",), ("tokens", "domains"), ("shared",), by_default):
+    for base, step in ((run, ()), *((fewer, each) for each in ((), *steps))):
         gone |= by_default & set(step)
-        tried = _without(run, gone)
+        tried = _without(base, gone)
         try:
             plan = make_plan(tried)
         except RunError:
             if gone == by_default:
                 raise
         else:
+            if tried.rankings != _without(run, gone).rankings:
+                log.warning(
+                    "the ranking shared keeps %d rows of a cluster, since the state of the largest "
+                    "one would not fit one record (record_bytes) with more",
+                    _FEWEST_SHARED,
+                )
             if gone:
                 log.warning(
                     "not by default, since the state of the largest cluster would not fit one "
@@ -179,6 +200,18 @@ def on_device(plan: Plan, by_default: frozenset[str], device: torch.device) -> P
         ", ".join(sorted(gone)),
     )
     return make_plan(_without(plan.run, gone))
+
+
+def _with_fewest_shared(run: RunRecord) -> RunRecord:
+    return replace(
+        run,
+        rankings=tuple(
+            measure(each.name, k=min(_FEWEST_SHARED, parameters_of(each)["k"]))
+            if bare_name(each) == SHARED
+            else each
+            for each in run.rankings
+        ),
+    )
 
 
 def _without(run: RunRecord, names: Set[str]) -> RunRecord:

@@ -181,7 +181,7 @@ class RunOptions:
     optional ones, see ``consumers.statistics.parameters``. Both may name "default", which stands
     for those of ``default_numbers`` that ``without`` does not name. mask_special: ids
     that the tokenizer calls special count as absent. edges: None for the usual. bucket_bytes: None
-    for what follows from the width, see ``default_numbers.usual_bucket_bytes``.
+    for half of ``record_bytes``, see ``default_numbers.usual_bucket_bytes``.
     """
 
     k: bounds.K = 100

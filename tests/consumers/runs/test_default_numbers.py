@@ -21,7 +21,7 @@ from consumers.runs.specs import DEFAULT, ModelSpec, RunSpec
 from consumers.selection.device.selection import without_device_form
 from consumers.statistics.registry import OPTIONAL
 from streams.errors import RunError
-from streams.records.measures import bare_name
+from streams.records.measures import bare_name, parameters_of
 from tests import factories
 
 ALL: dict[str, Any] = {"statistics": (DEFAULT,), "rankings": (DEFAULT,)}
@@ -57,9 +57,15 @@ def test_the_share_of_rows_and_the_state_follow_the_width() -> None:
         before = tokens["one_in"]
         entries = 1 + max(tokens["budget"], 4 * tokens["sketch"])
         assert clusters * entries * 36 <= max(320e6, clusters * 65 * 36)
-        hits = sum(found[name]["k"] for name in ("random", "shared")) + 66 * found["intervals"]["k"]
-        assert hits <= 300
+        assert found["random"]["k"] + 66 * found["intervals"]["k"] <= 300
+        assert found["shared"]["k"] * clusters <= max(50 * 65_536, 50 * clusters)
     assert before == 1024
+
+
+def test_every_cluster_is_known_in_a_thousand_rows_where_that_is_cheap() -> None:
+    rows = {width: wanted(width, **ALL)["shared"]["k"] for width in (1, 3276, 16_384, 65_536)}
+    assert rows == {1: 1000, 3276: 1000, 16_384: 200, 65_536: 50}
+    assert wanted(2**20, **ALL)["shared"]["k"] == 50
 
 
 def test_what_a_run_has_can_be_chosen_one_by_one() -> None:
@@ -79,7 +85,7 @@ def test_what_a_run_has_can_be_chosen_one_by_one() -> None:
     assert (chosen["domains"], chosen["random"]) == ({"budget": 2}, {"k": 3})
     assert set(chosen) == {*usual, "noise_robustness"} - {"place"}
     few = wanted(8, k=2, **ALL)
-    assert (few["random"], few["intervals"], few["shared"]) == ({"k": 2}, {"k": 2}, {"k": 50})
+    assert (few["random"], few["intervals"], few["shared"]) == ({"k": 2}, {"k": 2}, {"k": 1000})
 
 
 @pytest.mark.parametrize("without", ["activation", "Tokens", "best", ""])
@@ -88,7 +94,7 @@ def test_what_cannot_be_left_out_is_named(without: str) -> None:
         wanted(8, without=(without,), **ALL)
 
 
-def test_a_wide_dictionary_and_a_large_cluster_find_room() -> None:
+def test_a_wide_dictionary_and_a_large_cluster_find_room(caplog: pytest.LogCaptureFixture) -> None:
     def run(clusters: int, **changes: Any) -> Any:
         found = numbers(_spec(**ALL), clusters)
         made = factories.run_record(**changes)
@@ -105,10 +111,10 @@ def test_a_wide_dictionary_and_a_large_cluster_find_room() -> None:
     assert (whole.statistics, whole.rankings) == (wide.statistics, wide.rankings)
     many = make_plan(wide)
     assert len(many.rankings) == 4
-    size = usual_bucket_bytes(65_536, wide.record_bytes)
+    size = usual_bucket_bytes(wide.record_bytes)
     few = make_plan(replace(wide, bucket_bytes=size))
     assert len(few.bucket_first) < 0.6 * len(many.bucket_first)
-    assert usual_bucket_bytes(16_384, wide.record_bytes) == 8 * 2**20 == wide.bucket_bytes
+    assert usual_bucket_bytes(2**20) == 8 * 2**20 == wide.bucket_bytes
     # A cluster of 100 features: with `maximum` alone its tables fit one record, not with all.
     members = [(0, number) for number in range(100)]
     large, by_default = run(
@@ -124,6 +130,22 @@ def test_a_wide_dictionary_and_a_large_cluster_find_room() -> None:
         bare_name(each) for each in (*fitted.statistics, *fitted.rankings)
     }
     assert gone == {"intervals", "random"}
+    assert {bare_name(each): parameters_of(each)["k"] for each in fitted.rankings} == {
+        "maximum": 100,
+        "shared": 50,
+    }
+    assert "shared keeps 50 rows" in caplog.text
+    smaller, by_default = run(
+        31,
+        sources=(factories.source(components=30),),
+        clusterings=(factories.clustering({"smaller": members[:30]}),),
+        context=128,
+    )
+    fitted = fitting(smaller, by_default).run
+    assert fitted.statistics == smaller.statistics
+    assert [bare_name(each) for each in fitted.rankings] == [
+        bare_name(each) for each in smaller.rankings
+    ], "fewer shared rows are enough"
     with pytest.raises(RunError, match="one record holds"):
         fitting(replace(large, record_bytes=2**20), by_default)
 
