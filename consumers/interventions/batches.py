@@ -1,7 +1,7 @@
 """Rows with their changes as interventions at the hooks of a model, many rows at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from consumers.interventions.changes import Change, ChangedRow
 from consumers.interventions.writers import Writer
 from consumers.models.model import Intervention, Model
+from streams.arrays import I64
 
 _BUDGET = 2**28  # bytes of a batch's logits
 
@@ -30,6 +31,10 @@ class _Changes:
     amount: Tensor
     at: Tensor
     read: list[Tensor] = field(default_factory=list)
+
+    def within(self, tokens: slice) -> "_Changes":
+        """Return the changes at some tokens of the rows alone."""
+        return replace(self, amount=self.amount[:, tokens], at=self.at[:, tokens], read=[])
 
     def reading(self, values: Tensor) -> Tensor:
         """Note what the features read, and hand the values on."""
@@ -64,10 +69,21 @@ class _Changes:
             yield Intervention(writes, self.writing)
 
 
-def interventions(
+@dataclass(frozen=True, slots=True, eq=False)
+class RowChanges:
+    """All changes of some rows, by source, padded to one width."""
+
+    by_source: Sequence[_Changes]
+
+    def interventions(self, tokens: slice = slice(None)) -> list[Intervention]:
+        """Return what makes the changes where a model reads these tokens of each row."""
+        return [each for one in self.by_source for each in one.within(tokens).interventions()]
+
+
+def changes_of(
     rows: Sequence[ChangedRow], width: int, writer_of: Callable[[int], Writer], device: torch.device
-) -> list[Intervention]:
-    """Return the interventions that make all changes of some rows, padded to ``width`` tokens.
+) -> RowChanges:
+    """Return all changes of some rows, padded to ``width`` tokens.
 
     Changes of one source see the values as they are; several sources at one hook follow each other.
     """
@@ -75,7 +91,7 @@ def interventions(
     for number, row in enumerate(rows):
         for change in row.changes:
             by_source.setdefault(change.source, []).append((number, change))
-    found: list[Intervention] = []
+    found: list[_Changes] = []
     for source, changes in sorted(by_source.items()):
         amount = np.zeros((len(changes), width), np.float32)
         at = np.zeros(amount.shape, bool)
@@ -83,16 +99,25 @@ def interventions(
             tokens = len(rows[number].ids)
             amount[n, :tokens] = change.amounts(tokens)
             at[n, :tokens] = rows[number].at
-        made = _Changes(
-            writer=writer_of(source),
-            row=torch.tensor([number for number, _ in changes], device=device),
-            index=torch.tensor([change.index for _, change in changes], device=device),
-            sets=torch.tensor([change.kind == "set" for _, change in changes], device=device),
-            amount=torch.from_numpy(amount).to(device),
-            at=torch.from_numpy(at).to(device),
+        found.append(
+            _Changes(
+                writer=writer_of(source),
+                row=torch.tensor([number for number, _ in changes], device=device),
+                index=torch.tensor([change.index for _, change in changes], device=device),
+                sets=torch.tensor([change.kind == "set" for _, change in changes], device=device),
+                amount=torch.from_numpy(amount).to(device),
+                at=torch.from_numpy(at).to(device),
+            )
         )
-        found += made.interventions()
-    return found
+    return RowChanges(found)
+
+
+def padded(rows: Sequence[ChangedRow], width: int) -> I64:
+    """Return the ids of rows [row, token], padded on the right with 0."""
+    ids = np.zeros((len(rows), width), np.int64)
+    for number, row in enumerate(rows):
+        ids[number, : len(row.ids)] = row.ids
+    return ids
 
 
 def logits_of(
@@ -113,11 +138,9 @@ def logits_of(
         size = most or max(1, _BUDGET // (4 * vocabulary * longest))
         batch = rows[at : at + size]
         width = max(len(row.ids) for row in batch)
-        ids = np.zeros((len(batch), width), np.int64)
-        for number, row in enumerate(batch):
-            ids[number, : len(row.ids)] = row.ids
-        made = interventions(batch, width, writer_of, model.device)
-        logits = model.logits(torch.from_numpy(ids).to(model.device), made)
+        ids = torch.from_numpy(padded(batch, width)).to(model.device)
+        made = changes_of(batch, width, writer_of, model.device).interventions()
+        logits = model.logits(ids, made)
         for number, row in enumerate(batch):
             yield logits[number, : len(row.ids)].float()
         at += size

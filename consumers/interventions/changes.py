@@ -39,6 +39,7 @@ class ChangedRow:
     at: Bool
     changes: tuple[Change, ...] = ()
 
-    def longer(self, token: int, changed: bool) -> "ChangedRow":
-        """Return the row with a token more. changed: whether changes are made there, too."""
-        return ChangedRow(np.r_[self.ids, token], np.r_[self.at, changed], self.changes)
+    def longer(self, tokens: I64, changed: bool) -> "ChangedRow":
+        """Return the row with tokens more. changed: whether changes are made there, too."""
+        at = np.full(len(tokens), changed)
+        return ChangedRow(np.r_[self.ids, tokens], np.r_[self.at, at], self.changes)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from consumers.asking.asker import Asker
 from consumers.asking.rows import rows_of
-from consumers.interventions.batches import logits_of
+from consumers.interventions.batches import logits_of, padded
 from consumers.interventions.changes import ChangedRow
 from consumers.interventions.writers import Writer, load_writer
+from consumers.models.key_values import cache_fault
 from streams.arrays import F32, Bool
 from streams.asking.question import split_label
 from streams.errors import QuestionError
@@ -24,6 +25,7 @@ class Intervener:
 
     asker: Asker
     _writers: dict[int, Writer] = field(default_factory=dict)
+    _cache_fault: list[str] = field(default_factory=list)  # once it was looked for
 
     def feature(self, label: str) -> tuple[int, int]:
         """Return source and index of a feature ``source:index``; QuestionError if there is none."""
@@ -64,16 +66,33 @@ class Intervener:
         vocabulary = self.asker.setup.model.vocabulary
         return list(logits_of(self.asker.engine.model, rows, self.writer, vocabulary, most))
 
+    def cache_fault(self, rows: Sequence[ChangedRow]) -> str:
+        """Return why rows cannot be continued with cached keys and values; "" if they can."""
+        for row in rows:
+            for change in row.changes:
+                if change.kind == "set" and self.writer(change.source).source.whole_rows:
+                    name = self.writer(change.source).source.name
+                    return f"features of {name} depend on all tokens of a row"
+        if not self._cache_fault:
+            vocabulary = self.asker.setup.model.vocabulary
+            self._cache_fault.append(cache_fault(self.asker.engine.model, vocabulary))
+        return self._cache_fault[0]
+
     def activations(self, rows: Sequence[ChangedRow], source: int, index: int) -> list[F32]:
         """Return a feature's values at each token of rows, [token], nothing changed."""
         model, writer = self.asker.engine.model, self.writer(source)
+        alone = writer.source.whole_rows  # no padding for what depends on all of a row
+        size = 1 if alone else max(1, self.asker.setup.model.micro_batch)
         found = []
         with torch.inference_mode():
-            for row in rows:
-                ids = torch.from_numpy(row.ids[None]).to(model.device)
-                values = model.run(ids, [writer.source.hook])[writer.source.hook].flatten(2)
-                number = torch.tensor([index], device=model.device)
-                found.append(writer.activations(values, number)[0].cpu().numpy())
+            for at in range(0, len(rows), size):
+                batch = rows[at : at + size]
+                ids = torch.from_numpy(padded(batch, max(len(row.ids) for row in batch)))
+                hook = writer.source.hook
+                values = model.run(ids.to(model.device), [hook])[hook].flatten(2)
+                number = torch.full((len(batch),), index, device=model.device)
+                read = writer.activations(values, number).cpu().numpy()
+                found += [read[n, : len(row.ids)] for n, row in enumerate(batch)]
         return found
 
 

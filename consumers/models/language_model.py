@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -99,6 +100,31 @@ class LanguageModel:
         every hook in the way. The two agree to the tolerances of ``consumers.models.agreement``,
         and where transformer-lens is further off the published code this is refused.
         """
+        found: Tensor = self._changed(ids, interventions, return_type="logits", **self.options)
+        return found
+
+    def extend(
+        self, ids: Tensor, interventions: Sequence[Intervention] = (), past: Any = None
+    ) -> tuple[Tensor, Any]:
+        """Return the logits [row, vocabulary] after the last of ``ids``, and keys and values.
+
+        Those are transformers' cache of all tokens so far, to be given as ``past`` with the ones
+        that come next, which changes it in place. Errors as for ``logits``. Whether it is true to
+        ``logits`` is for ``consumers.models.key_values`` to say.
+        """
+        options = {**self.options, "use_cache": True, **self._last_alone()}
+        if past is not None:
+            options["past_key_values"] = past
+        found, kept = self._changed(ids, interventions, return_type="logits_and_cache", **options)
+        return found[:, -1], kept
+
+    def _last_alone(self) -> dict[str, int]:
+        """Return the option that has logits of the last token alone computed, if there is one."""
+        known = inspect.signature(self.net.original_model.forward).parameters
+        return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
+
+    def _changed(self, ids: Tensor, interventions: Sequence[Intervention], **options: Any) -> Any:
+        """Return what transformer-lens' forward gives with interventions."""
         off = max(self.fidelity.bridge, default=0.0) if self.fidelity else 0.0
         if not off <= TOLERANCE[self.dtype]:
             raise ModelError(
@@ -110,7 +136,7 @@ class LanguageModel:
         fired: set[str] = set()
         hooks = [(each.hook, _applied(each, fired)) for each in interventions]
         with torch.inference_mode(), self.net.hooks(fwd_hooks=hooks):
-            found: Tensor = self.net(ids, return_type="logits", **self.options)
+            found = self.net(ids, **options)
         if silent := ", ".join(sorted({each.hook for each in interventions} - fired)):
             raise ModelError(f"hook {silent} does not fire when {self.location} reads text")
         return found

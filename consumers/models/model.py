@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -47,6 +47,15 @@ class Model(Protocol):
         interventions: applied in the order of the forward pass, and at one hook as they are given.
         Raises ModelError for a hook that does not exist or does not fire, for a change of shape or
         dtype, and where the forward is known to be off the published code.
+        """
+
+    def extend(
+        self, ids: Tensor, interventions: Sequence[Intervention] = (), past: Any = None
+    ) -> tuple[Tensor, Any]:
+        """Return the logits [row, vocabulary] after the last of ``ids``, and what to go on with.
+
+        past: what an earlier call gave for the tokens before these, None for none; it is used up.
+        Rows are not padded. Only where ``consumers.models.key_values`` finds no fault with it.
         """
 
 

@@ -24,8 +24,8 @@ SOURCES = ("standard", "topk", "transcoder", "neurons")
 class Loaded:
     """An intervener, transformer-lens' model, and SAELens' dictionaries by number of source."""
 
-    def __init__(self, folder: Path, shape: str) -> None:
-        save_model(folder / shape, shape)
+    def __init__(self, folder: Path, shape: str, **changes: Any) -> None:
+        save_model(folder / shape, shape, **changes)
         for name in ("standard", "topk"):
             save_dictionary(folder / name, name, hook=RESID)
         out = {"hook_name_out": WRITES}

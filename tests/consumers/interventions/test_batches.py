@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from consumers.interventions.changes import Change, ChangedRow
 from consumers.interventions.effects import effects
-from consumers.interventions.generating import continuations
 from consumers.interventions.strengths import strengths
 from consumers.interventions.writers import load_writer
 from streams.errors import QuestionError
 from tests.consumers.interventions.conftest import READS, RESID, TEXTS, WRITES, Loaded
-from tests.models_on_disk import CONTEXT, WIDTH, WORDS
+from tests.models_on_disk import WIDTH, WORDS
 
 MARGIN = 1e-4
 NEURONS = 3
@@ -126,25 +125,9 @@ def test_effects_are_those_worked_out_one_at_a_time(loaded: Loaded) -> None:
 def greedy(loaded: Loaded, row: ChangedRow, tokens: int) -> ChangedRow:
     """Return the likeliest continuation, one row and one known token at a time."""
     for _ in range(tokens):
-        row = row.longer(int(alone(loaded, row)[-1, : WORDS + 2].argmax()), bool(row.changes))
+        best = alone(loaded, row)[-1:, : WORDS + 2].argmax(-1).numpy()
+        row = row.longer(best, bool(row.changes))
     return row
-
-
-def test_continuations_in_a_batch_are_those_of_each_alone(loaded: Loaded) -> None:
-    texts = loaded.intervener.rows(["w1 w2 w3 w4", "w9"])
-    changed = [
-        replace(row, changes=changes)
-        for row in texts
-        for changes in ((), (Change(0, 3, "add", 4.0),), (Change(NEURONS, 2, "add", -4.0),))
-    ]
-    found = continuations(loaded.intervener, changed, 5)
-    expected = [greedy(loaded, row, 5) for row in changed]
-    assert [row.ids.tolist() for row in found] == [row.ids.tolist() for row in expected]
-    drawn = continuations(loaded.intervener, changed, 3, temperature=1.0, seed=4)
-    again = continuations(loaded.intervener, changed[:2], 3, temperature=1.0, seed=4)
-    assert [row.ids.tolist() for row in drawn[:2]] == [row.ids.tolist() for row in again]
-    with pytest.raises(QuestionError, match="the model takes 16"):
-        continuations(loaded.intervener, changed, CONTEXT)
 
 
 def test_scores_of_strengths_are_as_they_are_defined(loaded: Loaded) -> None:
