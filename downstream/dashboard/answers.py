@@ -15,6 +15,7 @@ from downstream.dashboard.pages import Moved, Page
 from downstream.dashboard.progress import RunProgress
 from downstream.dashboard.watch import Shelf
 from downstream.rendering import addresses
+from downstream.rendering.assets import served_assets
 from downstream.rendering.attached import attachments_of
 from downstream.rendering.environment import environment
 
@@ -36,7 +37,7 @@ class Answers:
         self.runs = runs
         self.editing = editing
         self._templates = environment(
-            addresses, served=True, more=[PackageLoader("downstream.dashboard")]
+            addresses, served_assets(), served=True, more=[PackageLoader("downstream.dashboard")]
         )
         self._build = _build()
 

@@ -8,12 +8,13 @@ from typing import Any
 from downstream.dashboard.columns import Column
 from downstream.dashboard.components import ComponentPage
 from downstream.dashboard.geometry import ShownGeometry
-from downstream.dashboard.listing import Listing, Row
+from downstream.dashboard.listing import Listing
 from downstream.dashboard.paging import cursor_at
 from downstream.dashboard.watch import Shelf
 from downstream.rendering.cluster import ClusterPage
 from downstream.rendering.contexts import Context, Token
 from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.list_rows import Row
 from downstream.rendering.panels.panel import ShownPanel
 from streams.snapshots.annotations import ClusterAnnotations
 

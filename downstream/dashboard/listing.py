@@ -1,7 +1,5 @@
 """The list of a clustering's clusters: filtered, sorted and cut into pages."""
 
-import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,38 +10,9 @@ from downstream.dashboard.domains import counted, share_in_domain
 from downstream.dashboard.finding import NO_MARKS, Found, find
 from downstream.dashboard.labels import Marks
 from downstream.dashboard.list_query import DOMAIN, Query
-from downstream.rendering.contexts import Context, best_contexts
 from downstream.rendering.data import LoadedClustering, LoadedSnapshot
-from downstream.rendering.peaks import Peak, peaks_of
+from downstream.rendering.list_rows import Row, list_rows
 from streams.arrays import I64, AnyArray, Bool
-from streams.snapshots.annotations import ClusterAnnotations
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A cluster in the list. spark: its histogram, between the clustering's outermost bins.
-
-    peaks: the tokens at which most of its ``examples`` best examples peak. why: how many of them
-    peak at the token, and have the words, that were looked for; at how many such tokens it is
-    active. more: its numbers in the columns that are shown beside the built-in ones.
-    """
-
-    number: int
-    label: str
-    members: tuple[str, ...]
-    size: int
-    status: str
-    density: float
-    firing_tokens: int
-    mean: float | None
-    high: float
-    spark: tuple[int, ...]
-    best: Context | None
-    peaks: tuple[Peak, ...]
-    examples: int
-    written: ClusterAnnotations | None
-    why: tuple[int, int, int]
-    more: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -93,10 +62,11 @@ def make_listing(
     firing = snapshot.firing_tokens[clustering.first : clustering.stop]
     columns = _columns(snapshot, query)
     numbers = [_values(snapshot, query, column.name) for column in columns]
+    why = match.why if match else None
     return Listing(
         clustering=clustering,
         query=query,
-        rows=tuple(_rows(snapshot, clustering, found[start:stop], match, marks, numbers)),
+        rows=tuple(list_rows(snapshot, clustering, found[start:stop], marks.of, numbers, why)),
         start=start,
         stop=stop,
         found=len(found),
@@ -185,46 +155,3 @@ def _sorted(snapshot: LoadedSnapshot, clustering: LoadedClustering, query: Query
         labels = snapshot.labels[span].to_pylist()
         order = np.argsort(np.array([str(label).casefold() for label in labels]), kind="stable")
     return order[::-1] if query.descending else order
-
-
-def _rows(
-    snapshot: LoadedSnapshot,
-    clustering: LoadedClustering,
-    shown: I64,
-    match: Found | None,
-    marks: Marks,
-    columns: Sequence[AnyArray],
-) -> Iterator[Row]:
-    best = best_contexts(snapshot, shown[snapshot.firing_tokens[shown] > 0].tolist())
-    bins = snapshot.once(("bins", clustering.first), lambda: _bins(snapshot, clustering))
-    for cluster in shown.tolist():
-        members = snapshot.members(cluster)
-        mean = float(snapshot.means[cluster])
-        yield Row(
-            number=cluster,
-            label=snapshot.label(cluster),
-            members=tuple(members[:4]),
-            size=len(members),
-            status=snapshot.status(cluster),
-            density=float(snapshot.densities[cluster]),
-            firing_tokens=int(snapshot.firing_tokens[cluster]),
-            mean=_finite(mean),
-            high=float(snapshot.high[cluster]),
-            spark=tuple(snapshot.histogram[cluster, bins].tolist()),
-            best=best.get(cluster),
-            peaks=peaks_of(snapshot, cluster),
-            examples=int(np.diff(snapshot.examples.first[cluster : cluster + 2])[0]),
-            written=marks.of.get(cluster - clustering.first),
-            why=match.why(cluster - clustering.first) if match else (0, 0, 0),
-            more=tuple(_finite(values[cluster]) for values in columns),
-        )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _bins(snapshot: LoadedSnapshot, clustering: LoadedClustering) -> slice:
-    """Return the bins of the histogram that hold something anywhere, and those between."""
-    filled = np.flatnonzero(snapshot.histogram[clustering.first : clustering.stop].any(axis=0))
-    return slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, 0)

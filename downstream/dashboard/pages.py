@@ -21,14 +21,10 @@ from downstream.dashboard.listing import make_listing, matching
 from downstream.dashboard.paging import PAGE, CursorError, number_of, start_of
 from downstream.dashboard.watch import Shelf
 from downstream.rendering import addresses
-from downstream.rendering.attached import attachments_of
 from downstream.rendering.cluster import FEW, cluster_page
+from downstream.rendering.cluster_values import cluster_values
 from downstream.rendering.data import LoadedClustering, LoadedSnapshot
 from downstream.rendering.figures import density_histogram
-from downstream.rendering.panels.panel import panels_of
-from downstream.rendering.panels.registry import PANELS
-from downstream.rendering.peaks import peak_text, peaks_of
-from downstream.rendering.published import published_address
 from streams.arrays import I64
 from streams.snapshots.annotations import ClusterAnnotations
 
@@ -230,33 +226,18 @@ def _cluster_page(
         before, after = _beside(snapshot, matching(snapshot, here, query, marks), number)
         page = replace(page, previous=before, next=after)
     written = marks.of.get(number - here.first, ClusterAnnotations())
-    called = written.label or peak_text(snapshot, number)
-    title = " · ".join(filter(None, (page.label, called, here.name, snapshot.manifest.run)))
     pinned = f"{snapshot.manifest.run}@{snapshot.name}"
     permanent = addresses.cluster_address(pinned, here.name, here.iteration, page.label)
-    panels = panels_of(PANELS, snapshot, attachments_of(snapshot).now(), number)
-    values = {
-        "snapshot": snapshot,
-        "run": run,
-        "page": page,
-        "written": written,
-        "names": shelf.written(run).now,
-        "peaks": peaks_of(snapshot, number),
-        "examples": int(np.diff(snapshot.examples.first[number : number + 2])[0]),
-        "order": query.order_address(),
-        "panels": panels,
-        "called": called,
-        "permanent": permanent,
-        "elsewhere": tuple(_elsewhere(shelf, snapshot, here, page.label)),
-        "published": published_address(snapshot, number),
-    }
+    order, names = query.order_address(), shelf.written(run)
+    shown = cluster_values(snapshot, run, page, written, names, order)
+    elsewhere = tuple(_elsewhere(shelf, snapshot, here, page.label))
     embedded = asked.get("embed") == "1"
     return Page(
         template="embed.html" if embedded else "cluster.html",
-        title=title,
-        values=values,
-        data=partial(cluster_form, snapshot, page, written, panels),
-        markdown=lambda site: markdown(snapshot, page, called, f"{site}{permanent}"),
+        title=shown["title"],
+        values={**shown, "permanent": permanent, "elsewhere": elsewhere},
+        data=partial(cluster_form, snapshot, page, written, shown["panels"]),
+        markdown=lambda site: markdown(snapshot, page, shown["called"], f"{site}{permanent}"),
         snippet="snippet.html",
         embeddable=embedded,
     )

@@ -13,7 +13,7 @@ from downstream.reading.snapshot import Snapshot
 from streams.errors import ExportError
 
 _ADDRESS = re.compile(r"[a-z0-9+]+://")
-_REVISION = 2  # of the bytes that exporters write: another does not go on with what an older began
+_REVISION = 3  # of the bytes that exporters write: another does not go on with what an older began
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,11 @@ from urllib.parse import quote, unquote, urlencode
 RUNS, MAPS = "/runs/", "/maps/"
 
 
+def home_address() -> str:
+    """Return the address of the first page."""
+    return "/"
+
+
 def run_address(run: str) -> str:
     """Return the address of a run's page."""
     return f"{RUNS}{_part(run)}/"

@@ -93,9 +93,7 @@ def cluster_page(
     fold: near-duplicates of better ones are left out.
     """
     clustering = snapshot.clustering_of(cluster)
-    rankings = tuple(snapshot.rankings)
-    if RANKING in rankings and snapshot.manifest.final:
-        rankings = (*rankings, SILENT)
+    rankings = rankings_of(snapshot)
     chosen = ranking if ranking in rankings else rankings[0]
     members = snapshot.members(cluster)
     if chosen == SILENT:
@@ -134,6 +132,12 @@ def cluster_page(
         previous=snapshot.label(cluster - 1) if cluster > clustering.first else None,
         next=snapshot.label(cluster + 1) if cluster + 1 < clustering.stop else None,
     )
+
+
+def rankings_of(snapshot: LoadedSnapshot) -> tuple[str, ...]:
+    """Return what the contexts of a page can be ranked by; the first is the usual one."""
+    known = tuple(snapshot.rankings)
+    return (*known, SILENT) if RANKING in known and snapshot.manifest.final else known
 
 
 def _numbers(snapshot: LoadedSnapshot, cluster: int, bins: tuple[Bin, ...]) -> tuple[Number, ...]:

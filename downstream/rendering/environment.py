@@ -7,11 +7,14 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictU
 
 from downstream.reading.token_text import visible
 from downstream.rendering import figures, formats, token_html
+from downstream.rendering.assets import Assets
 
 _MODULES = (formats, figures, token_html)
 
 
-def environment(addresses: Any, *, served: bool, more: Sequence[BaseLoader] = ()) -> Environment:
+def environment(
+    addresses: Any, assets: Assets, *, served: bool, more: Sequence[BaseLoader] = ()
+) -> Environment:
     """Return the templates of pages.
 
     addresses: makes them, as the module ``addresses`` does; "" is the address of a page that is not
@@ -28,7 +31,7 @@ def environment(addresses: Any, *, served: bool, more: Sequence[BaseLoader] = ()
     )
     for module in _MODULES:
         found.globals[module.__name__.rpartition(".")[2]] = module
-    found.globals |= {"addresses": addresses, "served": served}
+    found.globals |= {"addresses": addresses, "assets": assets, "served": served}
     return found
 
 

@@ -109,15 +109,16 @@ for (const link of document.querySelectorAll("[data-copy]")) {
 
 // Keys: / searches, j and k (or the arrows) go on and back, ? says which there are.
 const KEYS = [
-  ["/", "search"], ["j, →", "next feature, or next row of the list"],
-  ["k, ←", "previous feature, or previous row"], ["Enter", "open the row"], ["r", "random feature"],
-  ["?", "these keys"],
+  ["/", "search", "#q"], ["j, →", "next feature, or next row of the list"],
+  ["k, ←", "previous feature, or previous row"], ["Enter", "open the row"],
+  ["r", "random feature", "a[href*='go=random']"], ["?", "these keys"],
 ];
 
 function help() {
   const box = document.createElement("dialog");
   const list = document.createElement("dl");
-  for (const [key, what] of KEYS) {
+  for (const [key, what, needed] of KEYS) {
+    if (needed && !document.querySelector(needed)) continue;
     const [term, meaning] = [document.createElement("dt"), document.createElement("dd")];
     term.textContent = key;
     meaning.textContent = what;

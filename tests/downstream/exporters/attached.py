@@ -5,44 +5,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from downstream.derived.logit_lens import LOGIT_LENS
+from downstream.derived.neighbours import NEIGHBOURS
 from streams.snapshots.attachments import make_attachment, write_attachment
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.store import open_store
-from streams.snapshots.tables import Column, TableForm
-
-FEATURE = (
-    Column("feature", pa.int32(), "feature"),
-    Column("source", pa.string(), "source"),
-    Column("index", pa.int32(), "index"),
-)
-LENS = TableForm(
-    "logit_lens",
-    "logits",
-    ("feature", "convention"),
-    (
-        *FEATURE,
-        Column("convention", pa.string(), "convention"),
-        Column("top_tokens", pa.list_(pa.int32()), "ids"),
-        Column("top_logits", pa.list_(pa.float32()), "logits"),
-        Column("bottom_tokens", pa.list_(pa.int32()), "ids"),
-        Column("bottom_logits", pa.list_(pa.float32()), "logits"),
-        Column("min_logit", pa.float32(), "smallest"),
-        Column("max_logit", pa.float32(), "largest"),
-        Column("histogram", pa.list_(pa.int64()), "tokens per bin"),
-    ),
-)
-NEIGHBOURS = TableForm(
-    "neighbours",
-    "cosines",
-    ("feature", "direction", "other_source"),
-    (
-        *FEATURE,
-        Column("direction", pa.string(), "direction"),
-        Column("other_source", pa.string(), "source"),
-        Column("other_indices", pa.list_(pa.int32()), "indices"),
-        Column("cosines", pa.list_(pa.float32()), "cosines"),
-    ),
-)
+from streams.snapshots.tables import TableForm
 
 
 def attach(snapshot: RunManifest) -> None:
@@ -57,6 +25,8 @@ def attach(snapshot: RunManifest) -> None:
             "bottom_logits": [-2.0, -1.5],
             "min_logit": -2.0,
             "max_logit": 2.0,
+            "mean_logit": 0.5,
+            "std_logit": 1.0,
             "histogram": [1, 2, 3, 4],
         }
         for index in (0, 1, 2, 4)
@@ -73,7 +43,7 @@ def attach(snapshot: RunManifest) -> None:
         for index in range(5)
         for direction in ("decoder", "encoder")
     ]
-    _write(snapshot, "logit_lens", {LENS: lens})
+    _write(snapshot, "logit_lens", {LOGIT_LENS: lens})
     _write(snapshot, "neighbours", {NEIGHBOURS: near})
 
 
