@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from downstream.derived.derivation import Derived, Given, Options
+from downstream.derived.derivation import Derived, Given, Options, clustering_spans
 from downstream.reading.shared_firings import SharedFirings, read_shared_firings
 from streams.arrays import F64, AnyArray
 from streams.snapshots.tables import Column, TableForm
@@ -55,7 +55,7 @@ class SampledCoactivation:
         snapshot = given.snapshot
         firings = read_shared_firings(snapshot.manifest)
         density = snapshot.clusters["activation_density"].to_numpy()
-        spans = list(_spans(given))
+        spans = list(clustering_spans(given))
         parts = [
             table
             for name, own in spans
@@ -71,17 +71,6 @@ class SampledCoactivation:
 
 def _single(clustering: str) -> bool:
     return clustering.startswith("features/")
-
-
-def _spans(given: Given) -> Iterator[tuple[str, slice]]:
-    """Yield each clustering with the numbers of its clusters, which follow one another."""
-    keys = given.snapshot.clusters.arrow.select(["clustering", "iteration"])
-    names = list(zip(*(keys[name].to_pylist() for name in keys.column_names), strict=True))
-    first = 0
-    for at in range(1, len(names) + 1):
-        if at == len(names) or names[at] != names[first]:
-            yield names[first][0], slice(first, at)
-            first = at
 
 
 def _tables(

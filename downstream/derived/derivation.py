@@ -1,6 +1,6 @@
 """What a kind of derived attachment is: made from a snapshot and weights, one file per kind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -125,6 +125,17 @@ class Derivation(Protocol):
 
     def derive(self, given: Given, options: Options) -> Derived:
         """Return its tables; raises ModelError or SnapshotError in one line."""
+
+
+def clustering_spans(given: Given) -> Iterator[tuple[str, slice]]:
+    """Yield each clustering with the numbers of its clusters, which follow one another."""
+    keys = given.snapshot.clusters.arrow.select(["clustering", "iteration"])
+    names = list(zip(*(keys[name].to_pylist() for name in keys.column_names), strict=True))
+    first = 0
+    for at in range(1, len(names) + 1):
+        if at == len(names) or names[at] != names[first]:
+            yield names[first][0], slice(first, at)
+            first = at
 
 
 def feature_columns(given: Given, source: str, count: int) -> dict[str, pa.Array]:

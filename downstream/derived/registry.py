@@ -1,6 +1,7 @@
 """The kinds of attachments derived from a snapshot and weights; a new one is listed here."""
 
 from downstream.derived.coactivation import SampledCoactivation
+from downstream.derived.correlated_neurons import CorrelatedNeurons
 from downstream.derived.derivation import Derivation
 from downstream.derived.feature_map import FeatureMap
 from downstream.derived.geometry import Geometry
@@ -18,6 +19,7 @@ DERIVATIONS: tuple[Derivation, ...] = (
     Geometry(),
     Tokens(),
     SampledCoactivation(),
+    CorrelatedNeurons(),
 )
 
 

@@ -60,7 +60,7 @@ def derive(
     verify: bool,
 ) -> None:
     """Attach KIND to a finished SNAPSHOT: logit_lens, neighbours, norms, feature_map,
-    geometry, tokens, coactivation, or all.
+    geometry, tokens, coactivation, correlated_neurons, or all.
 
     SNAPSHOT is a store, or the folder or manifest of a run or a snapshot. Model and dictionaries
     are read where the run record says, as safetensors: they must be what the run computed with,

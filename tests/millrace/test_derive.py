@@ -20,7 +20,7 @@ def world(tmp_path):
 def test_all_kinds_are_attached_and_found_by_the_reader(program, world):
     ended = program("derive", "all", world.manifest.store)
     assert (ended.status, ended.lines) == (0, [])
-    *made, tokens, coactivation = ended.out.splitlines()
+    *made, tokens, coactivation, neurons = ended.out.splitlines()
     assert made == [
         "logit_lens/default: 20 rows",
         "neighbours/default: 40 rows",
@@ -30,6 +30,7 @@ def test_all_kinds_are_attached_and_found_by_the_reader(program, world):
     ]
     assert tokens.startswith("tokens: not made: ")
     assert coactivation.startswith("coactivation: not made: shared rows need the ranking 'shared'")
+    assert neurons.startswith("correlated_neurons: not made: correlated neurons need a source of")
     opened = millrace.open(world.manifest.store)
     assert len(opened.attachment("logit_lens")["logit_lens"]) == 20
     (lens,) = (each for each in opened.attachments if each.kind == "logit_lens")

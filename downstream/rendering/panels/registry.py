@@ -1,6 +1,7 @@
 """The panels of a feature's page, in the order in which they stand; a new one is listed here."""
 
 from downstream.rendering.panels.coactivation import CoactivationPanel
+from downstream.rendering.panels.correlated_neurons import CorrelatedNeuronsPanel
 from downstream.rendering.panels.domains import DomainsPanel
 from downstream.rendering.panels.logit_lens import LogitLensPanel
 from downstream.rendering.panels.neighbours import NeighboursPanel
@@ -15,6 +16,7 @@ PANELS: tuple[Panel | StatisticPanel, ...] = (
     NeighboursPanel(),
     TokensPanel(),
     CoactivationPanel(),
+    CorrelatedNeuronsPanel(),
     DomainsPanel(),
     PositionsPanel(),
     NormsPanel(),

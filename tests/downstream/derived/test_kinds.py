@@ -19,7 +19,7 @@ from downstream.reading.snapshot import Snapshot
 from streams.errors import ModelError, SettingsError, SnapshotError, UserError
 from tests.downstream.derived.conftest import FEATURES, WIDTH, World, written
 
-OF_THE_RUN = ("tokens", "coactivation", "geometry")
+OF_THE_RUN = ("tokens", "coactivation", "correlated_neurons", "geometry")
 """Kinds that need what the snapshot here lacks; they have tests of their own."""
 
 NOW = "2031-05-06T07:08:09+00:00"
