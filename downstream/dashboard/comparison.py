@@ -15,6 +15,7 @@ from downstream.dashboard.comparison_pairs import (
     pairs_by_examples,
     pairs_by_label,
 )
+from downstream.dashboard.correlation import pairs_by_correlation
 from downstream.dashboard.paging import PAGE, number_of
 from downstream.derived.differences import differing
 from downstream.rendering.cluster import ClusterPage, cluster_page
@@ -22,7 +23,7 @@ from downstream.rendering.coactivation import Neighbour, neighbour
 from streams.arrays import F64, I64, Bool
 from streams.errors import SnapshotError
 
-By = Literal["examples", "label", "decoder", "coactivation"]
+By = Literal["examples", "label", "decoder", "correlation", "coactivation"]
 Show = Literal["matched", "only_a", "only_b"]
 Sort = Literal["score", "change"]
 
@@ -30,14 +31,24 @@ WAYS: Mapping[By, Callable[[Part, Part], Pairs | None]] = {
     "examples": pairs_by_examples,
     "label": pairs_by_label,
     "decoder": pairs_by_decoder,
+    "correlation": pairs_by_correlation,
     "coactivation": pairs_by_coactivation,
 }
-_LEAST: Mapping[By, float] = {"examples": 0.2, "label": 0.0, "decoder": 0.7, "coactivation": 0.2}
+_LEAST: Mapping[By, float] = {
+    "examples": 0.2, "label": 0.0, "decoder": 0.7, "correlation": 0.5,
+    "coactivation": 0.2,
+}  # fmt: skip
 _BESIDE = 10
 _NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
-Matches = tuple[tuple[I64, F64], tuple[I64, F64]]
-"""Of each cluster of A its best partner in B and the score, and of each of B."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """Of each cluster of A its best partner in B and the score, and of B in A. note: of scores."""
+
+    of_a: tuple[I64, F64]
+    of_b: tuple[I64, F64]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ class Comparison:
     """A page of a comparison. matched, only_a, only_b: how many clusters that fire are so.
 
     mutual: how many pairs are each other's best match. notes: what makes the two sides differ.
-    problem: why there are no matches.
+    problem: why there are no matches. looked_at: what the scores are of, where they are sampled.
     """
 
     a: Part
@@ -97,6 +108,7 @@ class Comparison:
     pages: int
     notes: tuple[str, ...]
     problem: str = ""
+    looked_at: str = ""
 
 
 def asked_of(asked: Mapping[str, str]) -> Asked:
@@ -126,11 +138,11 @@ def compared(a: Part, b: Part, asked: Asked) -> Comparison:
     try:
         matches = _matches(asked.by, a, b)
     except SnapshotError:
-        problem = "The attachment that says so cannot be read."
+        problem = "What says so cannot be read."
     if matches is None:
         problem = problem or _MISSING.get(asked.by, "")
         matches = _best(_NO_PAIRS, a, b)
-    (to_b, score_a), (to_a, score_b) = matches
+    (to_b, score_a), (to_a, score_b) = matches.of_a, matches.of_b
     lives_a, lives_b = _fires(a), _fires(b)
     in_a = lives_a & (to_b >= 0) & (score_a >= asked.least)
     in_b = lives_b & (to_a >= 0) & (score_b >= asked.least)
@@ -163,12 +175,15 @@ def compared(a: Part, b: Part, asked: Asked) -> Comparison:
         pages=pages,
         notes=tuple(notes),
         problem=problem,
+        looked_at=matches.note,
     )
 
 
 _MISSING: Mapping[By, str] = {
     "decoder": "No cosines between the two are attached: millrace derive neighbours makes them, of "
     "another run’s dictionary with --other NAME=FOLDER.",
+    "correlation": "Both need the ranking shared and a final snapshot: its rows, chosen by "
+    "the hash of their text, are compared token by token.",
     "coactivation": "What is active together is attached for clusterings of one run: with the "
     "ranking shared, millrace derive coactivation makes it.",
 }
@@ -199,7 +214,7 @@ def _matches(by: By, a: Part, b: Part) -> Matches | None:
 
 
 def _best(pairs: Pairs, a: Part, b: Part) -> Matches:
-    return pairs.best(a.size), pairs.best(b.size, of_b=True)
+    return Matches(pairs.best(a.size), pairs.best(b.size, of_b=True), pairs.note)
 
 
 def _fires(part: Part) -> Bool:

@@ -53,11 +53,15 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """a [pair], b [pair]: numbers in their clusterings; score [pair], the more the more alike."""
+    """a [pair], b [pair]: numbers in their clusterings; score [pair], the more the more alike.
+
+    note: what the scores are of.
+    """
 
     a: I64
     b: I64
     score: F64
+    note: str = ""
 
     def best(self, size: int, *, of_b: bool = False) -> tuple[I64, F64]:
         """Return the best partner [size] of each cluster of A (of B), -1 for none, and its score.
