@@ -25,14 +25,17 @@ def serve(
     expect_port(host, port)
     asker = open_asker(settings, snapshot)
     asker.ask(Question(("warm up",)))  # what is compiled at first use is compiled now
-    from consumers.interventions.answering import steer
+    from consumers.interventions.answering import ablate, steer
     from consumers.interventions.intervener import Intervener
     from consumers.model_service.service import make_service
     from streams.http_serving import serve_app
 
     sources = ", ".join(source.name for source in asker.setup.sources)
     say(f"Model {asker.setup.model.location} with {sources} on {asker.engine.model.device}")
-    service = make_service(asker, token=token, steer=partial(steer, Intervener(asker)))
+    changing = Intervener(asker)
+    service = make_service(
+        asker, token=token, steer=partial(steer, changing), ablate=partial(ablate, changing)
+    )
     asyncio.run(
         serve_app(service, host, port, lambda url: say(f"Questions: {url}ask  (Ctrl-C ends it)"))
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from consumers.interventions.requests import Steering
+from consumers.interventions.requests import Ablation, Steering
 from streams.asking.question import Question
 from streams.errors import QuestionError
 
@@ -13,8 +13,9 @@ class AskLimits:
 
     texts and characters: of one question, all texts together. tokens: likewise. body: bytes of a
     request. waiting: questions that may wait for the model. batch: questions that are answered
-    together. window: seconds that the first of them waits for others. steerings: how many may wait,
-    each of so many prompts, alphas and new_tokens.
+    together. window: seconds that the first of them waits for others. interventions: how many
+    steerings and ablations may wait, each of so many prompts; a steering of so many alphas and
+    new_tokens, an ablation of so many features.
     """
 
     texts: int = 64
@@ -24,10 +25,11 @@ class AskLimits:
     waiting: int = 64
     batch: int = 32
     window: float = 0.005
-    steerings: int = 4
+    interventions: int = 4
     prompts: int = 4
     alphas: int = 12
     new_tokens: int = 64
+    features: int = 128
 
     def check(self, question: Question) -> None:
         """Raise QuestionError for a question with too much text."""
@@ -38,11 +40,22 @@ class AskLimits:
 
     def check_steering(self, request: Steering) -> None:
         """Raise QuestionError for a steering that would take too long."""
-        for name, found, most in (
+        self._check(
             ("prompts", len(request.prompts), self.prompts),
             ("strengths", len(request.alphas), self.alphas),
             ("new tokens", request.tokens, self.new_tokens),
             ("characters", sum(map(len, request.prompts)), self.characters),
-        ):
+        )
+
+    def check_ablation(self, request: Ablation) -> None:
+        """Raise QuestionError for an ablation that would take too long."""
+        self._check(
+            ("texts", len(request.texts), self.prompts),
+            ("features", len(request.features) or request.top, self.features),
+            ("characters", sum(map(len, request.texts)), self.characters),
+        )
+
+    def _check(self, *asked: tuple[str, int, int]) -> None:
+        for name, found, most in asked:
             if found > most:
                 raise QuestionError(f"{found:,} {name} are asked for, {most:,} at most")

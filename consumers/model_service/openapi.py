@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from consumers.interventions.requests import Steering
+from consumers.interventions.requests import Ablation, Steering
 from consumers.model_service.limits import AskLimits
 from streams.asking.answer import Answer
-from streams.asking.effects import Steered
+from streams.asking.effects import Ablated, Steered
 from streams.asking.question import Question
 
 _REFUSED = {
@@ -28,6 +28,8 @@ def document(limits: AskLimits) -> dict[str, Any]:
             ("answer", "serialization", TypeAdapter(Answer)),
             ("steering", "validation", TypeAdapter(Steering)),
             ("steered", "serialization", TypeAdapter(Steered)),
+            ("ablation", "validation", TypeAdapter(Ablation)),
+            ("ablated", "serialization", TypeAdapter(Ablated)),
         ],
         ref_template="#/components/schemas/{model}",
     )
@@ -45,6 +47,9 @@ def document(limits: AskLimits) -> dict[str, Any]:
                 "Continuations with a feature's direction added, beside plain ones",
                 "Steering",
                 "Steered",
+            ),
+            "/ablate": _post(
+                "What replacing the activation of features does to texts", "Ablation", "Ablated"
             ),
             "/healthz": {
                 "get": {

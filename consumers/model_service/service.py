@@ -12,11 +12,11 @@ from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.asking.asker import Asker
-from consumers.interventions.requests import Steering
+from consumers.interventions.requests import Ablation, Steering
 from consumers.model_service.limits import AskLimits
 from consumers.model_service.openapi import document
 from consumers.model_service.queue import BusyError, QuestionQueue
-from streams.asking.effects import Steered
+from streams.asking.effects import Ablated, Steered
 from streams.asking.question import Question
 from streams.errors import QuestionError, StreamError
 from streams.strict_json import JsonError, parse_json
@@ -24,7 +24,6 @@ from streams.strict_json import JsonError, parse_json
 _log = logging.getLogger(__name__)
 _QUEUE = web.AppKey("queue", QuestionQueue)
 _ABOUT = web.AppKey("about", dict[str, Any])
-_STEER: web.AppKey[Callable[[Steering], Steered]] = web.AppKey("steer")
 _LIMITS = web.AppKey("limits", AskLimits)
 
 T = TypeVar("T")
@@ -38,9 +37,11 @@ def make_service(
     *,
     token: str | None = None,
     steer: Callable[[Steering], Steered] | None = None,
+    ablate: Callable[[Ablation], Ablated] | None = None,
 ) -> web.Application:
-    """Return the service of a loaded model. steer: answers ``/steer``, which is not there else.
+    """Return the service of a loaded model.
 
+    steer, ablate: answer ``/steer`` and ``/ablate``, which are not there else.
     token: who does not send it as ``Authorization: Bearer`` may ask for ``/healthz`` alone.
     """
     queue = QuestionQueue(partial(asker.ask_all, tokens=limits.tokens), limits)
@@ -49,8 +50,9 @@ def make_service(
     app.cleanup_ctx.append(_answering)
     app.router.add_post("/ask", _ask)
     if steer is not None:
-        app[_STEER] = steer
-        app.router.add_post("/steer", _steer)
+        app.router.add_post("/steer", _changing(Steering, AskLimits.check_steering, steer))
+    if ablate is not None:
+        app.router.add_post("/ablate", _changing(Ablation, AskLimits.check_ablation, ablate))
     app.router.add_get("/healthz", _health)
     app.router.add_get("/openapi.json", _openapi)
     return app
@@ -87,12 +89,20 @@ async def _ask(request: web.Request) -> web.StreamResponse:
     return _json({"answer": asdict(answer), "model": request.app[_ABOUT]})
 
 
-async def _steer(request: web.Request) -> web.StreamResponse:
-    limits = request.app[_LIMITS]
-    wanted = _read(_steerings(), await request.read(), limits)
-    limits.check_steering(wanted)
-    answer = await request.app[_QUEUE].alone(partial(request.app[_STEER], wanted))
-    return _json({"answer": asdict(answer), "model": request.app[_ABOUT]})
+def _changing(
+    kind: type[T], check: Callable[[AskLimits, T], None], work: Callable[[T], Any]
+) -> Handler:
+    """Return what answers an intervention of a kind, in the model's thread."""
+    adapter = TypeAdapter(kind)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        limits = request.app[_LIMITS]
+        wanted = _read(adapter, await request.read(), limits)
+        check(limits, wanted)
+        found = await request.app[_QUEUE].alone(partial(work, wanted))
+        return _json({"answer": asdict(found), "model": request.app[_ABOUT]})
+
+    return answer
 
 
 async def _health(request: web.Request) -> web.StreamResponse:
@@ -140,11 +150,6 @@ def _read(adapter: TypeAdapter[T], body: bytes, limits: AskLimits) -> T:
 @cache
 def _questions() -> TypeAdapter[Question]:
     return TypeAdapter(Question)
-
-
-@cache
-def _steerings() -> TypeAdapter[Steering]:
-    return TypeAdapter(Steering)
 
 
 def _about(asker: Asker) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from downstream.dashboard import openapi, pages
+from downstream.dashboard.ablating import AblationPage
 from downstream.dashboard.answers import EMBEDDABLE, Answers, Maker
 from downstream.dashboard.compare_page import compare_page
 from downstream.dashboard.editing import Editing
@@ -83,6 +84,7 @@ def make_app(
     app.router.add_get("/compare/", _compare)
     app.router.add_get("/try/{run}", Trying(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/steer/{run}", SteeringPage(watch, app[_ANSWERS], model).answer)
+    app.router.add_get("/ablate/{run}", AblationPage(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/start/", _start)
     app.router.add_post("/start/", starting.answer)
     for path in ("/runs", "/compare", "/start"):

@@ -9,7 +9,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from pydantic import TypeAdapter, ValidationError
 
 from streams.asking.answer import Answer, TextAnswer
-from streams.asking.effects import Steered
+from streams.asking.effects import Ablated, Steered
 from streams.bounds import shown
 from streams.errors import StreamError
 from streams.strict_json import JsonError, parse_json
@@ -66,6 +66,13 @@ class ModelClient:
             raise ModelServiceError(_NO_ANSWER)
         return found
 
+    async def ablate(
+        self, text: str, features: Sequence[str], top: int, by: str, value: float
+    ) -> ModelAnswer[Ablated]:
+        """Return the effects of features on one text; raises ModelServiceError in one line."""
+        wanted: dict[str, Any] = {"texts": [text], "features": [*features], "top": top}
+        return await self._asked("ablate", wanted | {"by": by, "value": value}, _ablations())
+
     async def _asked(
         self, path: str, question: Mapping[str, Any], adapter: TypeAdapter[T]
     ) -> ModelAnswer[T]:
@@ -118,3 +125,8 @@ def _answers() -> TypeAdapter[Answer]:
 @cache
 def _steerings() -> TypeAdapter[Steered]:
     return TypeAdapter(Steered)
+
+
+@cache
+def _ablations() -> TypeAdapter[Ablated]:
+    return TypeAdapter(Ablated)

@@ -1,7 +1,7 @@
-"""Pages of a run that show what a model service answers: one that tries a text, one that steers."""
+"""What pages of a run share that show what a model service answers: asked, checked, refused."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -10,6 +10,7 @@ from downstream.dashboard import pages
 from downstream.dashboard.answers import Answers
 from downstream.dashboard.model_client import ModelAnswer, ModelClient, ModelServiceError
 from downstream.dashboard.watch import SnapshotWatch
+from downstream.rendering import addresses
 from downstream.rendering.data import LoadedSnapshot
 
 MOST_CHARACTERS = 2000
@@ -53,5 +54,19 @@ async def answer_of(
     try:
         given = await asking
     except ModelServiceError as error:
-        return None, f"{error}".capitalize() + "."
+        said = str(error)
+        return None, f"{said[:1].upper()}{said[1:]}."
     return (given.answer, "") if given.is_of(snapshot.about) else (None, _OTHER_MODEL)
+
+
+def feature_links(
+    snapshot: LoadedSnapshot, run: str, features: Iterable[tuple[str, int]]
+) -> dict[str, str]:
+    """Return the address of each feature (source, index) that is watched alone, by its label."""
+    found = {}
+    for source, index in features:
+        clustering = snapshot.clustering(f"features/{source}", 0)
+        if clustering and snapshot.find(clustering, str(index)) is not None:
+            address = addresses.cluster_address(run, clustering.name, 0, str(index))
+            found[f"{source}:{index}"] = address
+    return found

@@ -1,5 +1,6 @@
 """The JSON forms of pages as an OpenAPI document, for programs that read it."""
 
+from downstream.dashboard.ablating import REPLACEMENTS
 from downstream.dashboard.openapi_schemas import COUNT, NUMBER, SCHEMAS, TEXT, Json, ref
 
 
@@ -100,6 +101,14 @@ _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
     "/steer/{run}": (
         "A prompt continued with a feature's direction added, from a model service", "SteeredPage",
         "run", {**_FORM, "prompt": TEXT, "feature": TEXT, "alphas": TEXT},
+    ),
+    "/ablate/{run}": (
+        "What replacing the activation of features does to a text, from a model service",
+        "AblatedPage", "run",
+        {
+            **_FORM, "text": TEXT, "features": TEXT, "value": TEXT,
+            "by": {"enum": list(REPLACEMENTS)},
+        },
     ),
     "/healthz": ("Whether pages can be served", "Health", "", {}),
     "/state": ("The open snapshot of each run", "State", "", {}),

@@ -53,6 +53,14 @@ SCHEMAS: Json = {
     "SteeredPage": _object(
         run=TEXT, feature=TEXT, prompt=TEXT, problem=TEXT, answer={"type": ["object", "null"]}
     ),
+    "AblatedPage": _object(
+        run=TEXT,
+        text=TEXT,
+        features=_list_of(TEXT),
+        by=TEXT,
+        problem=TEXT,
+        answer={"type": ["object", "null"]},
+    ),
     "Tried": _object(run=TEXT, text=TEXT, problem=TEXT, answer={"type": ["object", "null"]}),
     "Health": _object(
         status={"enum": ["ok", "degraded", "waiting", "starting", "failing"]},

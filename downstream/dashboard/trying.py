@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from downstream.dashboard import pages
-from downstream.dashboard.model_page import MOST_CHARACTERS, ModelPage, answer_of
+from downstream.dashboard.model_page import MOST_CHARACTERS, ModelPage, answer_of, feature_links
 from downstream.reading.token_text import visible
-from downstream.rendering import addresses
 from downstream.rendering.data import LoadedSnapshot
 from streams.asking.answer import Answer, TextAnswer
 
@@ -49,6 +48,7 @@ def _try_page(
     served: bool,
 ) -> pages.Page:
     tried = found.texts[0] if found and found.texts else None
+    listed = [(one.source, one.index) for one in tried.features] if tried else []
     values: dict[str, Any] = {
         "snapshot": snapshot,
         "run": run,
@@ -58,7 +58,7 @@ def _try_page(
         "served": served,
         "tried": tried,
         "tokens": list(_tokens(tried)) if tried else [],
-        "links": _links(snapshot, run, tried) if tried else {},
+        "links": feature_links(snapshot, run, listed),
     }
     data: dict[str, Any] = {"run": run, "text": text, "problem": problem}
     data["answer"] = asdict(tried) if tried else None
@@ -78,14 +78,3 @@ def _tokens(tried: TextAnswer) -> Iterator[TriedToken]:
             said = f"{chosen.source}:{chosen.index} {chosen.values[at]:.3g}; {said}"
         title = said or "nothing is active" if tried.counted[at] else "does not count"
         yield TriedToken(visible(shown), title, math.ceil(_LEVELS * level / most))
-
-
-def _links(snapshot: LoadedSnapshot, run: str, tried: TextAnswer) -> dict[str, str]:
-    """Return the addresses of the listed features that are watched alone."""
-    found = {}
-    for one in tried.features:
-        clustering = snapshot.clustering(f"features/{one.source}", 0)
-        if clustering and snapshot.find(clustering, str(one.index)) is not None:
-            name = clustering.name
-            found[one.label] = addresses.cluster_address(run, name, 0, str(one.index))
-    return found

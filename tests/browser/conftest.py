@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from aiohttp import web
 
 from downstream.dashboard.app import make_app
+from downstream.dashboard.model_client import ModelClient
 from downstream.dashboard.watch import Shelf, SnapshotWatch
+from tests.downstream.dashboard.model_answers import ABLATED, body, with_contents
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 
 TOKEN = "not to be guessed"
@@ -23,7 +26,7 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manifests = [write_snapshot(str(folder), small())]
+        self.manifests = [with_contents(write_snapshot(str(folder), small()))]
         self.watch = SnapshotWatch(lambda: list(self.manifests), interval=60)
         self.watch.look()
         self.address = ""
@@ -40,21 +43,37 @@ def served(tmp_path: Path) -> Iterator[Served]:
     for snapshot in found.shelf.snapshots.values():
         assert snapshot.text_index.wait(30)
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(make_app(found.watch, edit_token=TOKEN), access_log=None)
 
-    async def start() -> None:
+    async def start(app: web.Application) -> tuple[web.AppRunner, str]:
+        runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
 
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    asyncio.run_coroutine_threadsafe(start(), loop).result(30)
-    found.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    model = _model_service(body(found.manifests[0], asdict(ABLATED)))
+    service, url = asyncio.run_coroutine_threadsafe(start(model), loop).result(30)
+    app = make_app(found.watch, edit_token=TOKEN, model=ModelClient(f"{url}/"))
+    pages, found.address = asyncio.run_coroutine_threadsafe(start(app), loop).result(30)
     yield found
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
+    for runner in (pages, service):
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+def _model_service(ablated: dict[str, Any]) -> web.Application:
+    """Return a stand-in for a model service, which answers any ablation alike."""
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.json()
+        return web.json_response(ablated)
+
+    app = web.Application()
+    app.router.add_post("/ablate", answer)
+    return app
 
 
 @pytest.fixture(scope="module")  # while it runs, no other event loop can in this thread

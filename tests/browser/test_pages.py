@@ -83,6 +83,7 @@ def test_a_part_that_is_lost_gives_a_clear_page(page, served):
         "/components/demo/sae",
         "/compare/?left=0&right=2",
         "/maps/demo/odd/",
+        "/ablate/demo?text=one&features=sae:2",
     ],
 )
 def test_a_page_fits_a_screen_of_320_pixels(page, address):
@@ -157,6 +158,19 @@ def test_the_way_from_a_list_to_two_features_side_by_side(page):
     assert page.locator(".beside h2").count() == 2
 
 
+def test_features_are_ablated_on_a_text_and_lead_to_their_pages(page):
+    page.goto(LIST)
+    page.get_by_role("link", name="Ablate features on a text").click()
+    page.get_by_label("Text, read once").fill("the file")
+    page.get_by_label("Replaced by").select_option(label="its mean over the text")
+    page.get_by_role("button", name="Ablate").click()
+    page.wait_for_url("**/ablate/demo?text=the+file&features=&by=mean&value=0")
+    assert page.locator(".list tbody tr").count() == 2
+    assert page.locator(".list tbody tr").nth(1).inner_text().startswith("<b>:99")
+    page.get_by_role("link", name="sae:2").click()
+    page.wait_for_url("**/features/sae/2")
+
+
 def test_a_click_on_a_column_sorts(page):
     page.goto(LIST)
     page.locator("thead a", has_text="Max").click()
@@ -200,7 +214,8 @@ def test_the_map_of_features_lists_what_is_in_view(page, served):
 
 
 def test_all_text_stands_out_from_what_is_behind_it(page, served):
-    for address in (LIST, "/runs/demo/odd/both", "/compare/?left=0&right=2"):
+    ablation = "/ablate/demo?text=one"
+    for address in (LIST, "/runs/demo/odd/both", "/compare/?left=0&right=2", ablation):
         page.goto(address)
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         for scheme in ("light", "dark"):

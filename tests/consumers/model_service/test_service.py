@@ -11,12 +11,12 @@ import jsonschema
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from consumers.interventions.requests import Steering
+from consumers.interventions.requests import Ablation, Steering
 from consumers.model_service.limits import AskLimits
 from consumers.model_service.queue import BusyError, QuestionQueue
 from consumers.model_service.service import make_service
 from streams.asking.answer import Answer
-from streams.asking.effects import Steered
+from streams.asking.effects import Ablated, Steered
 from streams.asking.question import Question
 from streams.errors import ModelError, QuestionError
 from tests import factories
@@ -48,6 +48,10 @@ class Model:
         assert self.let.wait(PATIENCE)
         return Steered(request.feature, 1.0, 0.0, (), ())
 
+    def ablate(self, request: Ablation) -> Ablated:
+        assert self.let.wait(PATIENCE)
+        return Ablated(request.by, ())
+
     def _outcome(self, question: Question) -> Any:
         if question.texts[0] == "bad":
             return QuestionError("text 1 has no token")
@@ -60,7 +64,8 @@ class Model:
 async def client_of(
     model: Model, limits: AskLimits = SMALL, token: str | None = None
 ) -> AsyncIterator[TestClient[Any, Any]]:
-    service = make_service(model, limits, token=token, steer=model.steer)  # type: ignore[arg-type]
+    changing: Any = {"steer": model.steer, "ablate": model.ablate}
+    service = make_service(model, limits, token=token, **changing)  # type: ignore[arg-type]
     async with TestClient(TestServer(service)) as client:
         yield client
 
@@ -152,7 +157,7 @@ async def test_a_service_answers_says_what_is_wrong_and_keeps_its_folders_to_its
         async with client.get("/openapi.json") as answer:
             document = await answer.json()
         schemas = {"components": document["components"]}
-        assert set(document["paths"]) == {"/ask", "/steer", "/healthz"}
+        assert set(document["paths"]) == {"/ask", "/steer", "/ablate", "/healthz"}
         question_schema = {"$ref": "#/components/schemas/Question", **schemas}
         jsonschema.validate({"texts": ["one"], "features": ["sae:1"]}, question_schema)
         with pytest.raises(jsonschema.ValidationError):
@@ -191,7 +196,7 @@ async def test_steerings_are_bounded_in_size_and_number() -> None:
     wanted = {"prompts": ["one"], "feature": "sae:1", "alphas": [1, 2]}
     model = Model()
     async with client_of(
-        model, AskLimits(steerings=1, prompts=1, alphas=2, new_tokens=30)
+        model, AskLimits(interventions=1, prompts=1, alphas=2, new_tokens=30)
     ) as client:
         status, body = await asked(client, "/steer", **wanted)
         assert (status, body["answer"]["feature"], body["model"]["name"]) == (200, "sae:1", "tiny")
@@ -212,3 +217,26 @@ async def test_steerings_are_bounded_in_size_and_number() -> None:
         assert [task.result()[0] for task in done] == [503]
         model.let.set()
         assert sorted([(await one)[0] for one in (first, second)]) == [200, 503]
+
+
+@pytest.mark.asyncio
+async def test_ablations_are_bounded_in_size() -> None:
+    wanted = {"texts": ["one"], "features": ["sae:1", "sae:2"], "by": "mean"}
+    limits = AskLimits(prompts=1, features=2, characters=40)
+    async with client_of(Model(), limits) as client:
+        status, body = await asked(client, "/ablate", **wanted)
+        assert (status, body["answer"], body["model"]["name"]) == (
+            200,
+            {"by": "mean", "effects": []},
+            "tiny",
+        )
+        for change, said in (
+            ({"texts": ["a", "b"]}, "2 texts are asked for, 1 at most"),
+            ({"features": ["sae:1"] * 3}, "3 features"),
+            ({"features": [], "top": 3}, "3 features"),
+            ({"texts": ["a" * 41]}, "41 characters"),
+            ({"by": "fame"}, "by"),
+            ({"texts": []}, "give a text"),
+        ):
+            status, body = await asked(client, "/ablate", **(wanted | change))
+            assert (status, said in body["error"]) == (400, True), body

@@ -37,6 +37,7 @@ ANSWERED = {
     "/try/{run}": ["/try/demo?format=json&text=one"],
     "/start/": ["/start/?format=json"],
     "/steer/{run}": ["/steer/demo?format=json&feature=sae:2&prompt=one"],
+    "/ablate/{run}": ["/ablate/demo?format=json&features=sae:2&text=one&by=mean"],
     "/healthz": ["/healthz"],
     "/state": ["/state"],
 }

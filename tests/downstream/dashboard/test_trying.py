@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from streams.asking.answer import (
 )
 from streams.asking.effects import Effect, Shift, Steered, Strength
 from streams.snapshots.manifests import RunManifest
+from tests.downstream.dashboard.model_answers import ABLATED, body, with_contents
 
 ANSWER = Answer(
     (AnsweringSource("sae", "dictionary", "hook", 5),),
@@ -45,9 +46,7 @@ ANSWER = Answer(
 
 @pytest.fixture
 def named(manifest: RunManifest) -> RunManifest:
-    """A snapshot whose manifest says what its model and dictionaries hold."""
-    sources = [{**source, "content": f"{source['name']}-c"} for source in manifest.about["sources"]]
-    return replace(manifest, about={**manifest.about, "model_content": "m", "sources": sources})
+    return with_contents(manifest)
 
 
 @asynccontextmanager
@@ -62,6 +61,7 @@ async def pages(manifest: RunManifest, told: Any = None) -> AsyncIterator[TestCl
     service = web.Application()
     service.router.add_post("/ask", ask)
     service.router.add_post("/steer", ask)
+    service.router.add_post("/ablate", ask)
     watch = SnapshotWatch(lambda: [manifest], interval=60)
     watch.look()
     async with TestServer(service) as server:
@@ -71,12 +71,6 @@ async def pages(manifest: RunManifest, told: Any = None) -> AsyncIterator[TestCl
         async with TestClient(TestServer(make_app(watch, model=model))) as browser:
             browser.asked = asked  # type: ignore[attr-defined]
             yield browser
-
-
-def body(manifest: RunManifest, answer: Any = None, **changes: Any) -> dict[str, Any]:
-    sources = [{"name": s["name"], "content": s["content"]} for s in manifest.about["sources"]]
-    model = {"content": manifest.about["model_content"], "sources": sources} | changes
-    return {"answer": asdict(ANSWER) if answer is None else answer, "model": model}
 
 
 async def tried(browser: TestClient[Any, Any], **query: str) -> tuple[int, str]:
@@ -103,7 +97,7 @@ async def test_without_a_model_service_the_page_says_how_to_start_one(
 
 @pytest.mark.asyncio
 async def test_a_text_is_shown_by_token_and_by_feature(named: RunManifest) -> None:
-    async with pages(named, (200, body(named))) as browser:
+    async with pages(named, (200, body(named, asdict(ANSWER)))) as browser:
         status, html = await tried(browser, text="a <b>", feature="sae:2")
         assert status == 200
         assert browser.asked == [  # type: ignore[attr-defined]
@@ -127,6 +121,7 @@ async def test_a_text_is_shown_by_token_and_by_feature(named: RunManifest) -> No
     ("told", "said"),
     [
         ("away", "The model service cannot be reached"),
+        ((400, {"error": "there is no feature SAE:9"}), "There is no feature SAE:9."),
         ((503, {"error": "64 questions wait for the model: ask again later"}), "questions wait"),
         ((500, ["?"]), "The model service says 500"),
         ((200, {"answer": 1}), "is no answer"),
@@ -138,7 +133,7 @@ async def test_what_is_no_answer_of_this_model_is_said(
     told: Any, said: str, named: RunManifest
 ) -> None:
     if told == "other":
-        told = (200, body(named, content="another"))
+        told = (200, body(named, asdict(ANSWER), content="another"))
     if told == "short":
         answer = asdict(ANSWER)
         answer["texts"][0]["counted"] = ()
@@ -189,4 +184,40 @@ async def test_a_prompt_is_continued_with_a_feature_and_without(named: RunManife
         assert "another model or other dictionaries" in html
         assert "plain</td>" not in html
     async with pages(named) as browser, browser.get("/steer/demo", params=query) as page:
+        assert "millrace serve-model" in await page.text()
+
+
+@pytest.mark.asyncio
+async def test_features_are_ablated_and_the_largest_effect_is_first(named: RunManifest) -> None:
+    told = (200, body(named, asdict(ABLATED)))
+    query = {"text": "one", "features": "sae:2, sae:3", "by": "clamp", "value": "2.5"}
+    async with pages(named, told) as browser:
+        async with browser.get("/ablate/demo", params=query) as page:
+            assert page.status == 200
+            html = await page.text()
+        (asked,) = browser.asked  # type: ignore[attr-defined]
+        wanted = {"texts": ["one"], "features": ["sae:2", "sae:3"], "top": 20}
+        assert asked[0] == wanted | {"by": "clamp", "value": 2.5}
+        assert '<a href="/runs/demo/features/sae/2">sae:2</a>' in html
+        assert "&lt;b&gt;:99" in html
+        assert html.index("&lt;b&gt;:99") > html.index("sae:2</a>")
+        assert 'width="26.0"' in html  # half of the largest
+        assert "Over 7 tokens" in html
+        assert [part for part in ("<b>", "<i>", "\u202e") if part in html] == []
+        async with browser.get("/ablate/demo", params=query | {"format": "json"}) as found:
+            assert (await found.json())["answer"]["effects"][1]["kl"] == 0.125
+        for wrong in (
+            {"by": "fame"},
+            {"value": "x"},
+            {"value": "inf"},
+            {"features": "sae:1 " * 65},
+            {"text": "a" * 2001},
+        ):
+            async with browser.get("/ablate/demo", params=query | wrong) as page:
+                assert page.status == 400
+        async with browser.get("/runs/demo/features/sae/2") as page:
+            assert 'href="/ablate/demo?features=sae%3A2"' in await page.text()
+        async with browser.get("/") as page:
+            assert 'href="/ablate/demo"' in await page.text()
+    async with pages(named) as browser, browser.get("/ablate/demo", params=query) as page:
         assert "millrace serve-model" in await page.text()
