@@ -19,7 +19,7 @@ from streams.strict_json import JsonError, parse_json
 T = TypeVar("T")
 FORMAT: Literal["millrace-question"] = "millrace-question"
 MAX_BYTES = 2**28
-_DECIDING = ("millrace", "torch", "transformers", "transformer-lens", "sae-lens", "numpy")
+_DECIDING = ("millrace", "torch", "transformers", "transformer-lens", "sae-lens", "numpy", "scipy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         *_topic(TOKENS, "Read"),
     ),
     "ask": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),
+    "concept": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),
     "steer": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),
     "ablate": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),
     "serve-model": (*_topic(RUNS, "Read"), *_topic(CORPORA, "Read")),

@@ -1,0 +1,1 @@
+"""What is found out from finished snapshots: features of a domain, dictionaries, models."""
