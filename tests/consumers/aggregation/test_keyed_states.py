@@ -3,15 +3,18 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from consumers.aggregation.keyed_states import MOST_FLUSHES, keyed_key
 from consumers.aggregation.overlay import Overlay, bucket_key, partial
+from consumers.aggregation.shards import new_keyed
 from consumers.plan import Plan, make_plan
 from consumers.selection.worker import ActivationWorker
 from streams import topics
 from streams.errors import ShapeError
 from streams.records.corpus import PartitionEnd
+from streams.records.hits import take
 from streams.records.measures import measure
 from streams.records.partials import BucketState, SnapshotRequest
 from streams.wire import codec
@@ -119,6 +122,16 @@ def test_a_value_with_more_than_sums_by_key_is_refused() -> None:
     state = next(state for state in whole() if len(state.counts))
     with pytest.raises(ShapeError, match="another layout"):
         loaded({keyed_key(0, state.bucket): codec.encode(state)})
+
+
+def test_a_value_with_a_hit_beside_its_sums_by_key_is_refused() -> None:
+    state = next(state for state in whole() if len(state.hits.table))
+    hit = take(state.hits, np.arange(1))
+    value = replace(
+        new_keyed(PLAN, 0, state.bucket), hits=replace(hit, table=np.zeros_like(hit.table))
+    )
+    with pytest.raises(ShapeError, match="hits: table 0 of 0"):
+        loaded({keyed_key(0, state.bucket): codec.encode(value)})
 
 
 def test_a_refused_record_is_written_with_the_next_flush() -> None:

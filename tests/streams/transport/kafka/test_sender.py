@@ -3,12 +3,14 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from streams.errors import BrokerError
+from streams.transport.kafka import sender as sender_module
 from streams.transport.kafka.connection_pool import ConnectionPool
 from streams.transport.kafka.sender import RECORD_OVERHEAD_BYTES, KafkaSender
 
@@ -83,6 +85,25 @@ def pool(producer: Producer) -> ConnectionPool[Any]:
 @pytest.fixture
 def sender(address: str, pool: ConnectionPool[Any]) -> KafkaSender:
     return KafkaSender(address, 10 * LEAST, pool=pool)
+
+
+@pytest.mark.parametrize(("delivery", "request_time"), [(9_000, 4_500), (120_000, 30_000)])
+def test_a_request_may_take_half_of_the_time_for_delivery_so_that_a_second_one_fits(
+    address: str, monkeypatch: pytest.MonkeyPatch, delivery: int, request_time: int
+) -> None:
+    given: dict[str, Any] = {}
+
+    class Asked:
+        _metadata = SimpleNamespace()
+
+        def __init__(self, **options: Any) -> None:
+            given.update(options)
+
+    monkeypatch.setattr(sender_module, "KafkaProducer", Asked)
+    monkeypatch.setattr(sender_module, "hurried", lambda _: None)
+    KafkaSender(address, 10 * LEAST, delivery)
+    assert (given["delivery_timeout_ms"], given["request_timeout_ms"]) == (delivery, request_time)
+    assert (given["acks"], given["enable_idempotence"]) == ("all", True)
 
 
 def test_what_is_still_buffered_after_the_first_failure_is_never_sent(

@@ -1,6 +1,7 @@
 """What a worker's Kafka client is asked before and while it starts; no broker is needed."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,33 @@ def app(options: AppOptions = AppOptions()) -> WorkerApp:
 def test_before_the_client_is_there_nothing_is_assigned() -> None:
     async def work() -> None:
         assert app().consumer.assignment() == set()
+
+    asyncio.run(work())
+
+
+def test_a_stop_waits_for_a_thread_that_has_only_just_begun() -> None:
+    async def work() -> None:
+        thread: Any = app().delivery._thread  # type: ignore[attr-defined]
+        stopped: list[bool] = []
+        beginning = SimpleNamespace(is_alive=lambda: True, stop=lambda: stopped.append(True))
+        thread._thread = beginning
+        stop = asyncio.ensure_future(thread.stop())
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        assert not stop.done()
+        thread._started.set()
+        thread._stopped.set()
+        await asyncio.wait_for(stop, 10)
+        assert stopped == [True]
+
+    asyncio.run(work())
+
+
+def test_a_stop_does_not_wait_for_a_thread_that_is_dead() -> None:
+    async def work() -> None:
+        thread: Any = app().delivery._thread  # type: ignore[attr-defined]
+        thread._thread = SimpleNamespace(is_alive=lambda: False)
+        await asyncio.wait_for(thread.stop(), 10)
 
     asyncio.run(work())
 

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,12 @@ def test_a_record_keeps_its_key_headers_and_timestamp() -> None:
     made = with_topic()
     made.append("t", 0, b"k", None, (("kind", b"x"),), timestamp=12)
     assert made.fetch("t", 0, 0) == [StoredRecord("t", 0, 0, 12, b"k", None, (("kind", b"x"),))]
+
+
+def test_a_record_without_a_timestamp_has_that_of_now_in_milliseconds() -> None:
+    made, before = with_topic(), time.time()
+    made.append("t", 0, None, b"a")
+    assert int(before * 1000) <= made.fetch("t", 0, 0)[0].timestamp <= time.time() * 1000
 
 
 def test_a_topic_is_created_once_and_with_the_same_partitions() -> None:
