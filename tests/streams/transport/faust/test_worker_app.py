@@ -31,7 +31,6 @@ def test_an_orderly_end_admits_nothing_more_and_keeps_its_first_reason() -> None
     async def work() -> None:
         left: list[int] = []
         ending = worker(left)
-        assert ending.reason is None
         first = BrokerError("first")
         ending.end(first)
         assert not ending.delivery._admitting
