@@ -106,6 +106,40 @@ def test_a_request_may_take_half_of_the_time_for_delivery_so_that_a_second_one_f
     assert (given["acks"], given["enable_idempotence"]) == ("all", True)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"value": b"x" * LEAST},
+        {"value": None, "key": b"x" * LEAST},
+        {"value": None, "headers": (("x" * (LEAST - 1), b"y"),)},
+        {"value": b"x" * (LEAST // 2), "key": b"x" * (LEAST // 2)},
+    ],
+)
+def test_key_value_and_headers_count_towards_the_bytes_in_flight(
+    address: str, pool: ConnectionPool[Any], producer: Producer, record: dict[str, Any]
+) -> None:
+    sender = KafkaSender(address, 5 * LEAST, pool=pool)
+    sender.send("t", 0, **record)
+    sender.send("t", 0, **record)  # twice 2 * LEAST
+    blocked = threading.Thread(target=lambda: sender.send("t", 0, b"x"), daemon=True)
+    blocked.start()
+    blocked.join(0.05)
+    assert blocked.is_alive()
+    assert len(producer.buffered) == 2
+    producer.buffered[0].stored(0)
+    blocked.join(SOON)
+    assert len(producer.buffered) == 3
+
+
+def test_what_just_fits_is_not_held_back(
+    address: str, pool: ConnectionPool[Any], producer: Producer
+) -> None:
+    sender = KafkaSender(address, 2 * LEAST + 2, pool=pool)
+    sender.send("t", 0, b"x")
+    sender.send("t", 0, b"x")
+    assert len(producer.buffered) == 2
+
+
 def test_what_is_still_buffered_after_the_first_failure_is_never_sent(
     sender: KafkaSender, producer: Producer
 ) -> None:

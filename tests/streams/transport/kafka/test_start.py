@@ -125,3 +125,32 @@ def test_a_right_that_is_gone_at_a_fetch_ends_the_worker() -> None:
     lost = asyncio.run(work(errors.TopicAuthorizationFailedError("t"))).failure
     assert str(lost).startswith(NO_RIGHT)
     assert left == [2]
+
+
+class Offsets:
+    """aiokafka's consumer of one partition: what its group committed, and where it was sent."""
+
+    def __init__(self) -> None:
+        self.sought: list[tuple[Any, int]] = []
+
+    def assignment(self) -> set[Any]:
+        return {PLACE}
+
+    async def committed(self, place: Any) -> int | None:
+        return {0: 5, 1: None}[place.partition]
+
+    def seek(self, place: Any, offset: int) -> None:
+        self.sought.append((place, offset))
+
+
+def test_committed_offsets_come_by_partition_and_only_what_is_held_is_sought() -> None:
+    async def work() -> None:
+        thread: Any = app().delivery._thread  # type: ignore[attr-defined]
+        thread._consumer = held = Offsets()
+        other = TP("t", 1)
+        assert await thread._committed([PLACE, other]) == {PLACE: 5, other: None}
+        await thread._seek_there(PLACE, 4)
+        await thread._seek_there(other, 4)
+        assert [(place.partition, offset) for place, offset in held.sought] == [(0, 4)]
+
+    asyncio.run(work())
