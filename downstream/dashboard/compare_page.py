@@ -5,6 +5,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from downstream.dashboard.changes import ChangedExample, Changes, changed_examples, changes
 from downstream.dashboard.comparison import (
     WAYS,
     Comparison,
@@ -16,6 +17,7 @@ from downstream.dashboard.comparison_pairs import Part
 from downstream.dashboard.json_form import cluster_content
 from downstream.dashboard.pages import Json, Page, not_found
 from downstream.dashboard.watch import Shelf
+from downstream.rendering.cluster import ClusterPage
 from downstream.rendering.data import LoadedClustering
 
 
@@ -33,11 +35,17 @@ def compare_page(shelf: Shelf, asked: Mapping[str, str]) -> Page:
     a, b = found
     if a is None or b is None:
         return not_found(f"No run “{second if a else first}” has a snapshot here.")
-    comparison = compared(a, b, asked_of(asked))
+    wanted = asked_of(asked)
+    comparison = compared(a, b, wanted)
+    changed = changes(a, b, wanted.page) if wanted.show == "changed" else None
     left, right = (
         _number(asked.get(name, ""), part.size) for name, part in (("left", a), ("right", b))
     )
-    sides = side_by_side(a, b, left, right) if left is not None and right is not None else ()
+    sides: tuple[ClusterPage, ...] = ()
+    examples: tuple[ChangedExample, ...] = ()
+    if left is not None and right is not None:
+        sides = side_by_side(a, b, left, right)
+        examples = changed_examples(a, b, left, right) if changed else ()
     address = {
         "a": first, "b": second, "from": clustering_key(a.clustering),
         "to": clustering_key(b.clustering), "by": comparison.asked.by,
@@ -52,10 +60,14 @@ def compare_page(shelf: Shelf, asked: Mapping[str, str]) -> Page:
         "ways": tuple(WAYS),
         "clustering_key": clustering_key,
         "sides": sides,
+        "changed": changed,
+        "examples": examples,
         "numbers": (left, right),
     }
     title = f"{first} and {second}"
-    return Page("compare.html", title, values, partial(comparison_form, comparison, address, sides))
+    return Page(
+        "compare.html", title, values, partial(comparison_form, comparison, address, sides, changed)
+    )
 
 
 def clustering_key(clustering: LoadedClustering) -> str:
@@ -65,7 +77,9 @@ def clustering_key(clustering: LoadedClustering) -> str:
     return clustering.name
 
 
-def comparison_form(comparison: Comparison, address: Mapping[str, str], sides: Any) -> Json:
+def comparison_form(
+    comparison: Comparison, address: Mapping[str, str], sides: Any, changed: Changes | None = None
+) -> Json:
     """Return a page of a comparison as plain data."""
     named = ("matched", "mutual", "only_a", "only_b", "pages", "notes", "problem")
     snapshots = (comparison.a.snapshot.manifest, comparison.b.snapshot.manifest)
@@ -77,6 +91,7 @@ def comparison_form(comparison: Comparison, address: Mapping[str, str], sides: A
         ],
         **{name: getattr(comparison, name) for name in named},
         "rows": [asdict(row) for row in comparison.rows],
+        "changes": None if changed is None else asdict(changed),
         "sides": [cluster_content(page) for page in sides],
     }
 

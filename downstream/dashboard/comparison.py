@@ -24,7 +24,7 @@ from streams.arrays import F64, I64, Bool
 from streams.errors import SnapshotError
 
 By = Literal["examples", "label", "decoder", "correlation", "coactivation"]
-Show = Literal["matched", "only_a", "only_b"]
+Show = Literal["matched", "only_a", "only_b", "changed"]
 Sort = Literal["score", "change"]
 
 WAYS: Mapping[By, Callable[[Part, Part], Pairs | None]] = {
@@ -147,7 +147,10 @@ def compared(a: Part, b: Part, asked: Asked) -> Comparison:
     in_a = lives_a & (to_b >= 0) & (score_a >= asked.least)
     in_b = lives_b & (to_a >= 0) & (score_b >= asked.least)
     mutual = in_a & (to_a[to_b] == np.arange(a.size)) if b.size else in_a
-    chosen = {"matched": in_a, "only_a": lives_a & ~in_a, "only_b": lives_b & ~in_b}[asked.show]
+    none = np.zeros(a.size, bool)
+    chosen = {
+        "matched": in_a, "only_a": lives_a & ~in_a, "only_b": lives_b & ~in_b, "changed": none
+    }[asked.show]  # fmt: skip
     found = _ordered(a, b, asked, np.flatnonzero(chosen), to_b, score_a)
     pages = max(1, -(-len(found) // PAGE))
     page = min(asked.page, pages)

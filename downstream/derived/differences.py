@@ -100,15 +100,20 @@ class Differences:
         First those of which the largest share of examples was replaced, then by the difference of
         their activation densities.
         """
-        both = self.clusters.filter(pc.and_(self.clusters["in_a"], self.clusters["in_b"]))
-        shared, came, went = (both[name].to_numpy() for name in _COUNTS)
-        replaced = (came + went) / np.maximum(shared + came + went, 1)
-        density = [both[f"activation_density_{side}"].to_numpy() for side in "ab"]
-        moved = np.abs(density[1] - density[0])
-        changed = np.flatnonzero(_flags(both, "changed"))
-        order = changed[np.lexsort((changed, -moved[changed], -replaced[changed]))]
-        found: list[dict[str, Any]] = both.take(pa.array(order[:k])).to_pylist()
+        order = most_changed(self.clusters)
+        found: list[dict[str, Any]] = self.clusters.take(pa.array(order[:k])).to_pylist()
         return found
+
+
+def most_changed(clusters: pa.Table) -> I64:
+    """Return the rows of ``cluster_differences`` that are in both and changed, the most first."""
+    both = _flags(clusters, "in_a") & _flags(clusters, "in_b")
+    shared, came, went = (clusters[name].to_numpy() for name in _COUNTS)
+    replaced = (came + went) / np.maximum(shared + came + went, 1)
+    density = [clusters[f"activation_density_{side}"].to_numpy() for side in "ab"]
+    moved = np.abs(density[1] - density[0])
+    changed = np.flatnonzero(both & _flags(clusters, "changed"))
+    return changed[np.lexsort((changed, -moved[changed], -replaced[changed]))]
 
 
 _COUNTS = ("shared_examples", "came", "went")

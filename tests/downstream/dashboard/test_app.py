@@ -30,6 +30,8 @@ Browser = TestClient[Any, Any]
 @asynccontextmanager
 async def browser_of(watch: SnapshotWatch) -> AsyncIterator[Browser]:
     watch.look()
+    for snapshot in watch.shelf.snapshots.values():
+        snapshot.text_index.wait(30)  # once it is ready, pages have another tag
     async with TestClient(TestServer(make_app(watch))) as browser:
         yield browser
 
