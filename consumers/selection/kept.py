@@ -1,8 +1,10 @@
-"""Keeping all activations of a run: one file per batch, written before its records are sent.
+"""Keeping all activations of a run: each batch is written before its records are sent.
 
 A batch that comes again is written again, with the same rows. A refused one has an empty file, so
-that every sequence of a chain has one.
+that every sequence of a chain has one. When the last of several is written they become one file.
 """
+
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +12,11 @@ import pyarrow as pa
 from consumers.plan import Plan
 from consumers.statistics.activity import ClusterTokens
 from streams.records.corpus import TokenBatch
-from streams.snapshots.kept_files import SCHEMA, kept_path, write_kept
+from streams.snapshots.kept_files import MERGED, SCHEMA, kept_path, merge_kept, write_kept
 from streams.snapshots.store import open_store
+
+_LARGE = 32 * 2**20
+"""Files of more bytes stay as they are: merging reads and writes everything once more."""
 
 
 class Keeper:
@@ -20,6 +25,8 @@ class Keeper:
     def __init__(self, plan: Plan) -> None:
         self._run, self._id = plan.run.name, plan.id
         self._store = open_store(plan.run.store)
+        self._lock = Lock()  # a refused batch is written by the thread of the device
+        self._written: dict[int, set[int]] = {}  # sequences of a partition that may be merged
 
     def keep(self, batch: TokenBatch, tokens: ClusterTokens) -> None:
         """Write where clusters are active in a batch; raises StoreError."""
@@ -31,7 +38,22 @@ class Keeper:
 
     def _write(self, partition: int, sequence: int, table: pa.Table) -> None:
         path = kept_path(self._id, partition, sequence, sequence)
-        write_kept(self._store, self._run, path, table)
+        size = write_kept(self._store, self._run, path, table)
+        if self._is_last(partition, sequence) and size <= _LARGE:
+            merge_kept(self._store, self._run, self._id, partition, sequence)
+
+    def _is_last(self, partition: int, sequence: int) -> bool:
+        """Return whether a batch is the last of those that become one file.
+
+        It has the largest sequence, or it is the last of all that were written here, where threads
+        finish in another order.
+        """
+        with self._lock:
+            written = self._written.setdefault(partition, set())
+            written.add(sequence)
+            first = sequence - sequence % MERGED
+            written.intersection_update(range(first, first + MERGED))
+            return len(written) == MERGED or sequence == first + MERGED - 1
 
 
 def kept_table(batch: TokenBatch, tokens: ClusterTokens) -> pa.Table:

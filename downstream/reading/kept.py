@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from streams.errors import SnapshotError
-from streams.snapshots.kept_files import ACTIVATIONS, SCHEMA, kept_paths, read_kept
+from streams.snapshots.kept_files import ACTIVATIONS, SCHEMA, read_batches
 from streams.snapshots.manifests import RunManifest
 from streams.snapshots.parquet.row_filters import Filters
 from streams.snapshots.store import open_store
@@ -48,9 +48,9 @@ class KeptActivations:
         return self._pieces(None)
 
     def _pieces(self, filters: Filters | None) -> Iterator[pa.Table]:
-        store = open_store(self.manifest.store)
-        for partition, sequence, path in kept_paths(self.manifest.run_id, self.chain):
-            table = read_kept(store, self.manifest.run, path, filters)
+        store, manifest = open_store(self.manifest.store), self.manifest
+        found = read_batches(store, manifest.run, manifest.run_id, self.chain, filters)
+        for partition, sequence, table in found:
             place = [
                 pa.repeat(pa.scalar(number, field.type), len(table))
                 for number, field in zip((partition, sequence), _PLACE, strict=True)

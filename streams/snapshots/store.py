@@ -89,12 +89,12 @@ def check_store(address: str) -> None:
     """Raise SnapshotError unless files can be written to a store; nothing stays there."""
     store = open_store(address)
     path = store.path(f"check-{uuid.uuid4().hex}")
-    there = _exists(store, store.root)
+    there = file_exists(store, store.root)
     try:
         write_file(store, path, bytes(_CHECKED_BYTES))
         store.files.rm(path)
     finally:
-        if not there and _exists(store, store.root):
+        if not there and file_exists(store, store.root):
             with suppress(OSError):
                 store.files.rmdir(store.root)
 
@@ -137,8 +137,14 @@ def write_manifest(store: Store, manifest: RunManifest | FailedManifest) -> str:
 
 def write_file(store: Store, path: str, data: bytes) -> None:
     """Write a file that appears whole; raises StoreError if it cannot be written."""
+    write_pieces(store, path, [data])
+
+
+def write_pieces(store: Store, path: str, pieces: Iterable[bytes]) -> None:
+    """Write a file that appears whole once the last piece is there; errors as ``write_file``."""
     with _draft(store, path) as made:
-        made.add(data)
+        for piece in pieces:
+            made.add(piece)
 
 
 @contextmanager
@@ -153,7 +159,8 @@ def _draft(store: Store, path: str) -> Iterator[DraftFile]:
         yield made
 
 
-def _exists(store: Store, path: str) -> bool:
+def file_exists(store: Store, path: str) -> bool:
+    """Return whether something lies at a path, as far as can be seen."""
     try:
         return bool(store.files.exists(path))
     except OSError:

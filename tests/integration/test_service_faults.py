@@ -28,9 +28,10 @@ from consumers.selection.worker import ActivationWorker, Computed, Outcome
 from consumers.service.activation_agent import activations_app
 from consumers.service.aggregate_agent import aggregates_app
 from consumers.snapshots.snapshots import final_manifest
+from downstream.reading.kept import kept_activations
 from streams.errors import BrokerError
 from streams.records.corpus import TokenBatch
-from streams.snapshots.kept_files import ACTIVATIONS, encoded, kept_paths
+from streams.snapshots.kept_files import ACTIVATIONS, MERGED, SCHEMA, encoded, merged_path
 from streams.snapshots.manifests import RunManifest
 from streams.transport.client import StoredRecord
 from streams.transport.faust.app import AppOptions
@@ -159,15 +160,16 @@ def scene(run: str) -> tuple[str, list[int]]:
             valid = valid_tokens(plan, batch)
             activations = made.engine.compute(batch, valid)
             tokens = cluster_activity(plan, batch, valid, activations).tokens
-            kept.append(encoded(kept_table(batch, tokens)))
-        return made.expected(), [hash(each) for each in kept]
+            kept.append(hash(encoded(kept_table(batch, tokens))))
+        return made.expected(), kept
 
 
 @functools.cache
 def settings(run: str) -> dict[str, Any]:
     """Return what ``make_service`` wants for a run of ``RUNS``; each has several buckets."""
-    batches = factories.with_domains(factories.batches(partitions=3, per_partition=5, rows=3))
-    common = {"partitions": 3, "shards": 2, "batches": batches, "keep": ACTIVATIONS}
+    given = factories.batches(partitions=2, per_partition=MERGED + 1, rows=3)
+    batches = factories.with_domains(given)
+    common = {"partitions": 2, "shards": 2, "batches": batches, "keep": ACTIVATIONS}
     if run == "few numbers":
         return {**common, "bucket_bytes": 3000}
     return {**common, "bucket_bytes": 150_000, **default_measures(clusters=14, k=3)}
@@ -284,6 +286,8 @@ def assert_exact(run: str, seed: int, store: Path) -> None:
         del chances[schedule.name]
     assert manifest.final
     assert manifest.content == expected
-    files = kept_paths(manifest.run_id, tuple(min(c) for c in zip(*manifest.chains, strict=True)))
-    folder = store / manifest.run
-    assert [hash((folder / path).read_bytes()) for _, _, path in files] == kept
+    found = kept_activations(manifest)
+    assert [hash(encoded(each.select(SCHEMA.names))) for each in found.batches()] == kept
+    for partition, last in enumerate(found.chain):
+        assert last == MERGED
+        assert (store / manifest.run / merged_path(manifest.run_id, partition, 0)).is_file()
