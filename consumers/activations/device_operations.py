@@ -35,10 +35,15 @@ def _pairs(device: torch.device) -> Tensor:
 
 OPERATIONS: Mapping[str, Operation] = {
     "int64 arithmetic": lambda on: (_numbers(on) << 3) + (_numbers(on) & 3) - _numbers(on),
+    "int64 products modulo 2**64": lambda on: _numbers(on) * 0x14D049BB133111EB ^ _numbers(on) >> 2,
+    "int64 rounded to float32": lambda on: (_numbers(on) * 0x1FF000001).float(),
     "int64 cumsum": lambda on: _numbers(on).cumsum(0),
     "int64 cummax": lambda on: _numbers(on).cummax(0).values,
     "int64 argsort": lambda on: _numbers(on).argsort(stable=True),
-    "int64 unique": lambda on: torch.cat(torch.unique(_numbers(on), return_inverse=True)),
+    "int64 sort": lambda on: torch.cat(_numbers(on)[1:].sort()),
+    "int64 unique": lambda on: torch.cat(
+        torch.unique(_numbers(on), return_inverse=True, return_counts=True)
+    ),
     "int64 topk": lambda on: _numbers(on).topk(2).values,
     "int64 searchsorted": lambda on: torch.searchsorted(_numbers(on).sort().values, _numbers(on)),
     "int64 index_add": lambda on: _numbers(on).index_add_(0, _small(on), _numbers(on)),

@@ -1,6 +1,6 @@
 """Rows at random from every interval of activation: a bin of the histogram each."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from consumers.rankings.ranking import (
 from consumers.rankings.row_hash import plain_priority, priorities
 from consumers.statistics.activity import ClusterActivity
 from streams.arrays import F32
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 
 class Intervals(Ranking):
@@ -39,6 +42,14 @@ class Intervals(Ranking):
         bins = np.searchsorted(edges, activity.rows.maximum, side="right")
         table = (len(edges) - bins).astype(np.uint32)
         return candidates_of_rows(activity, priorities(activity), least, table)
+
+    def candidates_on_device(self, activity: "DeviceActivity", least: F32, k: int) -> Candidates:
+        """Return the same from tensors, bit for bit, without what k samples of the batch beat."""
+        from consumers.rankings import ranked_on_device, row_hash_on_device
+
+        score = row_hash_on_device.priorities(activity)
+        table = ranked_on_device.intervals(activity)
+        return ranked_on_device.candidates_of_rows(activity, score, least, k, table)
 
     def shown(self, score: F32, at_peak: F32) -> F32:
         """Return the activation, not the hash."""

@@ -32,7 +32,7 @@ class Maximum(Ranking):
         """Return the same from tensors, bit for bit, without what k samples of the batch beat."""
         from consumers.rankings import ranked_on_device
 
-        return ranked_on_device.maxima(activity, least, k)
+        return ranked_on_device.candidates_of_rows(activity, activity.maximum, least, k)
 
     def recompute(self, row: PlainRow) -> PlainScore:
         """Return the first of the largest."""

@@ -11,8 +11,8 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.activity import ClusterActivity
 from streams.arrays import F32, I32, U32, U64, AnyArray
 
-_FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-_FIRST, _SECOND = map(np.uint64, _FACTORS)
+FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_FIRST, _SECOND = map(np.uint64, FACTORS)
 _ALL = 2**64 - 1
 
 
@@ -55,8 +55,8 @@ def plain_priority(row: PlainRow) -> float:
 
 def _plain_mix(number: int) -> int:
     """Return splitmix64's finaliser (Steele, Lea and Flood 2014, constants of variant 13)."""
-    number = ((number ^ (number >> 30)) * _FACTORS[0]) & _ALL
-    number = ((number ^ (number >> 27)) * _FACTORS[1]) & _ALL
+    number = ((number ^ (number >> 30)) * FACTORS[0]) & _ALL
+    number = ((number ^ (number >> 27)) * FACTORS[1]) & _ALL
     return number ^ (number >> 31)
 
 

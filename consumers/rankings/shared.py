@@ -1,6 +1,6 @@
 """Rows of smallest sample key, the same for all clusters: where one is not listed, it is silent."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from consumers.rankings.ranking import (
     candidates_of_rows,
 )
 from consumers.statistics.activity import ClusterActivity
-from streams.arrays import F32
+from streams.arrays import F32, U8
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 
 class Shared(Ranking):
@@ -30,10 +33,15 @@ class Shared(Ranking):
 
     def candidates(self, activity: ClusterActivity, least: F32) -> Candidates:
         """Return the rows whose key is small enough."""
-        high = np.ascontiguousarray(activity.batch.keys).view(">u8")[:, 0].astype(np.uint64)
-        # Rounding keeps the order, and the key itself settles ties.
-        scores = -(high >> np.uint64(11)).astype(np.float64).astype(np.float32)
-        return candidates_of_rows(activity, scores[activity.rows.row], least)
+        scores = _scores(activity.batch.keys)[activity.rows.row]
+        return candidates_of_rows(activity, scores, least)
+
+    def candidates_on_device(self, activity: "DeviceActivity", least: F32, k: int) -> Candidates:
+        """Return the same from tensors, bit for bit, without what k samples of the batch beat."""
+        from consumers.rankings import ranked_on_device
+
+        score = ranked_on_device.of_rows(activity, _scores(activity.batch.keys))
+        return ranked_on_device.candidates_of_rows(activity, score, least, k)
 
     def shown(self, score: F32, at_peak: F32) -> F32:
         """Return the activation, not the key."""
@@ -44,3 +52,11 @@ class Shared(Ranking):
         peak = int(np.argmax(row.activity))
         begins = int.from_bytes(row.sample[:8], "big") >> 11
         return PlainScore(float(-np.float32(begins)), peak, float(row.activity[peak]))
+
+
+def _scores(keys: U8) -> F32:
+    """Return the score of each row, minus the beginning of its key; keys: [row, 16]."""
+    high = np.ascontiguousarray(keys).view(">u8")[:, 0].astype(np.uint64)
+    # Rounding keeps the order, and the key itself settles ties.
+    scores: F32 = -(high >> np.uint64(11)).astype(np.float64).astype(np.float32)
+    return scores

@@ -25,7 +25,6 @@ from consumers.runs.default_numbers import (
     fitting,
     measurable,
     numbers,
-    on_device,
     usual_bucket_bytes,
 )
 from consumers.runs.disagreements import disagreements
@@ -120,7 +119,7 @@ def prepare_run(
         keep=spec.keep,
     )
     _say_lacks(run, device)
-    plan = on_device(fitting(run, chosen.by_default), chosen.by_default, device)
+    plan = fitting(run, chosen.by_default)
     engine = TorchEngine(plan, model, loaded)
     first_batch = cache(sample)
     engine = _said(engine, l0_lines(engine, first_batch))

@@ -8,14 +8,11 @@ import logging
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
-import torch
-
 from consumers.activations.measurements.registry import with_found_parameters
 from consumers.models.language_model import LanguageModel
 from consumers.plan import Plan, make_plan
 from consumers.rankings.registry import RANKINGS, rankings
 from consumers.runs.specs import DEFAULT, RunSpec
-from consumers.selection.device.selection import without_device_form
 from consumers.sources.source import LoadedSource
 from consumers.statistics.parameters import named
 from consumers.statistics.registry import OPTIONAL, optional_statistics
@@ -182,24 +179,6 @@ def measurable(
                 raise
             log.warning("%s is left out: %s", bare_name(each), error)
     return replace(chosen, statistics=tuple(found))
-
-
-def on_device(plan: Plan, by_default: frozenset[str], device: torch.device) -> Plan:
-    """Return the plan without those default numbers that would slow its device down.
-
-    What has no form for devices has every activation brought to the host, which takes several times
-    as long as the forward pass of a GPU. What is left out is said.
-    """
-    gone = by_default & set(without_device_form(plan))
-    if device.type == "cpu" or not gone:
-        return plan
-    log.warning(
-        "not by default on %s, where they would have every activation brought to the host: %s; "
-        "--statistic and --ranking add them",
-        device.type,
-        ", ".join(sorted(gone)),
-    )
-    return make_plan(_without(plan.run, gone))
 
 
 def _with_fewest_shared(run: RunRecord) -> RunRecord:

@@ -35,7 +35,8 @@ class KeySums:
 class Contributions:
     """All that a statistic adds. sums: addresses, ascending, and numbers above 0, in any parts.
 
-    keyed: by the accumulator's name. names: the texts of the batch that its keys are hashes of.
+    keyed: by the accumulator's name. names: the texts of the batch that its keys are hashes of, in
+    the order of these.
     """
 
     sums: tuple[Counts, ...] = ()

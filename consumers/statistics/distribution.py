@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from consumers.run_clusters import RunClusters
 from consumers.statistics.accumulators import Accumulator, Sum
 from consumers.statistics.activity import ClusterActivity
 from consumers.statistics.contributions import Contributions
+from consumers.statistics.counter_merge import Counts
 from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
@@ -25,9 +26,15 @@ from streams.arrays import F32, F64, I64, AnyArray
 from streams.errors import OverflowingSumError
 from streams.snapshots.tables import Column, TableForm
 
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
+
 NAME = "distribution@1"
 LIMB = 40
 """A sum of squares is high * 2**LIMB + low; a batch adds less than 2**LIMB to the low one."""
+
+UPPER_BITS = 19
+"""Bits of an activation in units of 2**-sum_bits above the lower 31: its square has 100 then."""
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BINS = "half of what the histogram's bins leave open, between the extremes"
@@ -93,13 +100,31 @@ class Distribution:
         to, value = np.empty(size, np.int64), np.empty(size, np.int64)
         found = _squares(tokens.first, tokens.activity, 2.0**bits, at["squares"], to, value)
         if found < 0:
-            most = tokens.activity.max(initial=0.0)
-            raise OverflowingSumError(
-                f"the squares of an activation of {most:g} are too large for units of "
-                f"2**-{bits}: start a new run with fewer sum_bits, or without {NAME}"
-            )
+            raise _too_large(tokens.activity.max(initial=0.0), bits)
         some = np.flatnonzero(value[:found])
         return Contributions(((to[some], value[some]),))
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit; errors as there."""
+        from consumers.statistics.device import distribution
+
+        found = distribution.limbs(activity)
+        if found is None:
+            most = float(activity.cluster_activity.max())
+            raise _too_large(most, activity.clusters.run.sum_bits)
+        return Contributions((_limbs(at["squares"], *found),))
+
+    def carried(self, added: Contributions, at: Mapping[str, I64]) -> Contributions:
+        """Return sums of several parts of a batch with what the low limbs carry."""
+        ((address, value),) = added.sums
+        squares = at["squares"]
+        cluster = np.searchsorted(squares, address, side="right") - 1
+        limbs = np.zeros((2, len(squares)), np.int64)
+        limbs[address - squares[cluster], cluster] = value
+        high, low = limbs[0] + (limbs[1] >> LIMB), limbs[1] & ((1 << LIMB) - 1)
+        return Contributions((_limbs(squares, high, low),))
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return the clusters that were active."""
@@ -130,6 +155,20 @@ class Distribution:
         return _Recount(clusters)
 
 
+def _limbs(at: I64, high: I64, low: I64) -> Counts:
+    """Return the limbs of every cluster, where they are not 0. at [cluster]: of the high one."""
+    value = np.stack([high, low], axis=1).reshape(-1)
+    some = np.flatnonzero(value)
+    return (np.stack([at, at + 1], axis=1).reshape(-1))[some], value[some]
+
+
+def _too_large(activation: float, bits: int) -> OverflowingSumError:
+    return OverflowingSumError(
+        f"the squares of an activation of {activation:g} are too large for units of "
+        f"2**-{bits}: start a new run with fewer sum_bits, or without {NAME}"
+    )
+
+
 @compiled
 def _squares(first: I64, activity: F32, unit: float, at: I64, to: AnyArray, value: AnyArray) -> int:
     """Sum squares by cluster; return how many limbs there are, -1 where one is too large."""
@@ -141,7 +180,7 @@ def _squares(first: I64, activity: F32, unit: float, at: I64, to: AnyArray, valu
         for token in range(first[cluster], first[cluster + 1]):
             fixed = np.int64(np.rint(np.float64(activity[token]) * unit))
             upper, lower = fixed >> 31, fixed & 0x7FFFFFFF
-            if upper >= 2**19:  # the square would not fit 100 bits
+            if upper >= 1 << UPPER_BITS:  # the square would not fit 100 bits
                 return -1
             # fixed**2 = upper**2 * 2**62 + 2 * upper * lower * 2**31 + lower**2
             middle = upper * lower

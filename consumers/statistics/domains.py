@@ -4,7 +4,8 @@ A row's domain is the tag that its corpus gave it; rows without one are in no do
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +19,13 @@ from consumers.statistics.keys import LONGEST, OTHER, key_of
 from consumers.statistics.parameters import Parameter
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
-from streams.arrays import I64, AnyArray
+from streams.arrays import I64, U64, AnyArray
 from streams.records.measures import parameter
 from streams.records.runs import RunRecord
 from streams.snapshots.tables import Column, TableForm
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 NAME = "domains@1"
 _DOMAIN = Column(
@@ -72,26 +76,16 @@ class Domains:
     def contribute(self, activity: ClusterActivity, at: Mapping[str, I64]) -> Contributions:
         """Return what the rows of each domain add."""
         del at
-        valid, named = activity.valid, [_cut(each) for each in activity.batch.domains]
-        counts = valid.any(axis=1) & np.array([bool(each) for each in named], bool)
-        present = {each for each, row in zip(named, counts, strict=True) if row}
-        if not present:
-            return Contributions()
-        domains = sorted(present, key=key_of)
-        number = {each: n for n, each in enumerate(domains)}
-        of_row = np.array([number.get(each, -1) for each in named], np.int64)
-        keys = np.array([key_of(each) for each in domains], np.uint64)
-        tokens = np.bincount(of_row[counts], valid[counts].sum(axis=1), len(domains))
-        rows = np.bincount(of_row[counts], minlength=len(domains))
-        totals = np.stack([tokens.astype(np.int64), rows], axis=1)
-        texts = tuple(domains)
-        return Contributions(
-            keyed={
-                "firings": _firings(activity.rows, of_row, keys),
-                "totals": KeySums(np.zeros(len(keys), np.int64), keys, totals),
-            },
-            names={"firings": texts, "totals": texts},
-        )
+        return _contributions(activity, lambda *named: _firings(activity.rows, *named))
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit."""
+        from consumers.statistics.device import domains
+
+        del at
+        return _contributions(activity, lambda *named: domains.firings(activity, *named))
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return the rows of both tables, domains in alphabetical order."""
@@ -116,6 +110,32 @@ def _budget(run: RunRecord) -> int:
 
 def _cut(domain: str) -> str:
     return domain[:LONGEST]
+
+
+def _contributions(
+    activity: "ClusterActivity | DeviceActivity", firings: Callable[[I64, U64], KeySums]
+) -> Contributions:
+    """Return what rows of each domain add. firings: of each row's domain, -1 for none, and keys."""
+    valid, named = activity.valid, [_cut(each) for each in activity.batch.domains]
+    counts = valid.any(axis=1) & np.array([bool(each) for each in named], bool)
+    present = {each for each, row in zip(named, counts, strict=True) if row}
+    if not present:
+        return Contributions()
+    domains = sorted(present, key=key_of)
+    number = {each: n for n, each in enumerate(domains)}
+    of_row = np.array([number.get(each, -1) for each in named], np.int64)
+    keys = np.array([key_of(each) for each in domains], np.uint64)
+    tokens = np.bincount(of_row[counts], valid[counts].sum(axis=1), len(domains))
+    rows = np.bincount(of_row[counts], minlength=len(domains))
+    totals = np.stack([tokens.astype(np.int64), rows], axis=1)
+    texts = tuple(domains)
+    return Contributions(
+        keyed={
+            "firings": firings(of_row, keys),
+            "totals": KeySums(np.zeros(len(keys), np.int64), keys, totals),
+        },
+        names={"firings": texts, "totals": texts},
+    )
 
 
 def _firings(rows: FiringRows, of_row: I64, keys: AnyArray) -> KeySums:

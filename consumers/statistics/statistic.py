@@ -106,6 +106,14 @@ class DeviceStatistic(Protocol):
 
 
 @runtime_checkable
+class CarryingStatistic(Protocol):
+    """A statistic with sums in limbs: parts of a batch, added up, need their carries."""
+
+    def carried(self, added: Contributions, at: Mapping[str, I64]) -> Contributions:
+        """Return sums of several parts of a batch as ``contribute`` has them of the whole."""
+
+
+@runtime_checkable
 class MeasuredStatistic(Protocol):
     """A statistic that has the engine measure hook values or logits; runs without pay nothing.
 

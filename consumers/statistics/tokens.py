@@ -6,7 +6,7 @@ those that it says are most frequent are shown with its error.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +22,12 @@ from consumers.statistics.sketch import cells_of, error_of, estimates, first_cel
 from consumers.statistics.state_view import StateView
 from consumers.statistics.statistic import PlainBatch, PlainCluster, Recount, Rows
 from consumers.statistics.token_tables import FIRINGS, MAXIMA, TOKENS, TOTALS
-from streams.arrays import F32, I32, I64, AnyArray
+from streams.arrays import F32, I32, I64, AnyArray, Bool
 from streams.records.measures import parameter
 from streams.records.runs import RunRecord
+
+if TYPE_CHECKING:
+    from consumers.statistics.device.activity import DeviceActivity
 
 NAME = "tokens@2"
 
@@ -57,9 +60,6 @@ class Tokens:
         """Return what the chosen rows of a batch add."""
         run, tokens, rows = activity.clusters.run, activity.tokens, activity.rows
         chosen = chosen_rows(activity.batch.keys, _one_in(run))
-        ids, count = np.unique(
-            activity.batch.ids[activity.valid & chosen[:, None]], return_counts=True
-        )
         picked = np.flatnonzero(chosen[rows.row])
         size = int((rows.stop[picked] - rows.first[picked]).sum())
         cluster, key = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -78,10 +78,16 @@ class Tokens:
             fixed,
             bits,
         )
-        return Contributions(
-            sums=((at["tokens"][0] + ids.astype(np.int64), count.astype(np.int64)),),
-            keyed={"firings": _by_key(cluster, key, fixed, bits)},
-        )
+        return _contributions(activity, at, chosen, _by_key(cluster, key, fixed, bits))
+
+    def contribute_on_device(
+        self, activity: "DeviceActivity", at: Mapping[str, I64]
+    ) -> Contributions:
+        """Return the same from tensors, bit for bit."""
+        from consumers.statistics.device import tokens
+
+        chosen = chosen_rows(activity.batch.keys, _one_in(activity.clusters.run))
+        return _contributions(activity, at, chosen, tokens.by_key(activity, chosen))
 
     def snapshot(self, view: StateView) -> Mapping[str, pa.Table]:
         """Return exact counts, and the most frequent tokens of those clusters that have more."""
@@ -143,6 +149,18 @@ def _one_in(run: RunRecord) -> int:
 
 def _cells(run: RunRecord) -> int:
     return int(parameter(run.statistics, NAME, "sketch"))
+
+
+def _contributions(
+    activity: "ClusterActivity | DeviceActivity",
+    at: Mapping[str, I64],
+    chosen: Bool,
+    firings: KeySums,
+) -> Contributions:
+    """Return firings by key, and the tokens that the chosen rows have of each id."""
+    ids, count = np.unique(activity.batch.ids[activity.valid & chosen[:, None]], return_counts=True)
+    tokens = at["tokens"][0] + ids.astype(np.int64), count.astype(np.int64)
+    return Contributions(sums=(tokens,), keyed={"firings": firings})
 
 
 def _totals(cluster: I64, count: I64) -> tuple[I64, I64]:

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 _WAITS = {
     "_local_scalar_dense", "nonzero", "_unique2", "unique_consecutive", "unique_dim", "bincount",
-    "masked_select", "equal",
+    "masked_select", "equal", "item", "is_nonzero",
 }  # fmt: skip
 """Those whose result's size, or whose result, the processor has to know."""
 

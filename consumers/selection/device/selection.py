@@ -153,7 +153,7 @@ class DeviceSelector:
                 if not isinstance(each.ranking, DeviceRanking):
                     given = lowest[:, each.first : each.stop]
                     rows.append(each.ranking.candidates(on_host(), given))
-        parts = [added(plan, name, counted[name]) for name in map(name_of, plan.statistics)]
+        parts = [added(plan, each, counted[name_of(each)]) for each in plan.statistics]
         candidates = candidates_of(plan, batch, [_by_cluster(rows) for rows in ranked])
         tally = tally_of(plan, valid, parts)
         return DeviceSelection(

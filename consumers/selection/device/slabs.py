@@ -17,6 +17,8 @@ from consumers.plan import Plan
 from consumers.statistics.contributions import Contributions, KeySums, MomentSums
 from consumers.statistics.counter_merge import Counts
 from consumers.statistics.device.activity import bounds, owners
+from consumers.statistics.keys import key_of
+from consumers.statistics.statistic import CarryingStatistic, Statistic, name_of
 from streams.arrays import I64, AnyArray
 from streams.errors import OverflowingSumError
 
@@ -66,17 +68,23 @@ def within(found: DeviceActivations, rows: range) -> DeviceActivations:
     )
 
 
-def added(plan: Plan, statistic: str, parts: Sequence[Contributions]) -> Contributions:
+def added(plan: Plan, statistic: Statistic, parts: Sequence[Contributions]) -> Contributions:
     """Return what a statistic adds in several slabs as what it adds in the batch.
 
     Raises OverflowingSumError if a sum is too large.
     """
     if len(parts) == 1:
         return parts[0]
-    names = {name: texts for part in parts for name, texts in part.names.items()}
-    if names:
-        raise TypeError(f"{statistic} names keys on a device")
+    name = name_of(statistic)
+    found = _added(plan, name, parts)
+    if isinstance(statistic, CarryingStatistic):
+        return statistic.carried(found, plan.layout.addresses(name))
+    return found
+
+
+def _added(plan: Plan, statistic: str, parts: Sequence[Contributions]) -> Contributions:
     keyed = {name for part in parts for name in part.keyed}
+    named = {name for part in parts for name in part.names}
     return Contributions(
         sums=tuple(_counts([each for part in parts for each in part.sums])),
         moments=tuple(_moments([each for part in parts for each in part.moments])),
@@ -85,6 +93,10 @@ def added(plan: Plan, statistic: str, parts: Sequence[Contributions]) -> Contrib
                 plan, f"{statistic}.{name}", [p.keyed[name] for p in parts if name in p.keyed]
             )
             for name in sorted(keyed)
+        },
+        names={
+            name: tuple(sorted({t for p in parts for t in p.names.get(name, ())}, key=key_of))
+            for name in sorted(named)
         },
     )
 

@@ -16,8 +16,8 @@ def along_rows(activity: DeviceActivity, at: I64, width: int, bins: int) -> Coun
     """
     value, unit = activity.cluster_activity, 2.0**activity.clusters.run.sum_bits
     bin_ = activity.cluster_token % activity.positions // width
-    cells, cell = torch.unique(activity.cluster_of_token() * bins + bin_, return_inverse=True)
-    count = torch.bincount(cell, minlength=len(cells))
+    key = activity.cluster_of_token() * bins + bin_
+    cells, cell, count = torch.unique(key, return_inverse=True, return_counts=True)
     total = torch.zeros_like(cells).index_add_(0, cell, (value * unit).round().long())
     found = fetch(torch.stack([cells, count, total]))
     owner, which = np.divmod(found[0], bins)

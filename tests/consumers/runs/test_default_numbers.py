@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 
 from consumers.plan import make_plan
 from consumers.runs.default_numbers import (
@@ -14,7 +13,6 @@ from consumers.runs.default_numbers import (
     default_statistics,
     fitting,
     numbers,
-    on_device,
     usual_bucket_bytes,
 )
 from consumers.runs.specs import DEFAULT, ModelSpec, RunSpec
@@ -155,20 +153,8 @@ def test_names_are_those_of_the_registries() -> None:
     assert {each.partition("=")[0] for each in default_rankings(1, 5)} < set(RANKED)
 
 
-def test_a_gpu_has_by_default_only_what_it_computes_itself(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_gpu_computes_all_default_numbers_itself() -> None:
     found = numbers(_spec(**ALL), 64)
     base = factories.run_record()
     run = replace(base, statistics=(*base.statistics, *found.statistics), rankings=found.rankings)
-    plan = make_plan(run)
-    assert on_device(plan, found.by_default, torch.device("cpu")) is plan
-    assert not caplog.text
-    kept = on_device(plan, found.by_default - {"domains"}, torch.device("cuda"))
-    assert without_device_form(kept) == ["domains"], "what somebody asked for stays"
-    gone = {bare_name(each) for each in (*run.statistics, *run.rankings)} - {
-        bare_name(each) for each in (*kept.run.statistics, *kept.run.rankings)
-    }
-    assert gone == set(without_device_form(plan)) - {"domains"}
-    assert {"tokens", "shared"} <= gone
-    assert ", ".join(sorted(gone)) in caplog.text
+    assert without_device_form(make_plan(run)) == []

@@ -104,14 +104,40 @@ def passing(plan: Plan, found: Candidates) -> I64:
     return np.flatnonzero(seen.unbeaten(found))
 
 
+EVERY_STATISTIC = (
+    *PLAN.run.statistics,
+    *optional_statistics(OPTIONAL, {"tokens": {"one_in": 2}, "position": {"bins": 3}}),
+)
+EVERY = factories.plan(
+    sources=PLAN.run.sources,
+    clusterings=PLAN.run.clusterings,
+    rankings=tuple(f"{name}={1 + number % 2}" for number, name in enumerate(EVERYTHING)),
+    statistics=EVERY_STATISTIC,
+    bucket_bytes=10**6,
+)
+"""Each ranking has fewer rows a table than batches have, so that these beat some themselves."""
+
+
 @quick
 @given(cases(), st.data())
-def test_any_batch_of_every_kind_of_source_and_cluster(case, data):
-    plan, batch, dense = case
+def test_any_batch_of_every_kind_of_source_and_cluster_by_every_statistic_and_ranking(case, data):
+    drawn, batch, dense = case
+    masked = drawn.run.masked_positions
+    plan = replace(EVERY, run=replace(EVERY.run, masked_positions=masked))
     tables = plan.clusters * plan.tables
-    scores = st.sampled_from([-np.inf, 0.25, 0.5, 2.0])
-    least = np.array(data.draw(st.lists(scores, min_size=tables, max_size=tables)), np.float32)
+    # Of activations and of hashes, which are below 0.
+    scores = st.sampled_from([-np.inf, -np.inf, -(2.0**52), -(2.0**50), 0.25, 0.5, 2.0])
+    seed = data.draw(st.integers(0, 99))
+    some = data.draw(st.lists(scores, min_size=1, max_size=9))
+    least = np.random.default_rng(seed).choice(np.array(some, np.float32), tables)
+    domains = st.sampled_from(["", "code", "prose", "x" * 300])
+    batch = replace(batch, domains=tuple(data.draw(domains) for _ in batch.domains))
     valid = valid_tokens(plan, batch)
+    # The same context has the same activations wherever it stands.
+    _, first, number = np.unique(
+        batch.keys.view("V16")[:, 0], return_index=True, return_inverse=True
+    )
+    dense = dense[:, first[number]]
     most = data.draw(st.sampled_from([1, 2, 5, 20]))
     assert_same(plan, batch, valid, kept(plan, valid, dense), least, most)
 
@@ -140,7 +166,7 @@ PLANS = {
         sources=SOURCES,
         clusterings=(OVERLAPPING,),
         rankings=EVERYTHING,
-        statistics=(*PLAN.run.statistics, *optional_statistics(OPTIONAL)),
+        statistics=EVERY_STATISTIC,
     ),
     "bins of unequal width": factories.plan(
         sources=SOURCES,
@@ -154,12 +180,18 @@ PLANS = {
 }
 
 
+def tagged(batches: list[TokenBatch]) -> list[TokenBatch]:
+    """Return batches whose rows are of several domains, and of none."""
+    domains = [("prose", "", "code", "x" * 300, "prose")[n % 5] for n in range(len(batches[0].ids))]
+    return [replace(each, domains=tuple(domains)) for each in batches]
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_batches_with_ties_repeated_contexts_and_masks(name: str) -> None:
     plan = PLANS[name]
     random, engine = np.random.default_rng(5), factories.DenseEngine(plan)
     sums = hits = 0
-    for number, batch in enumerate(factories.batches(per_partition=3, rows=9)):
+    for number, batch in enumerate(tagged(factories.batches(per_partition=3, rows=9))):
         valid = valid_tokens(plan, batch)
         least = np.full(plan.clusters * plan.tables, -np.inf, np.float32)
         if number % 2:
@@ -226,15 +258,58 @@ def test_sums_round_each_token_half_to_even_and_refuse_what_is_too_large() -> No
         DeviceSelector(plan, CPU).select(batch, valid, large, least)
 
 
+@quick
+@given(st.lists(st.integers(1, 2**49), min_size=1, max_size=40), st.integers(0, 30))
+def test_squares_are_summed_to_the_last_bit_and_carried_between_slabs(values, halvings):
+    plan = squares_plan(0)
+    dense = np.zeros((plan.components, 5, 8), np.float32)
+    dense.reshape(-1)[: len(values)] = np.array(values) // 2**halvings
+    batch, valid = factories.batch(np.ones((5, 8)), [8] * 5), np.ones((5, 8), np.bool_)
+    least = np.full(plan.clusters * plan.tables, np.inf, np.float32)
+    assert_same(plan, batch, valid, kept(plan, valid, dense), least)
+
+
+def test_squares_that_do_not_fit_are_refused_as_on_the_host() -> None:
+    plan = squares_plan(3)
+    batch, valid = factories.batch(np.ones((2, 40)), [40] * 2), np.ones((2, 40), np.bool_)
+    least = np.full(plan.clusters * plan.tables, np.inf, np.float32)
+    most = np.nextafter(np.float32(2.0**47), np.float32(0))
+    fitting = np.full((1, 2, 40), 0.5, np.float32)
+    fitting[0, 0, :3] = most
+    assert_same(plan, batch, valid, kept(plan, valid, fitting), least)
+    for large in (np.full((1, 2, 40), most), fitting + np.float32(2.0**47)):
+        found = kept(plan, valid, large)
+        with pytest.raises(OverflowingSumError) as here:
+            select(plan, batch, valid, found, least)
+        with pytest.raises(OverflowingSumError, match=r"squares .* fewer sum_bits") as there:
+            DeviceSelector(plan, CPU).select(batch, valid, from_host(found, 1, 40), least)
+        assert str(here.value) == str(there.value)
+        with pytest.raises(OverflowingSumError):
+            DeviceSelector(plan, CPU, 9).select(batch, valid, from_host(found, 1, 40), least)
+
+
+def squares_plan(sum_bits: int) -> Plan:
+    """Return a run of one feature that sums squares in units of 4**-sum_bits."""
+    return factories.plan(
+        statistics=(*statistics(sum_bits), *optional_statistics(("distribution",))),
+        sources=(factories.source(components=1),),
+        clusterings=(),
+        context=40,
+    )
+
+
 def on_device(each: Any) -> bool:
     return hasattr(each, "contribute_on_device") or hasattr(each, "candidates_on_device")
 
 
-def test_those_of_every_run_and_those_that_are_simple_have_a_form_for_devices() -> None:
+def test_all_statistics_and_most_rankings_have_a_form_for_devices() -> None:
     names = {name for each in STATISTICS if on_device(each) for name in each.names}
-    assert names >= {each.name for each in statistics()}
-    assert names >= {"peak_position@1", "row_maximum@1", "position@1"}
-    assert {"maximum@1", "last@1"} == {each.name for each in RANKINGS if on_device(each)}
+    assert names == {name for each in STATISTICS for name in each.names}
+    assert {each.name for each in RANKINGS if not on_device(each)} == {
+        "mean@1",
+        "sum@1",
+        "minimum@1",
+    }
 
 
 def test_what_has_no_form_for_a_device_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

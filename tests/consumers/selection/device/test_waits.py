@@ -10,11 +10,14 @@ from consumers.encoders.gpu.linear import GpuLinear
 from consumers.encoders.timings import Timings
 from consumers.models.hook_values import HookValues
 from consumers.plan import Plan
+from consumers.runs.default_numbers import numbers
+from consumers.runs.specs import DEFAULT, ModelSpec, RunSpec
 from consumers.selection.device.selection import DeviceSelector
 from consumers.selection.selection import valid_tokens
+from streams.records.measures import statistics
 from tests import factories
 from tests.consumers.device_waits import DeviceWaits
-from tests.consumers.selection.device.test_selection import CPU, PLANS
+from tests.consumers.selection.device.test_selection import CPU, PLANS, tagged
 
 
 def waits_of(plan: Plan, rows: int) -> tuple[int, int]:
@@ -22,7 +25,7 @@ def waits_of(plan: Plan, rows: int) -> tuple[int, int]:
 
     What is fetched to the host comes beside: once for each statistic and ranking, twice for rows.
     """
-    batch = factories.batches(per_partition=1, rows=rows)[0]
+    batch = tagged(factories.batches(per_partition=1, rows=rows))[0]
     valid = valid_tokens(plan, batch)
     activations = factories.DenseEngine(plan).compute(batch, valid)
     found = from_host(activations, plan.components, valid.shape[1])
@@ -34,14 +37,39 @@ def waits_of(plan: Plan, rows: int) -> tuple[int, int]:
     return selecting.total(), reading.total()
 
 
-@pytest.mark.parametrize(
-    ("name", "most"), [("singles", 14), ("overlapping clusters across sources", 28)]
+BY_DEFAULT = numbers(
+    RunSpec(
+        name="run",
+        store="store",
+        model=ModelSpec(),
+        sources=(),
+        statistics=(DEFAULT,),
+        rankings=(DEFAULT,),
+    ),
+    24_576,
 )
-def test_a_batch_waits_a_few_times_whatever_its_size(name: str, most: int) -> None:
-    selecting, reading = waits_of(PLANS[name], 40)
+USUAL = factories.plan(
+    clusterings=(),
+    statistics=(*statistics(), *BY_DEFAULT.statistics),
+    rankings=BY_DEFAULT.rankings,
+    bucket_bytes=10**6,
+)
+
+
+@pytest.mark.parametrize(
+    ("plan", "most"),
+    [
+        (PLANS["singles"], 12),
+        (PLANS["overlapping clusters across sources"], 26),
+        (USUAL, 24),
+    ],
+    ids=["singles", "overlapping clusters across sources", "what a run has by default"],
+)
+def test_a_batch_waits_a_few_times_whatever_its_size(plan: Plan, most: int) -> None:
+    selecting, reading = waits_of(plan, 1100)  # more rows than any table keeps
     assert 0 < selecting <= most
     assert reading == 2
-    assert waits_of(PLANS[name], 160) == (selecting, reading)
+    assert waits_of(plan, 2000) == (selecting, reading)
 
 
 @pytest.mark.parametrize("dropped", [(), (1, 3)])
