@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from downstream.dashboard.labels import Marks
+from downstream.dashboard.labels import Marks, made_matches
 from downstream.derived.tokens import TOKEN_FEATURES, Tokens
 from downstream.rendering.attached import attachments_of
 from downstream.rendering.data import LoadedClustering, LoadedSnapshot
@@ -83,6 +83,7 @@ def find(
     labelled = _labels(snapshot, span, wanted.label or wanted.anywhere)
     if name := wanted.label or wanted.anywhere:
         labelled[marks.labelled(name)] = True
+    named = labelled | made_matches(snapshot, span, wanted.label or wanted.anywhere)
     peaks, texts, active = none, none, none
     if token := wanted.token or wanted.anywhere:
         peaks = _peaks(snapshot, span, token)
@@ -92,12 +93,12 @@ def find(
         texts = _texts(snapshot, span, text)
     keep: Bool = np.ones(count, bool)
     if wanted.anywhere:
-        somewhere = labelled & (not wanted.label)
+        somewhere = named & (not wanted.label)
         somewhere |= (peaks > 0) & (not wanted.token)
         somewhere |= (texts > 0) & (not wanted.text)
         keep &= somewhere
     if wanted.label:
-        keep &= labelled
+        keep &= named
     if wanted.token:
         keep &= (peaks > 0) | (active > 0)
     if wanted.text:

@@ -11,6 +11,7 @@ from downstream.dashboard.geometry import ShownGeometry
 from downstream.dashboard.listing import Listing
 from downstream.dashboard.paging import cursor_at
 from downstream.dashboard.watch import Shelf
+from downstream.reading.made_labels import MadeLabel
 from downstream.rendering.cluster import ClusterPage
 from downstream.rendering.contexts import Context, Token
 from downstream.rendering.data import LoadedSnapshot
@@ -80,6 +81,7 @@ def _row(row: Row, columns: Sequence[Column]) -> Json:
         "peaks": [asdict(peak) for peak in row.peaks],
         "examples": row.examples,
         "written": row.written and asdict(row.written),
+        "made": row.made and asdict(row.made),
         "matches": dict(zip(("peaks", "texts", "active"), row.why, strict=True)),
         "best": best and {**_context(best), "tokens": [_text(token) for token in best.excerpt]},
     }
@@ -89,6 +91,7 @@ def cluster_form(
     snapshot: LoadedSnapshot,
     page: ClusterPage,
     written: ClusterAnnotations,
+    made: MadeLabel | None,
     panels: Sequence[ShownPanel],
 ) -> Json:
     """Return the page of a cluster with all that it shows."""
@@ -97,6 +100,7 @@ def cluster_form(
         "cluster": {
             **cluster_content(page),
             "written": asdict(written),
+            "made": made and asdict(made),
             "attached": [_attached(panel) for panel in panels],
         },
     }

@@ -1,14 +1,17 @@
-"""What people wrote about clusters, as it is now: read as it grows, and found by cluster."""
+"""What people wrote about clusters, as it is now, and what programs call them, by cluster."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.rendering.data import LoadedClustering, LoadedSnapshot
+from downstream.rendering.made_labels import made_labels_of
+from streams.arrays import Bool
 from streams.errors import SnapshotError
 from streams.snapshots.annotations import (
     Annotation,
@@ -50,6 +53,19 @@ def marks_of(written: Annotations, snapshot: LoadedSnapshot, clustering: LoadedC
     places = pc.index_in(pa.array(list(ours), pa.string()), value_set=labels).to_pylist()
     found = zip(places, ours.values(), strict=True)
     return Marks(MappingProxyType({at: one for at, one in found if at is not None}))
+
+
+def made_matches(snapshot: LoadedSnapshot, span: slice, asked: str) -> Bool:
+    """Return of which clusters the label that a program made holds a text, in any case.
+
+    A number is looked for in no such label: it is that of a feature.
+    """
+    made, found = made_labels_of(snapshot), np.zeros(span.stop - span.start, bool)
+    if not asked or asked.isdecimal() or not len(made.texts):
+        return found
+    held = pc.match_substring(made.texts, asked, ignore_case=True).to_numpy(zero_copy_only=False)
+    found[:] = np.r_[held, False][made.at[span]]
+    return found
 
 
 class LabelLog:

@@ -48,6 +48,8 @@ _CONTEXT: dict[str, Json] = {
     "members": _map_of(_map_of(NUMBER)),
 }
 
+_MADE = _object(text=TEXT, author=TEXT)
+
 SCHEMAS: Json = {
     "Problem": _object(error=TEXT),
     "SteeredPage": _object(
@@ -137,6 +139,7 @@ SCHEMAS: Json = {
         examples=COUNT,
         matches=_object(peaks=COUNT, texts=COUNT, active=COUNT),
         written=_or_null(ref("Written")),
+        made=_or_null(_MADE),
         best=_or_null(_object(**_CONTEXT, tokens=_list_of(ref("Text")))),
     ),
     "ClusterPage": _object(snapshot=ref("Provenance"), cluster=ref("Cluster")),
@@ -155,6 +158,7 @@ SCHEMAS: Json = {
         next=_NULLABLE_TEXT,
         clustering=_object(name=TEXT, iteration=COUNT),
         written=ref("Written"),
+        made=_or_null(_MADE),
         numbers=_list_of(_object(name=TEXT, value=NUMBER, text=TEXT, kind=TEXT, note=TEXT)),
         bins=_list_of(_object(left=NUMBER, right=NUMBER, count=COUNT)),
         contexts=_list_of(_object(**_CONTEXT, tokens=_list_of(ref("Token")))),

@@ -236,7 +236,7 @@ def _cluster_page(
         template="embed.html" if embedded else "cluster.html",
         title=shown["title"],
         values={**shown, "permanent": permanent, "elsewhere": elsewhere},
-        data=partial(cluster_form, snapshot, page, written, shown["panels"]),
+        data=partial(cluster_form, snapshot, page, written, shown["made"], shown["panels"]),
         markdown=lambda site: markdown(snapshot, page, shown["called"], f"{site}{permanent}"),
         snippet="snippet.html",
         embeddable=embedded,

@@ -8,6 +8,7 @@ import numpy as np
 from downstream.rendering.attached import attachments_of
 from downstream.rendering.cluster import ClusterPage
 from downstream.rendering.data import LoadedSnapshot
+from downstream.rendering.made_labels import made_labels_of
 from downstream.rendering.panels.panel import panels_of
 from downstream.rendering.panels.registry import PANELS
 from downstream.rendering.peaks import peak_text, peaks_of
@@ -29,7 +30,8 @@ def cluster_values(
     order: the parameters of an address by which a page knows the list that it was opened from.
     """
     number, here = page.number, page.clustering
-    called = written.label or peak_text(snapshot, number)
+    made = made_labels_of(snapshot).of(number)
+    called = written.label or (made.text if made else peak_text(snapshot, number))
     names = (page.label, called, here.name, snapshot.manifest.run)
     return {
         "title": " · ".join(filter(None, names)),
@@ -37,6 +39,7 @@ def cluster_values(
         "run": run,
         "page": page,
         "written": written,
+        "made": made,
         "names": annotations.now,
         "peaks": peaks_of(snapshot, number),
         "examples": int(np.diff(snapshot.examples.first[number : number + 2])[0]),

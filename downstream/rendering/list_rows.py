@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from downstream.reading.made_labels import MadeLabel
 from downstream.rendering.contexts import Context, best_contexts
 from downstream.rendering.data import LoadedClustering, LoadedSnapshot
+from downstream.rendering.made_labels import made_labels_of
 from downstream.rendering.peaks import Peak, peaks_of
 from streams.arrays import I64, AnyArray
 from streams.snapshots.annotations import ClusterAnnotations
@@ -21,7 +23,8 @@ class Row:
 
     peaks: the tokens at which most of its ``examples`` best examples peak. why: how many of them
     peak at the token, and have the words, that were looked for; at how many such tokens it is
-    active. more: its numbers in the columns that are shown beside the built-in ones.
+    active. written: by people. made: its label by a program. more: its numbers in the columns that
+    are shown beside the built-in ones.
     """
 
     number: int
@@ -38,6 +41,7 @@ class Row:
     peaks: tuple[Peak, ...]
     examples: int
     written: ClusterAnnotations | None
+    made: MadeLabel | None
     why: Why
     more: tuple[float | None, ...]
 
@@ -57,6 +61,7 @@ def list_rows(
     """
     best = best_contexts(snapshot, shown[snapshot.firing_tokens[shown] > 0].tolist())
     bins = snapshot.once(("bins", clustering.first), lambda: _bins(snapshot, clustering))
+    made = made_labels_of(snapshot)
     for cluster in shown.tolist():
         members = snapshot.members(cluster)
         mean = float(snapshot.means[cluster])
@@ -75,6 +80,7 @@ def list_rows(
             peaks=peaks_of(snapshot, cluster),
             examples=int(np.diff(snapshot.examples.first[cluster : cluster + 2])[0]),
             written=written.get(cluster - clustering.first),
+            made=made.of(cluster),
             why=why(cluster - clustering.first) if why else (0, 0, 0),
             more=tuple(_finite(values[cluster]) for values in columns),
         )
