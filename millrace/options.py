@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-_LONGEST_NUMBER = 40
+LONGEST_NUMBER = 40
 
 
 class Seconds(click.FloatRange):
@@ -30,25 +30,6 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-class Limit(click.ParamType):
-    """``200documents`` or ``1000000tokens``; a bare number counts documents."""
-
-    name = "N[documents|tokens]"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
-        """Return the kind and the number."""
-        if isinstance(value, tuple):
-            return value
-        digits = value.rstrip("abcdefghijklmnopqrstuvwxyz ")
-        if len(digits) > _LONGEST_NUMBER:
-            self.fail(f"a number of {len(digits):,} digits is too large", param, ctx)
-        kind = value[len(digits) :].strip() or "documents"
-        plain = digits.replace("_", "")
-        if kind not in ("documents", "tokens") or not (plain.isascii() and plain.isdigit()):
-            self.fail(f"{value!r}: write 200documents or 1000000tokens", param, ctx)
-        return kind, int(plain)
-
-
 class Size(click.ParamType):
     """A number, or ``auto``."""
 
@@ -57,7 +38,7 @@ class Size(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
         """Return the number, or the word; what it may be is left to the settings."""
         text = str(value)
-        if len(text) > _LONGEST_NUMBER:
+        if len(text) > LONGEST_NUMBER:
             self.fail(f"{len(text):,} characters are too many", param, ctx)
         return int(text) if text.removeprefix("-").isdecimal() else text
 
@@ -174,76 +155,6 @@ sources_options = stacked(
     ),
 )
 
-corpus_options = stacked(
-    click.argument("text", nargs=-1),
-    option("--corpus", "name", metavar="NAME", show_default="corpus", help="Name of the corpus."),
-    option(
-        "--tokenizer",
-        metavar="NAME|FOLDER",
-        show_default="the model's",
-        help="Tokenizer of a model, by its name or from its folder.",
-    ),
-    option(
-        "--context",
-        type=int,
-        show_default="128, or less if model or dictionary ask for it",
-        help="Tokens per row.",
-    ),
-    option(
-        "--batch-size",
-        "batch_rows",
-        type=int,
-        show_default="64, for a GPU 2048",
-        help="Rows per token batch.",
-    ),
-    option("--partitions", type=int, show_default="4", help="Partitions of the corpus."),
-    option(
-        "--pack/--no-pack",
-        default=None,
-        show_default="no-pack",
-        help="Join documents in a row, or pad the last row of each.",
-    ),
-    option(
-        "--bos/--no-bos",
-        default=None,
-        show_default="as the dictionaries were trained",
-        help="Put a BOS before every row, or before none.",
-    ),
-    option(
-        "--format",
-        "format",
-        metavar="FORMAT",
-        show_default="by content and suffix",
-        help="text, json, jsonl, csv, parquet, arrow, npy or bin.",
-    ),
-    option("--text-field", metavar="FIELD", show_default="text", help="Field that holds the text."),
-    option("--tokens-field", metavar="FIELD", help="Field that holds token ids instead of text."),
-    option("--chat-field", metavar="FIELD", help="Field that holds a conversation's messages."),
-    option(
-        "--special-tokens",
-        type=click.Choice(["text", "parse"]),
-        show_default="text",
-        help="Read a special token that a text spells as text, or as that token.",
-    ),
-    option("--id-field", metavar="FIELD", help="Field that holds the document's id."),
-    option("--domain-field", metavar="FIELD", help="Field that holds the document's domain."),
-    option(
-        "--limit",
-        type=Limit(),
-        help="Stop after so many: 200documents (or 200), 1000000tokens.",
-    ),
-    option(
-        "--limit-per-domain",
-        metavar="N[documents|rows]",
-        help="Take so many of each domain: 200documents (or 200), 500rows.",
-    ),
-    option(
-        "--skip-bad",
-        is_flag=True,
-        default=None,
-        help="Make dead letters of unreadable documents and go on; else they stop us.",
-    ),
-)
 json_option = option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of lines for people."
 )
@@ -271,15 +182,6 @@ def number_values(
             "without": without or None,
         }
     )
-
-
-def corpus_values(text: tuple[str, ...], limit: tuple[str, int] | None, **values: Any) -> Any:
-    """Return the ``[corpus]`` section that options ask for."""
-    if text:
-        values["text"] = text
-    if limit is not None:
-        values[f"limit_{limit[0]}"] = limit[1]
-    return given(values)
 
 
 def dictionary_values(locations: tuple[str, ...]) -> list[dict[str, str]] | None:

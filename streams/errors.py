@@ -46,6 +46,16 @@ class RunError(UserError):
     """A run cannot be created, joined or served."""
 
 
+class ChangedPartError(RunError):
+    """A model, dictionary or tokenizer that is not the one a run was made with. what: which one."""
+
+    def __init__(self, what: str, run: str = "the run") -> None:
+        super().__init__(
+            f"{what} is not the one that {run} was created with: name that one, or make a new run"
+        )
+        self.what = what
+
+
 class UnreadableRunError(RunError):
     """The record of a run is there and cannot be used: the run can only be deleted, by its name."""
 

@@ -1,10 +1,11 @@
 """From the activations of texts to an answer: features ranked in total, by text and by token."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from consumers.asking.active import Active, Totals, best, totals_of
+from consumers.asking.features import find_feature
 from consumers.asking.rows import TextRows
 from consumers.run_clusters import RunClusters
 from streams.arrays import I64
@@ -17,7 +18,6 @@ from streams.asking.answer import (
     TokenFeature,
 )
 from streams.asking.question import Question, split_label
-from streams.errors import QuestionError
 
 Shown = Callable[[Sequence[int]], list[bytes]]
 
@@ -146,17 +146,5 @@ def _named(component: int, clusters: RunClusters) -> tuple[str, int]:
 
 def _component(label: str, clusters: RunClusters) -> int:
     """Return the global number of a feature by its label."""
-    name, index = split_label(label)
-    for first, source in zip(_firsts(clusters), clusters.run.sources, strict=True):
-        if source.name == name:
-            if index >= source.components:
-                raise QuestionError(
-                    f"there is no feature {label}: {name} has {source.components:,}, from 0 on"
-                )
-            return first + index
-    known = ", ".join(source.name for source in clusters.run.sources)
-    raise QuestionError(f"there is no feature {label}: the sources are {known}")
-
-
-def _firsts(clusters: RunClusters) -> Iterator[int]:
-    yield from clusters.component_first[:-1].tolist()
+    source, index = find_feature(label, clusters.run.sources)
+    return int(clusters.component_first[source]) + index

@@ -12,7 +12,7 @@ from consumers.asking.rows import MAX_TOKENS, TextRows, joined, rows_of
 from consumers.asking.setup import Setup
 from consumers.plan import make_plan
 from consumers.run_clusters import activity_of
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from streams.asking.answer import Answer
 from streams.asking.question import Question
 from streams.errors import QuestionError

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import MaxLen
 
 from streams import bounds
-from streams.errors import ModelError
+from streams.errors import ChangedPartError
 from streams.records.corpus import CorpusRecord
 from streams.records.measures import MAXIMUM, measure
 from streams.records.runs import Model, RunRecord, Source
@@ -65,13 +65,10 @@ class Setup:
         )
 
     def load_tokenizer(self) -> Tokenizer:
-        """Return the tokenizer; ModelError if it is not the one that the run was made with."""
+        """Return the tokenizer; ChangedPartError if it is not that of the run's texts."""
         found = load_tokenizer(self.tokenizer)
         if found.id != self.tokenizer_id:
-            raise ModelError(
-                f"tokenizer {self.tokenizer} is not the one that the texts of the run were read "
-                "with: name that one"
-            )
+            raise ChangedPartError(f"tokenizer {self.tokenizer}")
         return found
 
 

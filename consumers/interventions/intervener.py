@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from consumers.asking.asker import Asker
+from consumers.asking.features import find_feature
 from consumers.asking.rows import rows_of
 from consumers.interventions.batches import logits_of, padded
 from consumers.interventions.changes import ChangedRow
 from consumers.interventions.writers import Writer, load_writer
 from consumers.models.key_values import cache_fault
 from streams.arrays import F32, Bool
-from streams.asking.question import split_label
 from streams.errors import QuestionError
 
 
@@ -29,14 +29,7 @@ class Intervener:
 
     def feature(self, label: str) -> tuple[int, int]:
         """Return source and index of a feature ``source:index``; QuestionError if there is none."""
-        name, index = split_label(label)
-        for number, source in enumerate(self.asker.engine.sources):
-            if source.name == name:
-                if index >= source.components:
-                    raise QuestionError(f"there is no feature {label}: {name} has fewer")
-                return number, index
-        known = ", ".join(source.name for source in self.asker.engine.sources)
-        raise QuestionError(f"there is no feature {label}: the sources are {known}")
+        return find_feature(label, self.asker.engine.plan.run.sources)
 
     def writer(self, source: int) -> Writer:
         """Return a source that can be written to; errors as in ``load_writer``."""

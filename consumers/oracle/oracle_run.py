@@ -8,7 +8,7 @@ import pyarrow as pa
 from consumers.activations.engine import Engine
 from consumers.oracle.oracle import Oracle
 from consumers.plan import Plan, make_plan
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from consumers.selection.worker import check_batch
 from streams import topics
 from streams.catalog.corpora import get_vocabulary

@@ -1,25 +1,20 @@
-"""From what a person asks to a run record, and from a run record to an engine."""
+"""From what a person asks to a run record, and the engine of the new run."""
 
 import logging
 import math
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
-import torch
-
-from consumers.activations.device_operations import lacks
 from consumers.activations.torch_engine import TorchEngine
-from consumers.models.agreement import hook_widths, with_forward
+from consumers.models.agreement import with_forward
 from consumers.models.batch_sizes import usual_micro_batch
-from consumers.models.devices import pick_device, this_machine
+from consumers.models.devices import pick_device
 from consumers.models.dtypes import pick_dtype
-from consumers.models.hook_names import hook_named
 from consumers.models.language_model import LanguageModel
-from consumers.models.loading import load_model, processing_of
-from consumers.models.tf32 import expect_tf32_possible, set_tf32, without_effect
-from consumers.plan import Plan, make_plan
+from consumers.models.tf32 import expect_tf32_possible
+from consumers.plan import make_plan
 from consumers.runs.clusters import load_clustering
 from consumers.runs.default_numbers import (
     fitting,
@@ -29,6 +24,7 @@ from consumers.runs.default_numbers import (
 )
 from consumers.runs.disagreements import disagreements
 from consumers.runs.kept_size import kept_size
+from consumers.runs.loading import load_parts, say_lacks
 from consumers.runs.measured_l0 import Sample, l0_lines
 from consumers.runs.number_costs import cost_line, sampled_costs
 from consumers.runs.run_checks import (
@@ -39,12 +35,11 @@ from consumers.runs.run_checks import (
     masked_positions,
 )
 from consumers.runs.specs import RunSpec, SourceSpec, coactivates
-from consumers.sources.registry import open_source
 from consumers.sources.source import LoadedSource, WantedSource
 from consumers.tuning.tuning import QUICK
 from consumers.tuning.tuning_run import chosen_micro_batch, random_sample, with_micro_batch
 from streams.arrays import I64
-from streams.errors import ModelError, RunError, UserError
+from streams.errors import ModelError, UserError
 from streams.records.corpus import CorpusRecord, TokenBatch
 from streams.records.measures import statistics
 from streams.records.runs import Clustering, Model, RunRecord, Source
@@ -78,7 +73,7 @@ def prepare_run(
     if spec.model.tf32:
         expect_tf32_possible(dtype)
     wanted = [WantedSource(s.name, s.kind, s.location, s.hook, True) for s in spec.sources]
-    model, loaded = _load(wanted, spec.model.path, device, dtype)
+    model, loaded = load_parts(wanted, spec.model.path, device, dtype)
     check_corpus(corpus, model)
     hooks = sorted({source.hook for source in loaded})
     model = with_forward(model, hooks, spec.model.forward, corpus.context)
@@ -118,7 +113,7 @@ def prepare_run(
         warnings=_warnings(loaded, corpus, model, *absent, tokenizer),
         keep=spec.keep,
     )
-    _say_lacks(run, device)
+    say_lacks(run, device)
     plan = fitting(run, chosen.by_default)
     engine = TorchEngine(plan, model, loaded)
     first_batch = cache(sample)
@@ -186,32 +181,6 @@ def _separators(
     return found
 
 
-def load_engine(
-    plan: Plan, device: str = "auto", trusted: Collection[str] = frozenset()
-) -> TorchEngine:
-    """Return the engine of a run, built from its record alone.
-
-    trusted: locations of sources whose code may be run, from the settings of this process.
-    Raises RunError if the model or a dictionary is not the one that the run was created with, and
-    ModelError if one cannot be loaded here.
-    """
-    run = plan.run
-    wanted = [
-        WantedSource(s.name, s.kind, s.location, s.hook, s.location in trusted) for s in run.sources
-    ]
-    place = pick_device(device)
-    _say_lacks(run, place)
-    model, loaded = _load(wanted, run.model.location, place, run.model.dtype)
-    for source, found in zip(run.sources, loaded, strict=True):
-        if (found.content, found.components) != (source.content, source.components):
-            raise _changed(run, f"{source.kind} {source.name!r} ({source.location})")
-    if model.content() != run.model.content:
-        raise _changed(run, f"model {run.model.location}")
-    hooks = sorted({source.hook for source in loaded})
-    model = with_forward(model, hooks, run.model.forward, run.context)
-    return TorchEngine(plan, model, loaded)
-
-
 def _tuned(engine: TorchEngine, corpus: CorpusRecord, sample: TokenBatch | None) -> TorchEngine:
     """Return the engine with the micro-batch that measures best here."""
     rows = corpus.batch_rows
@@ -220,44 +189,6 @@ def _tuned(engine: TorchEngine, corpus: CorpusRecord, sample: TokenBatch | None)
     log.info("micro-batch %d measured best for batches of %d rows", size, rows)
     run = with_micro_batch(engine.plan, size).run
     return TorchEngine(make_plan(run), engine.model, engine.sources)
-
-
-def _load(
-    wanted: Sequence[WantedSource], location: str, device: torch.device, dtype: str
-) -> tuple[LanguageModel, list[LoadedSource]]:
-    """Return the model, with the processing that the dictionaries ask for, and the sources."""
-    set_tf32(False)  # what is compared while a model is loaded is compared exactly
-    opened = [open_source(one, device) for one in wanted]
-    wishes = {
-        one.name: source.wishes
-        for one, source in zip(wanted, opened, strict=True)
-        if source.wishes is not None
-    }
-    model = load_model(location, str(device), dtype, processing_of(wishes))
-    hooks = [hook_named(source.hook, model) for source in opened]
-    widths = hook_widths(model, hooks)
-    loaded = [
-        source.of_width(widths[hook]).read_at(hook, widths[hook], model.location)
-        for source, hook in zip(opened, hooks, strict=True)
-    ]
-    return model, loaded
-
-
-def _say_lacks(run: RunRecord, device: torch.device) -> None:
-    """Say what a device lacks of what a run asks for, and of what a selection there needs."""
-    if missing := lacks(device):
-        log.warning(
-            "%s lacks %s: selection happens on the processor, which is slower",
-            device.type,
-            ", ".join(missing),
-        )
-    if run.model.tf32 and (why := without_effect(device, this_machine())):
-        log.warning(
-            "run %s asks for TF32, and %s: this worker multiplies float32 exactly, so that its "
-            "last bits are not those of workers with TF32",
-            run.name,
-            why,
-        )
 
 
 def _source(spec: SourceSpec, loaded: LoadedSource) -> Source:
@@ -294,7 +225,3 @@ def _clusterings(spec: RunSpec, sources: Sequence[Source]) -> tuple[Clustering, 
         if (name, iteration) in names[:number]:
             raise ModelError(f"two cluster files are named {name!r}, iteration {iteration}")
     return found
-
-
-def _changed(run: RunRecord, what: str) -> RunError:
-    return RunError(f"{what} is not the one that run {run.name} was created with: make a new run")

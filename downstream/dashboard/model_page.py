@@ -54,8 +54,7 @@ async def answer_of(
     try:
         given = await asking
     except ModelServiceError as error:
-        said = str(error)
-        return None, f"{said[:1].upper()}{said[1:]}."
+        return None, pages.sentence(error)
     return (given.answer, "") if given.is_of(snapshot.about) else (None, _OTHER_MODEL)
 
 

@@ -115,6 +115,12 @@ def not_found(message: str) -> Page:
     return Page("problem.html", "Not found", values, lambda: {"error": message}, status=404)
 
 
+def sentence(error: Exception) -> str:
+    """Return what an error says as a sentence; names in it stay as they are."""
+    said = str(error)
+    return f"{said[:1].upper()}{said[1:]}."
+
+
 def refusal(message: str, status: int) -> Page:
     """Return the page that says that something cannot be asked."""
     values = {"message": message, "heading": "This cannot be asked"}
@@ -157,7 +163,7 @@ def _list_page(
     try:
         start = start_of(asked, snapshot.manifest.content)
     except CursorError as error:
-        return refusal(f"{error}".capitalize() + ".", 400)
+        return refusal(sentence(error), 400)
     columns = columns_of(snapshot)
     query = query_of(asked, columns)
     marks = marks_of(shelf.written(run), snapshot, clustering)

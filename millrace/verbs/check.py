@@ -5,10 +5,9 @@ from typing import Any
 
 import click
 
+from millrace.corpus_options import corpus_options, corpus_values
 from millrace.options import (
     broker_option,
-    corpus_options,
-    corpus_values,
     device_option,
     dictionary_values,
     given,

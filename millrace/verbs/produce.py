@@ -5,11 +5,10 @@ from typing import Any
 
 import click
 
+from millrace.corpus_options import corpus_options, corpus_values
 from millrace.monitoring import log_format_option, metrics_options
 from millrace.options import (
     broker_option,
-    corpus_options,
-    corpus_values,
     given,
     settings,
     settings_option,

@@ -5,12 +5,11 @@ from typing import Any
 
 import click
 
+from millrace.corpus_options import corpus_options, corpus_values
 from millrace.monitoring import log_format_option
 from millrace.options import (
     broker_option,
     clusters_option,
-    corpus_options,
-    corpus_values,
     device_option,
     dictionary_values,
     given,

@@ -95,7 +95,7 @@ def activations(
         return
     from consumers.activations.device_status import device_status
     from consumers.models.devices import say_device
-    from consumers.runs.creation import load_engine
+    from consumers.runs.loading import load_engine
     from consumers.service.serving import Crew, serve_run
     from consumers.snapshots.verdict import expect_few_refused
 

@@ -24,7 +24,7 @@ from consumers.health.metrics import Address, served
 from consumers.health.progress import Progress
 from consumers.models.devices import say_device
 from consumers.plan import make_plan
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from consumers.service.serving import Crew, serve_run
 from millrace.cli import run_program
 from millrace.corpus import prepare_text

@@ -224,7 +224,7 @@ def check_rows(
 
 def oracle_content(broker: str, run: str) -> str:
     from consumers.oracle.oracle_run import oracle_tables, topic_batches
-    from consumers.runs.creation import load_engine
+    from consumers.runs.loading import load_engine
 
     client = connect(broker)
     plan = make_plan(get_run(client, run))

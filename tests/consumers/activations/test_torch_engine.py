@@ -11,7 +11,7 @@ import torch
 from consumers.activations.engine import Activations
 from consumers.activations.torch_engine import TorchEngine
 from consumers.plan import make_plan
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec, SourceSpec, WeightsSpec
 from streams.arrays import AnyArray, Bool
 from streams.errors import NotFiniteError

@@ -18,7 +18,7 @@ from consumers.models.published import difference
 from consumers.models.tolerances import TOLERANCE
 from consumers.models.twins import NoTwinError, make_packed_twin, make_twin
 from consumers.plan import make_plan
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from consumers.runs.specs import NeuronsSpec, RunSpec
 from streams.errors import ModelError
 from streams.records.corpus import CorpusRecord

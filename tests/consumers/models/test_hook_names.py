@@ -10,7 +10,7 @@ import pytest
 from consumers.models.hook_names import hook_named
 from consumers.models.loading import load_model
 from consumers.plan import make_plan
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from consumers.runs.specs import RunSpec
 from streams.errors import ModelError
 from streams.records.corpus import CorpusRecord

@@ -11,7 +11,7 @@ import torch
 
 from consumers.models.dtypes import pick_dtype
 from consumers.plan import make_plan
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from consumers.runs.specs import (
     ClusteringSpec,
     DictionarySpec,

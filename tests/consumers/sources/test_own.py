@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from consumers.plan import make_plan
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from consumers.runs.own_spec import OwnSpec
 from consumers.runs.specs import RunSpec
 from consumers.sources.own import Own

@@ -11,7 +11,7 @@ import torch
 from consumers.encoders import registry as encoders
 from consumers.health.progress import Progress
 from consumers.plan import make_plan
-from consumers.runs.creation import load_engine
+from consumers.runs.loading import load_engine
 from consumers.runs.specs import Coactivation, DictionarySpec, RunSpec
 from consumers.selection.selection import valid_tokens
 from consumers.sources import registry as sources

@@ -10,7 +10,8 @@ import torch
 
 from consumers.activations.torch_engine import TorchEngine
 from consumers.oracle.oracle import Oracle
-from consumers.runs.creation import load_engine, prepare_run
+from consumers.runs.creation import prepare_run
+from consumers.runs.loading import load_engine
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec
 from consumers.selection.selection import select
 from streams.errors import RunError

@@ -13,7 +13,8 @@ from consumers.activations.measurements.normal_draws import draw
 from consumers.activations.torch_engine import TorchEngine
 from consumers.oracle.oracle import Oracle
 from consumers.plan import make_plan
-from consumers.runs.creation import load_engine, prepare_run
+from consumers.runs.creation import prepare_run
+from consumers.runs.loading import load_engine
 from consumers.runs.specs import DictionarySpec, NeuronsSpec, RunSpec
 from consumers.selection.selection import valid_tokens
 from consumers.sources.source import LoadedSource
