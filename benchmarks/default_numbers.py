@@ -49,7 +49,7 @@ NOTES = (
     f"{FLOOR}: transformer-lens' HookedTransformer up to the hook and `sae.encode`, 8 rows at a "
     "time, of the small shape with a dictionary of so many random directions.",
     "A number alone: a run that has it beside what every run has, less one without it, round by "
-    "round. What several share is in each, so that they add up to more than all of them take.",
+    "round. They need not add up to what all take together.",
     f"{HEALTH}: a row that is measured, over the rows of which one is.",
 )
 

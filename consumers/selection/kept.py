@@ -15,8 +15,8 @@ from streams.records.corpus import TokenBatch
 from streams.snapshots.kept_files import MERGED, SCHEMA, kept_path, merge_kept, write_kept
 from streams.snapshots.store import open_store
 
-_LARGE = 32 * 2**20
-"""Files of more bytes stay as they are: merging reads and writes everything once more."""
+_LARGE = 4 * 2**20
+"""Files of more bytes are not small, and merging takes twice the time of writing: they stay."""
 
 
 class Keeper:

@@ -35,12 +35,22 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A share, 0 to 1, from ``left`` up to ``right``, with the words that explain it."""
+
+    left: float
+    right: float
+    share: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
-    """Bars over an axis of ticks (place, text); the highest bar stands for ``top``."""
+    """Bars over an axis of ticks (place, text); the highest bar stands for ``top``, a text."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[tuple[float, str], ...]
-    top: int
+    top: str
     width: float = WIDTH
     height: float = HEIGHT
 
@@ -78,19 +88,31 @@ def quantile(bins: Sequence[Bin], share: float) -> Bin | None:
 def histogram(bins: Sequence[Bin], noun: str = "token") -> Drawing:
     """Return the drawing of bins, on a logarithmic axis where all bounds allow it."""
     if not bins:
-        return Drawing((), (), 0)
+        return Drawing((), (), "0")
     axis = _axis(bins[0].left, bins[-1].right)
     top = max(each.count for each in bins)
     bars = tuple(_bar(each, axis, top, noun) for each in bins)
-    ticks = tuple((axis.place(at), formats.short(at)) for at in axis.ticks())
-    return Drawing(bars, ticks, top)
+    return Drawing(bars, _ticks(axis), formats.count(top))
+
+
+def steps(given: Sequence[Step]) -> Drawing:
+    """Return the drawing of shares over a linear axis."""
+    if not given:
+        return Drawing((), (), "0 %")
+    axis = _Axis(given[0].left, given[-1].right, logarithmic=False)
+    top = max(each.share for each in given)
+    bars = tuple(
+        _rectangle(axis, each.left, each.right, each.share / (top or 1.0), each.title)
+        for each in given
+    )
+    return Drawing(bars, _ticks(axis), formats.percent(top))
 
 
 def density_histogram(densities: AnyArray, noun: str, most: int = 30) -> Drawing:
     """Return how many clusters fire how often; those that never do are left out."""
     logs = np.log10(densities[densities > 0])
     if not len(logs):
-        return Drawing((), (), 0)
+        return Drawing((), (), "0")
     first, last = math.floor(2 * logs.min()) / 2, max(math.ceil(2 * logs.max()) / 2, -6.5)
     counts, bounds = np.histogram(logs, bins=most, range=(first, max(last, first + 0.5)))
     cuts = [float(10**bound) for bound in bounds]
@@ -151,15 +173,24 @@ class _Axis:
         return inside[:: math.ceil(len(inside) / 6)]
 
 
+def _ticks(axis: _Axis) -> tuple[tuple[float, str], ...]:
+    return tuple((axis.place(at), formats.short(at)) for at in axis.ticks())
+
+
 def _axis(left: float, right: float) -> _Axis:
     return _Axis(left, right, logarithmic=left > 0)
 
 
 def _bar(each: Bin, axis: _Axis, top: int, noun: str) -> Bar:
-    height = max(1.0 if each.count else 0.0, HEIGHT * each.count / top)
-    left, right = axis.place(each.left), axis.place(each.right)
     title = (
         f"{formats.number(each.left)} to {formats.number(each.right)}: "
         f"{formats.plural(each.count, noun)}"
     )
+    return _rectangle(axis, each.left, each.right, each.count / (top or 1), title)
+
+
+def _rectangle(axis: _Axis, begin: float, end: float, share: float, title: str) -> Bar:
+    """Return a bar of a share of the height, seen wherever it is not 0."""
+    height = max(1.0 if share else 0.0, HEIGHT * share)
+    left, right = axis.place(begin), axis.place(end)
     return Bar(left, round(HEIGHT - height, 2), max(right - left, 1.0), round(height, 2), title)

@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downstream.rendering.figures import (
+    HEIGHT,
     WIDTH,
     Bin,
+    Step,
     density_histogram,
     display_bins,
     histogram,
     quantile,
     sparkline,
+    steps,
 )
 
 EDGES = [1.0, 2.0, 4.0, 8.0]
@@ -58,11 +61,19 @@ def test_a_quantile_is_the_bin_it_lies_in() -> None:
 def test_round_ticks_stand_where_they_belong() -> None:
     drawing = histogram((Bin(0.1, 1.0, 1), Bin(1.0, 10.0, 2)))
     assert (WIDTH / 2, "1") in drawing.ticks
-    assert drawing.top == 2
+    assert drawing.top == "2"
+
+
+def test_steps_are_as_high_as_their_share() -> None:
+    drawing = steps((Step(0, 8, 0.02, "a"), Step(8, 12, 0.0, "b"), Step(12, 16, 0.04, "c")))
+    assert [bar.height for bar in drawing.bars] == [HEIGHT / 2, 0, HEIGHT]
+    assert [bar.x for bar in drawing.bars] == [0, WIDTH / 2, WIDTH * 3 / 4]
+    assert drawing.top == "4.00 %"
+    assert steps(()).bars == steps((Step(0, 1, 0.0, "none"),)).bars[1:]
 
 
 @pytest.mark.parametrize("densities", [[1.0], [1e-9, 1.0], [0.5, 0.5, 0.0]])
 def test_every_density_is_counted_once(densities: list[float]) -> None:
     drawing = density_histogram(np.array(densities), "feature")
-    assert drawing.top >= 1
+    assert int(drawing.top) >= 1
     assert all(0 <= bar.x <= WIDTH for bar in drawing.bars)

@@ -1,13 +1,22 @@
-"""Panels of optional statistics: domains and positions, from tables that a snapshot may have."""
+"""Panels of optional statistics, from tables that a snapshot may have."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from consumers.statistics import domains, peak_position
+from consumers.statistics import (
+    distribution,
+    domains,
+    peak_position,
+    place,
+    position,
+    row_maximum,
+)
 from downstream.rendering.opening import open_snapshot
+from downstream.rendering.panels.distribution import QUANTILES
 from downstream.rendering.panels.panel import panels_of
 from downstream.rendering.panels.registry import PANELS
 from streams.snapshots.content import table_hash
@@ -72,3 +81,72 @@ def test_positions_are_shown_from_the_first_on(plain: RunManifest) -> None:
     wrong = {**POSITIONS, "stop": [8, 20]}
     manifest = with_tables(plain, {peak_position.FORM: wrong})
     assert shown(manifest, 0)["peak_positions"].problem
+
+
+def test_a_distribution_has_each_number_with_its_error(plain: RunManifest) -> None:
+    assert distribution.QUANTILES == QUANTILES
+    columns: dict[str, Any] = {
+        "cluster": [0],
+        "variance": [4.0],
+        "skewness": [-0.5],
+        "skewness_error": [0.25],
+        "quantiles": [[float(n) for n in range(7)]],
+        "quantile_errors": [[0.5] * 7],
+    }
+    found = shown(with_tables(plain, {distribution.FORM: columns}), 0)["activation_distribution"]
+    assert (found.shown.deviation, found.shown.skewness, found.shown.skewness_error) == (
+        2, -0.5, 0.25,
+    )  # fmt: skip
+    assert [(q.share, q.value, q.error) for q in found.shown.quantiles] == [
+        (share, number, 0.5) for number, share in enumerate(QUANTILES)
+    ]
+    assert "activation_distribution" not in shown(plain, 0)
+    for wrong in ({"variance": [-1.0]}, {"skewness": [np.nan]}, {"quantiles": [[1.0]]}):
+        manifest = with_tables(plain, {distribution.FORM: {**columns, **wrong}})
+        assert shown(manifest, 0)["activation_distribution"].problem
+
+
+def test_row_maxima_are_shown_over_the_bins_of_the_run(plain: RunManifest) -> None:
+    edges = plain.about["edges"]
+    counts = [0, 3, *[0] * (len(edges) - 2), 2]
+    columns: dict[str, Any] = {"cluster": [0], "histogram": [counts]}
+    found = shown(with_tables(plain, {row_maximum.FORM: columns}), 0)["row_maxima"].shown.bins
+    assert sum(each.count for each in found) == 5
+    assert found[0].left == pytest.approx(edges[0])
+    columns["histogram"] = [counts[1:]]
+    assert shown(with_tables(plain, {row_maximum.FORM: columns}), 0)["row_maxima"].problem
+
+
+def test_activation_by_position_is_a_share_of_the_tokens_there(plain: RunManifest) -> None:
+    bits = plain.about["sum_bits"]
+    tokens = {"first": [0, 8], "stop": [8, 16], "tokens": [40, 20]}
+    active = {
+        "cluster": [0],
+        "first": [8],
+        "stop": [16],
+        "firing_tokens": [5],
+        "activation_sum": [15 << bits],
+    }
+    manifest = with_tables(plain, {position.TOKENS: tokens, position.ACTIVATION: active})
+    found = shown(manifest, 0)["activation_by_position"].shown.steps
+    assert [(s.left, s.right, s.share, s.title) for s in found] == [
+        (0, 8, 0.0, "positions 0 to 7: active at 0 % of tokens"),
+        (8, 16, 0.25, "positions 8 to 15: active at 25.0 % of tokens, mean activation 3.00"),
+    ]
+    assert "activation_by_position" not in shown(manifest, 1)
+    for wrong in ({"firing_tokens": [21]}, {"first": [7]}):
+        manifest = with_tables(
+            plain, {position.TOKENS: tokens, position.ACTIVATION: active | wrong}
+        )
+        assert shown(manifest, 0)["activation_by_position"].problem
+
+
+def test_the_first_and_the_last_row_are_named_by_their_place(plain: RunManifest) -> None:
+    places = {f"{end}_{name}": [n + 7 * (end == "last")] for end in ("first", "last")
+              for n, name in enumerate(("partition", "sequence", "row"))}  # fmt: skip
+    found = shown(with_tables(plain, {place.FORM: {"cluster": [0], **places}}), 0)
+    first, last = found["firing_places"].shown.first, found["firing_places"].shown.last
+    assert (first.partition, first.sequence, first.row) == (0, 1, 2)
+    assert (last.partition, last.sequence, last.row) == (7, 8, 9)
+    wrong = {"cluster": [0], **places, "first_row": [-1]}
+    assert shown(with_tables(plain, {place.FORM: wrong}), 0)["firing_places"].problem
