@@ -57,5 +57,6 @@ class Run:
             dense, valid = self.engine.dense(batch), batch.mask & (batch.ids != 0)
             for row, domain in enumerate(batch.domains):
                 values = np.where(valid[row][:, None], np.maximum(dense[row], 0), 0)
+                values[:, SOURCES[0].dropped] = 0
                 found.append((domain, valid[row], values))
         return found
