@@ -62,7 +62,11 @@ def ask_again(settings: "Settings", file: Path) -> tuple[Answer, "AskRecord"]:
     """
     from consumers.asking.record import MAX_BYTES, read_record
 
-    known = read_record(read_bounded(file, MAX_BYTES), str(file))
+    return ask_record_again(settings, read_record(read_bounded(file, MAX_BYTES), str(file)))
+
+
+def ask_record_again(settings: "Settings", known: "AskRecord") -> tuple[Answer, "AskRecord"]:
+    """Return the answer to the question of a record, and its record now; RunError as above."""
     with spinner("loading the model and its dictionaries"):
         asker = load_setup(settings, known.setup)
     return _answered(asker, known.question)
@@ -85,6 +89,11 @@ def texts_of(files: Sequence[Path], lines: bool) -> Iterator[str]:
         yield from (one for one in text.splitlines() if one.strip()) if lines else (text,)
 
 
+def now() -> str:
+    """Return the time as records hold it, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
 def _bounded(file: Path) -> bytes:
     try:
         return read_bounded(file, _MOST_BYTES)
@@ -95,8 +104,7 @@ def _bounded(file: Path) -> bytes:
 def _answered(asker: "Asker", question: Question) -> tuple[Answer, "AskRecord"]:
     from consumers.asking.record import ask_record
 
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return asker.ask(question), ask_record(question, asker.setup, now)
+    return asker.ask(question), ask_record(question, asker.setup, now())
 
 
 def load_setup(settings: "Settings", setup: "Setup") -> "Asker":

@@ -1,11 +1,11 @@
 """Interventions from settings, a run, a snapshot or a record: the answer and its record."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from millrace.asking import load_setup, open_asker
+from millrace.asking import load_setup, now, open_asker
+from millrace.progress_bars import spinner
 from streams.asking.effects import Ablated, Steered
 from streams.errors import QuestionError
 from streams.regular_files import read_bounded
@@ -20,7 +20,7 @@ R = TypeVar("R", "Steering", "Ablation")
 
 
 def steered(
-    settings: "Settings", snapshot: str | None, wanted: "Steering | Path"
+    settings: "Settings", snapshot: str | None, wanted: "Steering | InterventionRecord | Path"
 ) -> "tuple[Steered, InterventionRecord]":
     """Return the answer to a steering, or to that of a record, and its record.
 
@@ -39,7 +39,7 @@ def steered(
 
 
 def ablated(
-    settings: "Settings", snapshot: str | None, wanted: "Ablation | Path"
+    settings: "Settings", snapshot: str | None, wanted: "Ablation | InterventionRecord | Path"
 ) -> "tuple[Ablated, InterventionRecord]":
     """Return the answer to an ablation, or to that of a record, and its record; errors as above."""
     from consumers.interventions.answering import ablate
@@ -51,18 +51,25 @@ def ablated(
 
 
 def _opened(
-    settings: "Settings", snapshot: str | None, wanted: "R | Path", kind: "type[R]"
+    settings: "Settings",
+    snapshot: str | None,
+    wanted: "R | InterventionRecord | Path",
+    kind: "type[R]",
 ) -> "tuple[Asker, R]":
     """Return the model to ask, and what is wanted of it."""
-    if not isinstance(wanted, Path):
-        return open_asker(settings, snapshot), wanted
     from consumers.asking.record import MAX_BYTES
-    from consumers.interventions.record import read_record
+    from consumers.interventions.record import InterventionRecord, read_record
 
-    known = read_record(read_bounded(wanted, MAX_BYTES), str(wanted))
+    if not isinstance(wanted, Path | InterventionRecord):
+        return open_asker(settings, snapshot), wanted
+    if isinstance(wanted, Path):
+        known = read_record(read_bounded(wanted, MAX_BYTES), str(wanted))
+    else:
+        known = wanted
     if not isinstance(known.request, kind):
         raise QuestionError(f"{wanted} is the record of another verb")
-    return load_setup(settings, known.setup), known.request
+    with spinner("loading the model and its dictionaries"):
+        return load_setup(settings, known.setup), known.request
 
 
 def _maximum(snapshot: str, run: str | None, feature: str) -> float | None:
@@ -77,5 +84,4 @@ def _maximum(snapshot: str, run: str | None, feature: str) -> float | None:
 def _record(request: "Steering | Ablation", asker: "Asker") -> "InterventionRecord":
     from consumers.interventions.record import intervention_record
 
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return intervention_record(request, asker.setup, now)
+    return intervention_record(request, asker.setup, now())

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.asked_records import keeper
 from millrace.asking import open_asker
 from millrace.dashboard_server import expect_port, token_in
 from millrace.progress_bars import say
@@ -15,11 +16,18 @@ if TYPE_CHECKING:
 
 
 def serve(
-    settings: "Settings", snapshot: str | None, host: str, port: int, token_file: Path | None
+    settings: "Settings",
+    snapshot: str | None,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    *,
+    keep: bool = True,
 ) -> None:
     """Answer questions until interrupted; errors are those of ``open_asker`` and of the port.
 
     snapshot: see ``open_asker``. token_file: holds what those who ask have to send.
+    keep: whether records of what is asked are kept in the store.
     """
     token = token_in(token_file) if token_file else None
     expect_port(host, port)
@@ -34,7 +42,11 @@ def serve(
     say(f"Model {asker.setup.model.location} with {sources} on {asker.engine.model.device}")
     changing = Intervener(asker)
     service = make_service(
-        asker, token=token, steer=partial(steer, changing), ablate=partial(ablate, changing)
+        asker,
+        token=token,
+        steer=partial(steer, changing),
+        ablate=partial(ablate, changing),
+        keep=keeper(settings, snapshot, asker.setup) if keep else None,
     )
     asyncio.run(
         serve_app(service, host, port, lambda url: say(f"Questions: {url}ask  (Ctrl-C ends it)"))

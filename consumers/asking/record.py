@@ -63,13 +63,8 @@ def read_as(adapter: TypeAdapter[T], form: str, data: bytes, where: str) -> T:
 
     Raises QuestionError, which names ``where``.
     """
-    try:
-        found = parse_json(data, MAX_BYTES)
-    except JsonError as error:
-        raise QuestionError(f"{where} {error}") from error
-    if isinstance(found, Mapping) and isinstance(inner := found.get("record"), Mapping):
-        found = inner
-    if not isinstance(found, Mapping) or found.get("format") != form:
+    found = _record_in(data, where)
+    if found.get("format") != form:
         raise QuestionError(f"{where} is no record of this kind: those say {form!r} as format")
     if found.get("version") != 1:
         raise QuestionError(
@@ -82,6 +77,22 @@ def read_as(adapter: TypeAdapter[T], form: str, data: bytes, where: str) -> T:
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:100]
         raise QuestionError(f"{where} cannot be asked again: {place}: {first['msg']}") from error
+
+
+def form_of(data: bytes, where: str) -> str:
+    """Return the form that a record says it has; raises QuestionError for what is no JSON."""
+    return str(_record_in(data, where).get("format"))
+
+
+def _record_in(data: bytes, where: str) -> Mapping[str, Any]:
+    """Return what JSON holds as ``record``, or all of it; nothing of what is no object."""
+    try:
+        found = parse_json(data, MAX_BYTES)
+    except JsonError as error:
+        raise QuestionError(f"{where} {error}") from error
+    if isinstance(found, Mapping) and isinstance(inner := found.get("record"), Mapping):
+        return inner
+    return found if isinstance(found, Mapping) else {}
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A model behind HTTP: questions in, answers out, as JSON."""
 
+import asyncio
 import hmac
 import json
 import logging
@@ -21,12 +22,16 @@ from streams.asking.question import Question
 from streams.errors import QuestionError, StreamError
 from streams.strict_json import JsonError, parse_json
 
+Keep = Callable[[Question | Steering | Ablation], None]
+
 _log = logging.getLogger(__name__)
 _QUEUE = web.AppKey("queue", QuestionQueue)
 _ABOUT = web.AppKey("about", dict[str, Any])
+_KEEP: web.AppKey[Keep] = web.AppKey("keep")
 _LIMITS = web.AppKey("limits", AskLimits)
 
 T = TypeVar("T")
+R = TypeVar("R", Steering, Ablation)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -38,15 +43,18 @@ def make_service(
     token: str | None = None,
     steer: Callable[[Steering], Steered] | None = None,
     ablate: Callable[[Ablation], Ablated] | None = None,
+    keep: Keep | None = None,
 ) -> web.Application:
     """Return the service of a loaded model.
 
-    steer, ablate: answer ``/steer`` and ``/ablate``, which are not there else.
+    steer, ablate: answer ``/steer`` and ``/ablate``, which are not there else. keep: is given
+    what was answered, in a thread.
     token: who does not send it as ``Authorization: Bearer`` may ask for ``/healthz`` alone.
     """
     queue = QuestionQueue(partial(asker.ask_all, tokens=limits.tokens), limits)
     app = web.Application(middlewares=[_as_json, _allowing(token)], client_max_size=limits.body)
     app[_QUEUE], app[_LIMITS], app[_ABOUT] = queue, limits, _about(asker)
+    app[_KEEP] = keep or (lambda wanted: None)
     app.cleanup_ctx.append(_answering)
     app.router.add_post("/ask", _ask)
     if steer is not None:
@@ -86,11 +94,12 @@ async def _ask(request: web.Request) -> web.StreamResponse:
     question = _read(_questions(), await request.read(), limits)
     limits.check(question)
     answer = await request.app[_QUEUE].ask(question)
+    await asyncio.to_thread(request.app[_KEEP], question)
     return _json({"answer": asdict(answer), "model": request.app[_ABOUT]})
 
 
 def _changing(
-    kind: type[T], check: Callable[[AskLimits, T], None], work: Callable[[T], Any]
+    kind: type[R], check: Callable[[AskLimits, R], None], work: Callable[[R], Any]
 ) -> Handler:
     """Return what answers an intervention of a kind, in the model's thread."""
     adapter = TypeAdapter(kind)
@@ -100,6 +109,7 @@ def _changing(
         wanted = _read(adapter, await request.read(), limits)
         check(limits, wanted)
         found = await request.app[_QUEUE].alone(partial(work, wanted))
+        await asyncio.to_thread(request.app[_KEEP], wanted)
         return _json({"answer": asdict(found), "model": request.app[_ABOUT]})
 
     return answer

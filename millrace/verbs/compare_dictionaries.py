@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from millrace.options import option, run_option, stacked
-from millrace.verbs.ask import expect_file, format_options
+from millrace.verbs.asking_options import expect_file, format_options
 
 if TYPE_CHECKING:
     from millrace.answer_files import Form

@@ -1,16 +1,12 @@
 """``millrace concept``: features that tell texts with a concept from texts without it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from millrace.options import option, stacked
-from millrace.verbs.ask import expect_file, format_options, model_options, model_settings
+from millrace.verbs.asking_options import Asked, asking
 from streams.asking.concept import TEXT_SCORES, ConceptQuestion, TextScore
-
-if TYPE_CHECKING:
-    from millrace.answer_files import Form
 
 _FILE = click.Path(allow_dash=True, path_type=Path)
 
@@ -89,15 +85,9 @@ _domains = stacked(
     show_default=True,
     help="Features listed of each dictionary, or in all for a domain.",
 )
-@model_options
-@option(
-    "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Ask again what FILE says, which --format json wrote.",
-)
-@format_options
+@asking
 def concept(
+    asked: Asked,
     present: tuple[str, ...],
     absent: tuple[str, ...],
     present_files: tuple[Path, ...],
@@ -109,11 +99,6 @@ def concept(
     against: str | None,
     level: float,
     top: int,
-    snapshot: str | None,
-    record: Path | None,
-    form: "Form",
-    out: Path | None,
-    **values: Any,
 ) -> None:
     """Rank features by how well they tell texts with a concept from texts without it.
 
@@ -123,19 +108,17 @@ def concept(
     loaded.
     """
     texts = bool(present or absent or present_files or absent_files)
-    if sum((texts, domain is not None, record is not None)) != 1:
+    if sum((texts, domain is not None, asked.record is not None)) != 1:
         raise click.UsageError("say one: texts --with and --without, a --domain, or a --record")
     if against is not None and domain is None:
         raise click.UsageError("--against needs --domain")
-    expect_file(form, out)
     if domain is not None:
-        _domain(snapshot, values["run_name"], domain, against, level, top, form, out)
+        _domain(asked, domain, against, level, top)
         return
-    from millrace.answer_files import put
     from millrace.concept_files import written
     from millrace.concepts import found_features, texts_given
 
-    wanted: ConceptQuestion | Path = record or ConceptQuestion(
+    wanted: ConceptQuestion | Path = asked.record or ConceptQuestion(
         texts_given(present, present_files),
         texts_given(absent, absent_files),
         by,
@@ -144,28 +127,19 @@ def concept(
         top,
         seed,
     )
-    answer, kept = found_features(model_settings(**values), snapshot, wanted)
-    put(written(answer, kept, form), out)
+    answer, record = found_features(asked.settings, asked.snapshot, wanted)
+    asked.keep(record)
+    asked.put(written(answer, record, asked.form))
 
 
-def _domain(
-    snapshot: str | None,
-    run: str | None,
-    domain: str,
-    against: str | None,
-    level: float,
-    top: int,
-    form: "Form",
-    out: Path | None,
-) -> None:
-    if snapshot is None:
+def _domain(asked: Asked, domain: str, against: str | None, level: float, top: int) -> None:
+    if asked.snapshot is None:
         raise click.UsageError("--domain needs --snapshot, whose counts are compared")
     from downstream.analysis.domain_features import domain_features
     from downstream.reading.snapshot import open_snapshot
-    from millrace.answer_files import put
     from millrace.concept_files import written_domain
 
-    opened = open_snapshot(snapshot, run)
+    opened = open_snapshot(asked.snapshot, asked.settings.run.name)
     found = domain_features(opened, domain, against, level=level, top=top)
     said = {"run": opened.run, "snapshot": opened.name, "content": opened.content}
-    put(written_domain(found, said, form), out)
+    asked.put(written_domain(found, said, asked.form))

@@ -1,19 +1,17 @@
 """``millrace steer`` and ``millrace ablate``: features changed while the model reads text."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from consumers.interventions.requests import REPLACEMENTS, Ablation, Replacement, Steering
 from millrace.options import option, stacked
-from millrace.verbs.ask import expect_file, format_options, model_options, model_settings
+from millrace.verbs.asking_options import Asked, asking
 
 if TYPE_CHECKING:
-    from millrace.answer_files import Form
+    from pathlib import Path
 
 _common = stacked(
-    model_options,
     option(
         "--at",
         default="counted",
@@ -28,13 +26,6 @@ _common = stacked(
         show_default=True,
         help="Seed of what is drawn.",
     ),
-    option(
-        "--record",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Do again what FILE says, which --format json wrote.",
-    ),
-    format_options,
 )
 
 
@@ -70,20 +61,17 @@ _common = stacked(
     help="Draw tokens at this temperature; 0 takes the likeliest.",
 )
 @_common
+@asking
 def steer(
+    asked: Asked,
     prompt: tuple[str, ...],
     feature: str | None,
     alphas: tuple[float, ...],
     scale: float | None,
     tokens: int,
     temperature: float,
-    snapshot: str | None,
     at: str,
     seed: int,
-    record: Path | None,
-    form: "Form",
-    out: Path | None,
-    **values: Any,
 ) -> None:
     """Continue each PROMPT with a feature's decoder direction added, for several strengths.
 
@@ -91,17 +79,16 @@ def steer(
     which strength has the best score: the harmonic mean of concept (how active the feature is in
     the continuation) and fluency (by the plain model's own loss).
     """
-    _expect_one(record, prompt, feature)
-    expect_file(form, out)
-    from millrace.answer_files import put
+    asked.expect_alone(prompt, feature)
     from millrace.intervening import steered
     from millrace.intervention_files import written
 
-    wanted: Steering | Path = record or Steering(
+    wanted: Steering | Path = asked.record or Steering(
         prompt, feature or "", alphas or (1.0, 2.0, 4.0, 8.0), scale, tokens, at, temperature, seed
     )
-    answer, kept = steered(model_settings(**values), snapshot, wanted)
-    put(written(answer, kept, form), out)
+    answer, record = steered(asked.settings, asked.snapshot, wanted)
+    asked.keep(record)
+    asked.put(written(answer, record, asked.form))
 
 
 @click.command()
@@ -131,36 +118,27 @@ def steer(
 )
 @option("--value", type=float, default=0.0, show_default=True, help="The activation of clamp.")
 @_common
+@asking
 def ablate(
+    asked: Asked,
     text: tuple[str, ...],
     features: tuple[str, ...],
     top: int,
     by: Replacement,
     value: float,
-    snapshot: str | None,
     at: str,
     seed: int,
-    record: Path | None,
-    form: "Form",
-    out: Path | None,
-    **values: Any,
 ) -> None:
     """Replace the activation of features, one at a time, and show what that does to each TEXT.
 
     KL of the next-token distribution from the plain model's, the rise of the loss, and the tokens
     that become likelier and less likely after the text. All features share their batches.
     """
-    _expect_one(record, text, *features)
-    expect_file(form, out)
-    from millrace.answer_files import put
+    asked.expect_alone(text, features)
     from millrace.intervening import ablated
     from millrace.intervention_files import written
 
-    wanted: Ablation | Path = record or Ablation(text, features, top, by, value, at, seed)
-    answer, kept = ablated(model_settings(**values), snapshot, wanted)
-    put(written(answer, kept, form), out)
-
-
-def _expect_one(record: Path | None, texts: tuple[str, ...], *features: str | None) -> None:
-    if record is not None and (texts or any(features)):
-        raise click.UsageError("a record says what to do: leave out texts and --feature")
+    wanted: Ablation | Path = asked.record or Ablation(text, features, top, by, value, at, seed)
+    answer, record = ablated(asked.settings, asked.snapshot, wanted)
+    asked.keep(record)
+    asked.put(written(answer, record, asked.form))

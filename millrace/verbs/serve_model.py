@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from millrace.options import option
-from millrace.verbs.ask import model_options, model_settings
+from millrace.verbs.asking_options import keep_option, model_options, model_settings
 
 
 @click.command()
@@ -25,8 +25,14 @@ from millrace.verbs.ask import model_options, model_settings
     metavar="FILE",
     help="Answer only those who send the token in FILE as Authorization: Bearer.",
 )
+@keep_option
 def serve_model(
-    snapshot: str | None, host: str, port: int, token_file: Path | None, **values: Any
+    snapshot: str | None,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    keep: bool,
+    **values: Any,
 ) -> None:
     """Load the model of a snapshot, a run or settings once, and answer questions over HTTP.
 
@@ -36,4 +42,4 @@ def serve_model(
     """
     from millrace.model_server import serve
 
-    serve(model_settings(**values), snapshot, host, port, token_file)
+    serve(model_settings(**values), snapshot, host, port, token_file, keep=keep)

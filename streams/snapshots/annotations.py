@@ -1,17 +1,12 @@
 """What people write about clusters: labels, stars and notes, as a log that only grows.
 
 An annotation belongs to (run, clustering, iteration, label), so that it outlives a snapshot. Each
-is a small file of its own, ``<run>/annotations/<time>-<hash>.json``, written once: stores without
-an append can hold such a log, and writers need not know of each other. The last word of an author
-on a cluster holds; an empty text takes it back.
+is an entry of the log ``<run>/annotations`` (``entry_log``). The last word of an author on a
+cluster holds; an empty text takes it back.
 """
 
-import hashlib
-import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -22,13 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from streams.bounds import Iteration, Label
 from streams.errors import SnapshotError
 from streams.names import Name
-from streams.snapshots.store import Store, write_file
+from streams.snapshots.entry_log import EntryLog
+from streams.snapshots.store import Store
 from streams.strict_json import JsonError, parse_json
 
 VERSION = 2
 FOLDER = "annotations"
 _MOST_BYTES = 2**18
-_FILE = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{16}\.json")
 
 Kind = Literal["label", "star", "note"]
 
@@ -102,10 +97,7 @@ def write_annotation(store: Store, annotation: Annotation) -> str:
     """
     data = _adapter().dump_json(annotation)
     checked = _parsed(data)
-    name = f"{_stamp(checked.at)}-{hashlib.sha256(data).hexdigest()[:16]}.json"
-    path = store.path(checked.run, FOLDER, name)
-    write_file(store, path, data)
-    return path
+    return _log(store, checked.run).add(checked.at, data)
 
 
 def read_annotations(store: Store, run: str) -> Annotations:
@@ -121,20 +113,12 @@ def entry_names(store: Store, run: str) -> list[str]:
 
     Raises SnapshotError if the log cannot be listed.
     """
-    folder = store.path(run, FOLDER)
-    try:
-        store.files.invalidate_cache()
-        names = [posixpath.basename(path) for path in store.files.ls(folder, detail=False)]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise SnapshotError(f"cannot read {folder}: {error.strerror or error}") from error
-    return sorted(filter(_FILE.fullmatch, names))
+    return _log(store, run).names()
 
 
 def read_entry(store: Store, run: str, name: str) -> Annotation:
     """Return an entry of a run's log; raises OSError or SnapshotError if it cannot be read."""
-    return _parsed(store.files.cat_file(store.path(run, FOLDER, name)))
+    return _parsed(_log(store, run).read(name))
 
 
 def _entries(store: Store, run: str) -> Iterator[Annotation]:
@@ -145,14 +129,8 @@ def _entries(store: Store, run: str) -> Iterator[Annotation]:
             continue
 
 
-def _stamp(at: str) -> str:
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError as error:
-        raise SnapshotError(f"an annotation's time is no ISO 8601: {at[:80]!r}") from error
-    if moment.tzinfo is None:
-        raise SnapshotError(f"an annotation's time needs an offset from UTC: {at[:80]!r}")
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+def _log(store: Store, run: str) -> EntryLog:
+    return EntryLog(store, (run, FOLDER))
 
 
 def _parsed(data: bytes) -> Annotation:

@@ -107,7 +107,7 @@ def other_tokenizer(folder: Path, disk: Path) -> Path:
         ((), "nothing is asked: give a text"),
         (("",), "text 1 is empty"),
         (("w1", "--format", "parquet"), "Parquet needs a file"),
-        (("w1", "--record", "x"), "a record holds its question"),
+        (("w1", "--record", "x"), "a record says what is asked"),
         (("--record", "nowhere"), "No such file"),
         (("--file", "nowhere"), "nowhere: No such file"),
         (("w1", "--by", "fame"), "'fame' is not one of"),

@@ -19,7 +19,8 @@ def test_ablations_and_steerings_are_done_again_from_their_records(
     program: Program, disk: Path
 ) -> None:
     model = ("--model", disk / "gpt2", "--dictionary", disk / "standard", "--device", "cpu")
-    first = program("ablate", TEXT, *model, "--top", 3, "--format", "json")
+    first = program("ablate", TEXT, *model, "--top", 3, "--format", "json", "--no-keep")
+    assert not Path(".millrace").exists()
     assert first.status == 0, first.lines
     Path("ablated.json").write_text(first.out)
     again = program("ablate", "--record", "ablated.json", "--format", "json", "--device", "cpu")
@@ -60,7 +61,7 @@ def test_ablations_and_steerings_are_done_again_from_their_records(
         (("ablate",), "nothing is asked: give a text"),
         (("steer", "w1"), "there is no run"),
         (("steer", "w1", "--alpha", "nan"), "no finite number"),
-        (("steer", "w1", "--feature", "sae:1", "--record", "x"), "a record says what to do"),
+        (("steer", "w1", "--feature", "sae:1", "--record", "x"), "a record says what is asked"),
         (("ablate", "--record", "nowhere"), "No such file"),
         (("ablate", "w1", "--by", "magic"), "'magic' is not one of"),
         (("ablate", "w1", "--format", "parquet"), "Parquet needs a file"),
