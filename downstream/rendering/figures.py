@@ -12,6 +12,7 @@ from downstream.rendering import formats
 from streams.arrays import AnyArray
 
 WIDTH, HEIGHT = 320.0, 96.0
+_CORNER = 48.0  # of the width, which the text of the highest bar takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,14 @@ class Drawing:
     top: str
     width: float = WIDTH
     height: float = HEIGHT
+
+    @property
+    def top_on_right(self) -> bool:
+        """Whether the right corner has more room than the left for what ``top`` says."""
+        right = self.width - _CORNER
+        in_left = max((bar.height for bar in self.bars if bar.x < _CORNER), default=0.0)
+        in_right = max((bar.height for bar in self.bars if bar.x + bar.width > right), default=0.0)
+        return in_right < in_left
 
 
 def display_bins(

@@ -72,6 +72,14 @@ def test_steps_are_as_high_as_their_share() -> None:
     assert steps(()).bars == steps((Step(0, 1, 0.0, "none"),)).bars[1:]
 
 
+def test_what_the_highest_bar_stands_for_is_in_the_corner_with_room() -> None:
+    shares = [0.8, 0.0, 0.0, 0.0, 0.0, 1.0, 0.2, 0.2]  # the highest bar is in the right half
+    assert steps([Step(at, at + 1, share, "") for at, share in enumerate(shares)]).top_on_right
+    turned = [Step(at, at + 1, share, "") for at, share in enumerate(shares[::-1])]
+    assert not steps(turned).top_on_right
+    assert not steps(()).top_on_right
+
+
 @pytest.mark.parametrize("densities", [[1.0], [1e-9, 1.0], [0.5, 0.5, 0.0]])
 def test_every_density_is_counted_once(densities: list[float]) -> None:
     drawing = density_histogram(np.array(densities), "feature")
