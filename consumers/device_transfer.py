@@ -1,7 +1,8 @@
-"""From a device to the host: through pinned memory where there is CUDA."""
+"""Between a device and the host: through pinned memory where there is CUDA."""
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,3 +25,15 @@ def fetch(values: Tensor) -> AnyArray:
         copied.record()
         copied.synchronize()
     return pinned.numpy()
+
+
+def send(values: AnyArray, device: torch.device) -> Tensor:
+    """Return an array's values on a device.
+
+    Nothing is waited for where there is CUDA: torch keeps the pinned copy until it has been read.
+    """
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    if device.type != "cuda":
+        return tensor.to(device)
+    with torch.cuda.device(device):  # or the memory belongs to another one
+        return tensor.pin_memory().to(device, non_blocking=True)

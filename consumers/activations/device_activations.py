@@ -7,7 +7,11 @@ import torch
 from torch import Tensor
 
 from consumers.activations.engine import Activations
+from consumers.device_transfer import send
+from consumers.encoders.gpu.device_nonzeros import DeviceNonZeros
 from consumers.statistics.measured import Measured
+from streams.arrays import Bool
+from streams.errors import NotFiniteError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +37,39 @@ class DeviceActivations:
         value = self.value.cpu().numpy()
         row, position = row.astype(np.int32), position.astype(np.int32)
         return Activations(component, row, position, value, measured=self.measured)
+
+
+def joined(
+    parts: list[tuple[str, DeviceNonZeros]], components: int, valid: Bool, device: torch.device
+) -> DeviceActivations:
+    """Return the non-zeros of all sources as those of a batch.
+
+    parts: the source of each and its non-zeros, by component. They are taken out of the list one
+    after the other, so that at most 20 bytes a value are held and 12 remain. valid: [row,
+    position]. Raises NotFiniteError before anyone counts them.
+    """
+    finite = (
+        torch.stack([part.value.isfinite().all() for _, part in parts]).tolist() if parts else []
+    )
+    for good, (name, _) in zip(finite, parts, strict=True):
+        if not good:
+            raise NotFiniteError(f"source {name}")
+    token_of = send(np.flatnonzero(valid), device)
+    total = sum(len(part.value) for _, part in parts)
+    token = torch.empty(total, dtype=torch.int64, device=device)
+    value = torch.empty(total, device=device)
+    count = torch.zeros(components, dtype=torch.int64, device=device)
+    parts.reverse()
+    at = first = 0
+    while parts:
+        _, part = parts.pop()
+        to = slice(at, at + len(part.value))
+        torch.index_select(token_of, 0, part.token, out=token[to])
+        value[to] = part.value
+        count[first : first + len(part.count)] = part.count
+        at, first = to.stop, first + len(part.count)
+    bounds = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    return DeviceActivations(valid.shape[1], bounds, token, value)
 
 
 def from_host(activations: Activations, components: int, positions: int) -> DeviceActivations:

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from consumers.activations.device_activations import DeviceActivations
+from consumers.activations.device_activations import DeviceActivations, joined
 from consumers.activations.device_operations import lacks
 from consumers.activations.engine import Activations
 from consumers.activations.laps import Laps
 from consumers.activations.measurements.measurement import ComputedBatch
 from consumers.activations.measurements.registry import measurements_of
+from consumers.device_transfer import send
 from consumers.encoders.buffer import Buffer
 from consumers.encoders.encoder import Device, Encoder, EncoderJob
 from consumers.encoders.forms import Form, Numerics
@@ -32,7 +33,6 @@ from consumers.plan import Plan
 from consumers.sources.source import LoadedSource
 from consumers.statistics.measured import Measured
 from streams.arrays import AnyArray, Bool
-from streams.errors import NotFiniteError
 from streams.records.corpus import TokenBatch
 
 
@@ -110,7 +110,7 @@ class TorchEngine:
                 for each in zip(self.sources, self._encoders, strict=True):
                     parts += [(each[0].name, part) for part in self._chunks(*each, hooked)]
                 laps.mark()
-            found = self._joined_on_device(parts, valid)
+            found = joined(parts, self.plan.components, valid, self.model.device)
             self._count(valid, *laps.seconds())
             return replace(found, measured=self._measured(batch, valid, hooked, found.to_host))
 
@@ -173,26 +173,6 @@ class TorchEngine:
             return encoder.chunks(hooked.rows[source.hook], self.timings, hooked.valid)
         return encoder.chunks(hooked.tokens[source.hook], self.timings)
 
-    def _joined_on_device(
-        self, parts: Sequence[tuple[str, DeviceNonZeros]], valid: Bool
-    ) -> DeviceActivations:
-        """Return the non-zeros of all sources; raises NotFiniteError before anyone counts them."""
-        device, positions = self.model.device, valid.shape[1]
-        if not parts:
-            none = torch.zeros(0, dtype=torch.int64, device=device)
-            first = none.new_zeros(self.plan.components + 1)
-            return DeviceActivations(positions, first, none, none.float())
-        finite = torch.stack([part.value.isfinite().all() for _, part in parts]).tolist()
-        for good, (name, _) in zip(finite, parts, strict=True):
-            if not good:
-                raise NotFiniteError(f"source {name}")
-        token_of = torch.from_numpy(np.flatnonzero(valid)).to(device)
-        count = torch.cat([part.count for _, part in parts]).long()
-        token = torch.cat([part.token for _, part in parts]).long()
-        first = torch.cat([count.new_zeros(1), count.cumsum(0)])
-        value = torch.cat([part.value for _, part in parts])
-        return DeviceActivations(positions, first, token_of[token], value)
-
     def _encode(self, source: LoadedSource, encoder: Encoder, hooked: HookValues) -> NonZeros:
         if source.whole_rows:
             return encoder.collect(hooked.rows[source.hook], self.timings, hooked.valid)
@@ -202,7 +182,7 @@ class TorchEngine:
         """Return the values of all hooks, micro-batch by micro-batch."""
         hooked = HookValues(valid, self._row_hooks, self.model.device)
         size, first, rows = self.plan.run.model.micro_batch, 0, len(valid)
-        tokens = torch.from_numpy(ids.astype(np.int64)).to(self.model.device)
+        tokens = send(ids.astype(np.int64), self.model.device)
         while first < rows:
             size = min(size, rows - first)
             part = slice(first, first + size)

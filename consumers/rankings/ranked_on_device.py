@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from consumers.device_transfer import fetch
+from consumers.device_transfer import fetch, send
 from consumers.rankings.ranking import Candidates
 from consumers.statistics.device.activity import DeviceActivity, bounds
 from streams.arrays import F32, U8, Bool
@@ -41,7 +41,7 @@ def lasts(activity: DeviceActivity, least: F32, k: int) -> Candidates:
     last = positions - 1 - np.argmax(valid[:, ::-1], axis=1)
     is_last = np.zeros(valid.size, np.bool_)
     is_last[np.arange(rows) * positions + last] = True
-    ends = torch.from_numpy(is_last).to(activity.cluster_token.device)
+    ends = send(is_last, activity.cluster_token.device)
     lowest = _on(least, activity)
     at = ends[activity.cluster_token].nonzero()[:, 0]
     cluster, score = activity.cluster_of_token()[at], activity.cluster_activity[at]
@@ -53,7 +53,7 @@ def lasts(activity: DeviceActivity, least: F32, k: int) -> Candidates:
 
 def of_rows(activity: DeviceActivity, scores: F32) -> Tensor:
     """Return the scores of a batch's rows, [row] on the host, for each of the activity's rows."""
-    return torch.from_numpy(scores).to(activity.maximum.device)[activity.row]
+    return send(scores, activity.maximum.device)[activity.row]
 
 
 def intervals(activity: DeviceActivity) -> Tensor:
@@ -77,7 +77,7 @@ def _unbeaten(
     bits = (score + 0.0).view(torch.int32).long()  # no minus zero
     height = torch.where(bits < 0, bits ^ _ALL_BUT_SIGN, bits)
     key, order = ((table << 32) + (_ALL_BUT_SIGN - height)).sort()
-    counts = torch.from_numpy(_first_of_samples(activity.batch.keys)).to(table.device)
+    counts = send(_first_of_samples(activity.batch.keys), table.device)
     counted = bounds(counts[row[order]].long())
     # A row is beaten by the samples that stand before all rows that score as it does.
     better = counted[_begins(key)] - counted[_begins(key >> 32)]
@@ -103,7 +103,7 @@ def _first_of_samples(keys: U8) -> Bool:
 
 
 def _on(least: F32, activity: DeviceActivity) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(least).reshape(-1)).to(activity.maximum.device)
+    return send(np.ascontiguousarray(least).reshape(-1), activity.maximum.device)
 
 
 def _to_host(table: Tensor, score: Tensor, token: Tensor) -> Candidates:

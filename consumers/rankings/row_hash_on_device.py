@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from consumers.device_transfer import send
 from consumers.rankings.row_hash import FACTORS, cluster_seeds
 from consumers.run_clusters import RunClusters
 from consumers.statistics.device.activity import DeviceActivity
@@ -18,7 +19,7 @@ def priorities(activity: DeviceActivity) -> Tensor:
     """Return what ``row_hash.priorities`` does of each of the activity's rows, to the last bit."""
     device = activity.row.device
     words = np.ascontiguousarray(activity.batch.keys).view(">u8").astype(np.uint64)
-    keys = torch.from_numpy(np.ascontiguousarray(words.view(np.int64).T)).to(device)
+    keys = send(words.view(np.int64).T, device)
     seeds = _seeds(activity.clusters, device)
     mixed = _mix(keys[1][activity.row] ^ seeds[activity.row_cluster])
     mixed = _mix(mixed.bitwise_xor_(keys[0][activity.row]))

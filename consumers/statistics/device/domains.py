@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from consumers.device_transfer import fetch
+from consumers.device_transfer import fetch, send
 from consumers.statistics.contributions import KeySums
 from consumers.statistics.device.activity import DeviceActivity
 from streams.arrays import I64, U64
@@ -15,7 +15,7 @@ def firings(activity: DeviceActivity, of_row: I64, keys: U64) -> KeySums:
     of_row [row]: the number of a row's domain, -1 for none. keys: of each domain, ascending. Both
     on the host.
     """
-    domain = torch.from_numpy(of_row).to(activity.row.device)[activity.row]
+    domain = send(of_row, activity.row.device)[activity.row]
     at = (domain >= 0).nonzero()[:, 0]
     cells, cell, rows = torch.unique(
         activity.row_cluster[at] * len(keys) + domain[at], return_inverse=True, return_counts=True

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from consumers.device_transfer import fetch
+from consumers.device_transfer import fetch, send
 from consumers.statistics.contributions import KeySums
 from consumers.statistics.device.activity import DeviceActivity
 from streams.arrays import Bool
@@ -13,10 +13,10 @@ def by_key(activity: DeviceActivity, chosen: Bool) -> KeySums:
     """Return what ``tokens`` counts by key, sorted. chosen [row]: those looked at, on the host."""
     value, ids = activity.cluster_activity, activity.batch.ids
     device, unit = value.device, 2.0**activity.clusters.run.sum_bits
-    rows = torch.from_numpy(np.flatnonzero(chosen)).to(device)
+    rows = send(np.flatnonzero(chosen), device)
     # Only their ids cross; all other tokens have none.
     id_of = torch.full(ids.shape, -1, dtype=torch.int64, device=device)
-    id_of[rows] = torch.from_numpy(ids[chosen].astype(np.int64)).to(device)
+    id_of[rows] = send(ids[chosen].astype(np.int64), device)
     token = id_of.view(-1)[activity.cluster_token]
     at = (token >= 0).nonzero()[:, 0]
     cluster = activity.row_cluster[activity.row_of_token[at]]
