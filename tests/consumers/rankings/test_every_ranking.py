@@ -21,6 +21,7 @@ from streams import topics
 from streams.records.corpus import TokenBatch
 from streams.wire import codec
 from tests import factories
+from tests.consumers.on_device import OnDevice
 
 NAMES = tuple(ranking.name.partition("@")[0] for ranking in RANKINGS)
 SOURCES = (
@@ -64,8 +65,11 @@ def corpora(draw: st.DrawFn) -> list[TokenBatch]:
 
 
 def served(plan: Plan, engine: Any, batches: list[TokenBatch], chance: random.Random) -> pa.Table:
-    """Return the hits after two workers of each kind saw the batches, some of them twice."""
-    workers = [ActivationWorker(plan, engine) for _ in range(2)]
+    """Return the hits after two workers of each kind saw the batches, some of them twice.
+
+    One selects on the host, the other on a device.
+    """
+    workers = [ActivationWorker(plan, engine), ActivationWorker(plan, OnDevice(engine))]
     free, chained = defaultdict(list), defaultdict(list)
     for batch in [*batches, *chance.choices(batches, k=2)]:
         headers = {topics.KIND: topics.BATCH, topics.SEQUENCE: str(batch.sequence).encode()}

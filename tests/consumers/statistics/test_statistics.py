@@ -2,6 +2,7 @@
 of its plain recomputation."""
 
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from streams.records.corpus import PartitionEnd, TokenBatch
 from streams.records.measures import measure
 from streams.wire import codec
 from tests import factories
+from tests.consumers.on_device import OnDevice
 from tests.consumers.statistics.strong_rows import StrongRows
 
 SOURCES = (
@@ -73,8 +75,9 @@ PLANS = {
 
 
 @st.composite
-def schedules(draw: Any) -> tuple[str, list[TokenBatch], list[int], list[bool]]:
-    """Draw a plan, batches of domains, where each is sent again, and where shards restart."""
+def schedules(draw: Any) -> tuple[str, list[TokenBatch], list[int], list[bool], list[bool]]:
+    """Draw a plan, batches of domains, where each is sent again, where shards restart, and which
+    workers select on a device."""
     seed = draw(st.integers(0, 2**16))
     made = factories.batches(per_partition=3, rows=3, seed=seed)
     partitions = draw(st.permutations([batch.partition for batch in made]))
@@ -84,14 +87,23 @@ def schedules(draw: Any) -> tuple[str, list[TokenBatch], list[int], list[bool]]:
     tagged = [replace(b, domains=tuple(draw(domains) for _ in b.domains)) for b in made]
     again = draw(st.lists(st.integers(0, 2), min_size=len(made), max_size=len(made)))
     restarts = draw(st.lists(st.booleans(), min_size=8, max_size=8))
-    return draw(st.sampled_from(sorted(PLANS))), tagged, again, restarts
+    devices = draw(st.lists(st.booleans(), min_size=2, max_size=5))
+    return draw(st.sampled_from(sorted(PLANS))), tagged, again, restarts, devices
 
 
 def through_service(
-    plan: Plan, batches: list[TokenBatch], again: list[int], restarts: list[bool]
+    plan: Plan,
+    batches: list[TokenBatch],
+    again: list[int],
+    restarts: list[bool],
+    devices: list[bool],
 ) -> dict[str, list[Any]]:
-    """Return the rows of the statistics' tables, by way of records, overlay, flushes, restarts."""
+    """Return the rows of the statistics' tables, by way of records, overlay, flushes, restarts.
+
+    devices: whether workers select on a device, one after the other.
+    """
     engine = factories.DenseEngine(plan)
+    workers = cycle([ActivationWorker(plan, OnDevice(engine) if on else engine) for on in devices])
     logs: list[list[Any]] = [[] for _ in range(plan.run.shards)]
     sent: dict[int, list[TokenBatch]] = {}
     for batch, back in zip(batches, again, strict=True):
@@ -99,9 +111,7 @@ def through_service(
         mine.append(batch)
         for each in mine[len(mine) - 1 - min(back, len(mine) - 1) :]:
             headers = {topics.KIND: topics.BATCH, topics.SEQUENCE: str(each.sequence).encode()}
-            outcome = ActivationWorker(plan, engine).handle(
-                each.partition, codec.encode(each), headers
-            )
+            outcome = next(workers).handle(each.partition, codec.encode(each), headers)
             assert outcome.error is None
             for record in outcome.records:
                 logs[record.shard].append(record)
@@ -143,13 +153,13 @@ def states_of(plan: Plan, shard: int, log: list[Any], restarts: list[bool]) -> A
 @settings(max_examples=25)
 @given(schedules())
 def test_tables_are_those_of_the_plain_recomputation(schedule: Any) -> None:
-    name, batches, again, restarts = schedule
+    name, batches, again, restarts, devices = schedule
     plan = PLANS[name]
     oracle = Oracle(plan, factories.DenseEngine(plan))
     for batch in batches:
         oracle.add(batch)
     expected = oracle.tables([b"a"])
-    found = through_service(plan, batches, again, restarts)
+    found = through_service(plan, batches, again, restarts, devices)
     forms = [form for each in KNOWN for form in each.tables]
     assert sorted(found) == sorted(form.name for form in forms)
     for form in forms:

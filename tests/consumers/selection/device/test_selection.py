@@ -1,6 +1,6 @@
 """Selection in torch operations against the host's, fed the same activations: equal bits."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.activations.device_activations import DeviceActivations, from_host
-from consumers.activations.engine import Activations, Engine
+from consumers.activations.device_activations import from_host
+from consumers.activations.engine import Activations
 from consumers.plan import Plan
 from consumers.rankings.registry import RANKINGS
 from consumers.selection.device.selection import DeviceSelector
@@ -24,6 +24,7 @@ from streams.records.corpus import TokenBatch
 from streams.records.hits import Hits, take
 from streams.records.measures import measure, statistics
 from tests import factories
+from tests.consumers.on_device import OnDevice
 from tests.consumers.selection.test_selection import PLAN, cases, sparse
 from tests.service import make_service
 from tests.streams.same import bits
@@ -323,22 +324,6 @@ def test_what_has_no_form_for_a_device_is_said_once(caplog: pytest.LogCaptureFix
         *(each.name.partition("@")[0] for each in RANKINGS if not on_device(each)),
     }
     assert "no form for cpu: what they read is brought to the host" in said
-
-
-@dataclass(frozen=True)
-class OnDevice:
-    """An engine whose activations workers select as tensors."""
-
-    engine: Engine
-    selects_on_device: bool = True
-
-    def compute(self, batch: TokenBatch, valid: Bool) -> Activations:
-        return self.engine.compute(batch, valid)
-
-    def compute_on_device(self, batch: TokenBatch, valid: Bool) -> DeviceActivations:
-        found = self.engine.compute(batch, valid)
-        plan = self.engine.plan  # type: ignore[attr-defined]
-        return from_host(found, plan.components, valid.shape[1])
 
 
 def test_the_final_snapshot_is_the_oracles(tmp_path: Path) -> None:
