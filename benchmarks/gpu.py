@@ -2,11 +2,12 @@
 
 The floor is transformer-lens' forward to the hook and SAELens' encode at their best batch size, by
 number type. Measured against it, over the same text: the service on the embedded transport with
-selection on the device (and on the host: both must end with the same content), on Kafka with broker
-and aggregators in processes of their own, with a dictionary at every layer, and with a wide one,
-these two also against their own arithmetic. Then what the original's storing and extraction cost.
-What the time does not hold, or this machine lacks, is left out and named. ``--device cpu --tiny``
-takes the same path within seconds, so that it never rots; nothing is fetched from anywhere.
+selection on the device (and on the host: both must end with the same content), with all numbers
+that a run has by default, on Kafka with broker and aggregators in processes of their own, with a
+dictionary at every layer, and with a wide one, these two also against their own arithmetic. Then
+what the original's storing and extraction cost. What the time does not hold, or this machine lacks,
+is left out and named. ``--device cpu --tiny`` takes the same path within seconds, so that it never
+rots; nothing is fetched from anywhere.
 """
 
 import argparse
@@ -79,6 +80,12 @@ def _measure(bench: Bench, parts: Path, tiny: bool) -> None:
         if here[1].manifest.content != there[1].manifest.content:
             raise ValueError("selection on the device and on the host end with different contents")
         bench.ratio("device / host selection, short text", here[0] / there[0], 1)
+    if fast.name in bench.floors and bench.has_time("what a run has by default", 45):
+        name = "what a run has by default"
+        with bench.optional(name):
+            bench.serve(name, fast, sizes.many_rows, by_default=True)
+            without = bench.rows[-1]["tokens/s without the tail"]
+            bench.ratio(f"{name} / bare model", without / bench.floors[fast.name])
     if bench.has_time("a dictionary at every layer", 60):
         hooks = [f"blocks.{layer}.hook_resid_pre" for layer in range(sizes.shape.layers)]
         name = f"{len(hooks)} hooks"

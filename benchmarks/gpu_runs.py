@@ -15,7 +15,7 @@ from benchmarks.service import Served, prepared, serve_whole
 from benchmarks.shapes import Built, Shape, publish
 from consumers.activations.torch_engine import TorchEngine
 from consumers.plan import make_plan
-from consumers.runs.specs import DictionarySpec, ModelSpec, RunSpec
+from consumers.runs.specs import DEFAULT, DictionarySpec, ModelSpec, RunSpec
 from producers.corpora import delete_corpus
 from streams.records.corpus import CorpusRecord
 from streams.records.runs import RunRecord
@@ -114,14 +114,15 @@ class Bench:
         hooks: Sequence[str] = (),
         k: int = K,
         on_device: bool = True,
+        by_default: bool = False,
         url: str | None = None,
         beside: Callable[[RunRecord], AbstractContextManager[None]] | None = None,
         arithmetic: bool = False,
     ) -> tuple[float, Served]:
         """Run the service over text of its own and note it; return its tokens/s, and what it took.
 
-        hooks: a dictionary at each; none for the shape's own. arithmetic: measure the run's own
-        arithmetic, too.
+        hooks: a dictionary at each; none for the shape's own. by_default: with all numbers that a
+        run has by default. arithmetic: measure the run's own arithmetic, too.
         """
         self.number += 1
         made, shape = built or self.built, (built or self.built).shape
@@ -132,7 +133,7 @@ class Bench:
             client, shape, self.sizes.batch, self.sizes.batch, corpus=f"first-{self.number}"
         )
         try:
-            engine = self._engine(made, corpus, numbers, hooks, k, on_device)
+            engine = self._engine(made, corpus, numbers, hooks, k, on_device, by_default)
             store = self.aside / f"store-{self.number}"
             # Compiles and allocates what it needs.
             if self.sizes.warm_up:
@@ -173,6 +174,7 @@ class Bench:
         hooks: Sequence[str],
         k: int,
         on_device: bool,
+        by_default: bool,
     ) -> TorchEngine:
         model = ModelSpec(
             str(built.model),
@@ -187,6 +189,8 @@ class Bench:
             for n, hook in enumerate(hooks or (built.shape.hook,))
         )
         spec = RunSpec(name="gpu", store="store", model=model, sources=dictionaries, k=k)
+        if by_default:
+            spec = replace(spec, statistics=(DEFAULT,), rankings=(DEFAULT,))
         made = prepared(spec, corpus)
         return TorchEngine(made.plan, made.model, made.sources, True, on_device)
 

@@ -21,6 +21,7 @@ def test_the_tiny_form_measures_all_but_kafka(
     assert {what for what, _ in whats[3:]} == {
         "selection on the device",
         "selection on the host",
+        "what a run has by default",
         "2 hooks",
         "1,024 features",
     }
@@ -30,7 +31,7 @@ def test_the_tiny_form_measures_all_but_kafka(
     for each in NUMBERS:
         ratio = ratios[f"{each.name}: service / bare model"]
         assert ratio["met"] == ("yes" if ratio["measured"] >= each.goal else "no")
-    assert len(ratios) == 3 * 2 + 1 + 1 + 2 * 2
+    assert len(ratios) == 3 * 2 + 1 + 1 + 1 + 2 * 2
     assert {row["way"] for row in found["tables"]["Storing a batch from the device"]} == {
         "R0", "R1", "R2", "ours: blocks",
     }  # fmt: skip
