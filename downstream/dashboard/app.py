@@ -11,6 +11,7 @@ from downstream.dashboard import openapi, pages
 from downstream.dashboard.ablating import AblationPage
 from downstream.dashboard.answers import EMBEDDABLE, Answers, Maker
 from downstream.dashboard.compare_page import compare_page
+from downstream.dashboard.dictionaries_page import dictionaries_page
 from downstream.dashboard.editing import Editing
 from downstream.dashboard.events import Events, state
 from downstream.dashboard.hardening import security_headers
@@ -82,6 +83,7 @@ def make_app(
     app.router.add_get("/components/{run}/{source}", _components)
     app.router.add_get(r"/maps/{path:[\s\S]*}", _maps)
     app.router.add_get("/compare/", _compare)
+    app.router.add_get("/dictionaries/{run}", _dictionaries)
     app.router.add_get("/try/{run}", Trying(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/steer/{run}", SteeringPage(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/ablate/{run}", AblationPage(watch, app[_ANSWERS], model).answer)
@@ -183,6 +185,11 @@ async def _maps(request: web.Request) -> web.StreamResponse:
     return await _answer(request, run, lambda shelf: map_page(shelf, path, request.query))
 
 
+async def _dictionaries(request: web.Request) -> web.StreamResponse:
+    run = request.match_info["run"]
+    return await _answer(request, run, lambda shelf: dictionaries_page(shelf, run, request.query))
+
+
 async def _start(request: web.Request) -> web.StreamResponse:
     starting = request.app[_STARTING]
     return await _answer(request, "@", lambda shelf: starting.page(request, shelf))
@@ -250,7 +257,8 @@ def _made(request: web.Request, run: str, make: Maker, tag: str) -> web.StreamRe
     except SnapshotError as error:
         _log.error("snapshot cannot be read: %s", error)
         if "@" in run:
-            return answers.response(request, shelf, pages.failure(_cannot(error), status=503))
+            page = pages.failure(f"This snapshot cannot be read: {said(error)}.", status=503)
+            return answers.response(request, shelf, page)
         named = shelf.snapshots.get(run) if run else next(iter(shelf.snapshots.values()), None)
         if named is None or watch.replaced(named, error) is None:
             return answers.response(request, watch.shelf, _unreadable(named, error))
@@ -266,10 +274,6 @@ def _unreadable(snapshot: LoadedSnapshot | None, error: SnapshotError) -> pages.
         "be shown in its place; lists, which are in memory, still can.",
         status=503,
     )
-
-
-def _cannot(error: SnapshotError) -> str:
-    return f"This snapshot cannot be read: {said(error)}."
 
 
 @web.middleware

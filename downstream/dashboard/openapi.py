@@ -87,6 +87,10 @@ _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
             "left": COUNT, "right": COUNT,
         },
     ),
+    "/dictionaries/{run}": (
+        "A run's dictionaries side by side, and features of a domain", "Dictionaries", "run",
+        {**_FORM, "domain": TEXT, "against": TEXT},
+    ),
     "/try/{run}": (
         "Active features of a text, from a model service", "Tried", "run",
         {**_FORM, "text": TEXT, "feature": TEXT},

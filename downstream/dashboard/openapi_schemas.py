@@ -174,6 +174,24 @@ SCHEMAS: Json = {
         clustering=TEXT, iteration=COUNT, label=TEXT, members=COUNT, both=COUNT,
         jaccard=NUMBER, jaccard_error=NUMBER, tokens=TEXT,
     ),
+    "Dictionaries": _object(
+        snapshot=ref("Provenance"), notes=_list_of(TEXT),
+        dictionaries=_list_of(_object(source=TEXT, features=COUNT, active=COUNT, l0=NUMBER)),
+        leaders=_list_of(_object(source=TEXT, by=TEXT, rank=COUNT, index=COUNT)),
+        specialists=_list_of(_object(source=TEXT, domain=TEXT, specialists=COUNT)),
+        overlap=_list_of(_object(source=TEXT, other_source=TEXT, shared=COUNT, alone=COUNT)),
+        domain=_or_null(
+            _object(
+                domain=TEXT, against=TEXT, problem=TEXT,
+                features=_list_of(
+                    _object(
+                        rank=COUNT, cluster=COUNT, clustering=TEXT, label=TEXT, auroc=NUMBER,
+                        auroc_low=NUMBER, auroc_high=NUMBER, corrected=NUMBER,
+                    )
+                ),
+            )
+        ),
+    ),
     "Maps": _object(
         snapshot=ref("Provenance"),
         points=_or_null(

@@ -83,6 +83,7 @@ def test_a_part_that_is_lost_gives_a_clear_page(page, served):
         "/components/demo/sae",
         "/compare/?left=0&right=2",
         "/maps/demo/odd/",
+        "/dictionaries/demo",
         "/ablate/demo?text=one&features=sae:2",
     ],
 )

@@ -34,6 +34,10 @@ ANSWERED = {
         "/compare/?format=json",
         "/compare/?format=json&from=odd&to=features/sae&least=0&left=0&right=1",
     ],
+    "/dictionaries/{run}": [
+        "/dictionaries/demo?format=json",
+        "/dictionaries/demo?format=json&domain=prose",
+    ],
     "/try/{run}": ["/try/demo?format=json&text=one"],
     "/start/": ["/start/?format=json"],
     "/steer/{run}": ["/steer/demo?format=json&feature=sae:2&prompt=one"],
