@@ -1,16 +1,13 @@
-"""Tuning for the model and sources of some settings, with a bar per dtype."""
+"""Tuning for the model and sources of some settings: each dtype that is asked for, in turn."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from rich.progress import Progress as Bars
-from rich.progress import TaskID
 
 from consumers.tuning.tuning import THOROUGH
 from millrace.auto_settings import first_batch
 from millrace.prepared_run import corpus_and_text
-from millrace.progress_bars import bars
+from millrace.progress_bars import spinner
 from streams.errors import ModelError
 from streams.transport.connect import connect
 
@@ -34,7 +31,7 @@ class Tuned:
 
 
 def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
-    """Return the advice for the model, sources and context of some settings, with bars meanwhile.
+    """Return the advice for the model, sources and context of some settings.
 
     dtypes: empty for those worth measuring on the device. Raises what creating the run would, and
     ModelError if nothing could be measured.
@@ -42,24 +39,16 @@ def tuned(settings: "Settings", dtypes: Sequence[str], seconds: float) -> Tuned:
     spec, client = settings.run_spec(), connect(settings.access)
     corpus, text = corpus_and_text(client, settings)
     sample = first_batch(client, corpus, text)
-    with bars() as shown:
-        loading = shown.add_task("loading", total=None)
-        shown.start()
+    with spinner("measuring micro-batches"):
         from consumers.models.devices import pick_device
         from consumers.models.dtypes import measured_dtypes
         from consumers.tuning.tuning_run import compare_dtypes, random_sample
 
         wanted = tuple(dict.fromkeys(dtypes)) or measured_dtypes(pick_device(spec.model.device))
-        found = compare_dtypes(
-            _engines(spec, corpus, wanted),
-            sample or random_sample(corpus, corpus.batch_rows),
-            corpus.batch_rows,
-            replace(THOROUGH, seconds=seconds),
-            lambda dtype: _bar(shown, loading, dtype),
-        )
-        advice = tuple(found)
-        for task in shown.tasks:
-            shown.update(task.id, completed=task.total)
+        rows = corpus.batch_rows
+        effort = replace(THOROUGH, seconds=seconds)
+        engines = _engines(spec, corpus, wanted)
+        advice = tuple(compare_dtypes(engines, sample or random_sample(corpus, rows), rows, effort))
     if all(one.best is None for one in advice):
         refused = next((one.refused for one in advice if one.refused), "")
         raise ModelError(f"nothing could be measured: {refused or 'not one row fits the memory'}")
@@ -75,14 +64,3 @@ def _engines(
     for dtype in dtypes:
         model = replace(spec.model, dtype=dtype, micro_batch=1)
         yield prepare_run(replace(spec, model=model), corpus)
-
-
-def _bar(shown: Bars, loading: TaskID, dtype: str) -> Callable[[int, int, int], None]:
-    """Return what moves the bar of a dtype; ``loading`` goes away when the first one moves."""
-    task = shown.add_task(dtype, total=None, unit="figures")
-    shown.update(loading, visible=False)
-
-    def seen(done: int, total: int, size: int) -> None:
-        shown.update(task, completed=done, total=total, description=f"{dtype} x {size}")
-
-    return seen

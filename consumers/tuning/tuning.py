@@ -90,8 +90,7 @@ class Tuning:
     """Measures sizes, smallest first, then all that fit in turn, so that a slow moment hits all.
 
     trial: takes a size and returns what computes some forwards of so many rows and returns their
-    tokens; either may raise NoRoomError. row_bytes: what one row takes at the least. seen: called
-    with (done, total, size) before each figure.
+    tokens; either may raise NoRoomError. row_bytes: what one row takes at the least.
     """
 
     trial: Callable[[int], Callable[[], int]]
@@ -99,7 +98,6 @@ class Tuning:
     clock: Callable[[], float]
     effort: Effort
     row_bytes: int = 0
-    seen: Callable[[int, int, int], None] = lambda done, total, size: None
 
     def measure(self, rows: int) -> tuple[Measured, ...]:
         """Return a measurement per size for batches of ``rows`` rows, up to what does not fit."""
@@ -108,10 +106,7 @@ class Tuning:
         for turn in range(MOST_ROUNDS):
             if turn >= self.effort.least and self.clock() - begun > self.effort.seconds:
                 break
-            for number, one in enumerate(found):
-                done = len(found) * (1 + turn) + number
-                self.seen(done, len(found) * (1 + MOST_ROUNDS), one.micro_batch)
-                found[number] = self._timed(one) if one.fits else one
+            found = [self._timed(one) if one.fits else one for one in found]
         return tuple(found)
 
     def _climb(self, wanted: Sequence[int], begun: float) -> Iterator[Measured]:
@@ -120,7 +115,6 @@ class Tuning:
         for number, size in enumerate(wanted):
             if number and self.effort.cut and self.clock() - begun > self.effort.seconds / 2:
                 return
-            self.seen(number, len(wanted) * (1 + MOST_ROUNDS), size)
             # What the process has taken since the start it would use again, so it counts as free.
             room = self.memory.free() + max(self.memory.used() - base, 0)
             if taken * size > SHARE * room:

@@ -18,7 +18,6 @@ from streams.errors import ModelError, NotFiniteError
 from streams.records.corpus import CorpusRecord, TokenBatch
 
 LEAST_TOKENS = 1024
-Seen = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,7 @@ class Advice:
 
 
 def compare_dtypes(
-    engines: Iterable[TorchEngine],
-    sample: TokenBatch,
-    rows: int,
-    effort: Effort,
-    seen: Callable[[str], Seen],
+    engines: Iterable[TorchEngine], sample: TokenBatch, rows: int, effort: Effort
 ) -> Iterator[Advice]:
     """Yield the advice for each engine, one per dtype, in the order in which they are made.
 
@@ -52,7 +47,7 @@ def compare_dtypes(
         model = engine.plan.run.model
         advice = Advice(model.dtype, str(engine.model.device), model.threads, ())
         try:
-            measured = measure_engine(engine, sample, rows, effort, seen(model.dtype))
+            measured = measure_engine(engine, sample, rows, effort)
         except NotFiniteError as error:
             yield replace(advice, refused=str(error))
             continue
@@ -69,7 +64,7 @@ def chosen_micro_batch(engine: TorchEngine, sample: TokenBatch, rows: int, effor
     if what is computed on the sample is not finite.
     """
     try:
-        found = best(measure_engine(engine, sample, rows, effort, lambda *_: None))
+        found = best(measure_engine(engine, sample, rows, effort))
     except NotFiniteError as error:
         raise ModelError(f"no micro-batch can be chosen: {error}; set model.micro_batch") from error
     if found is None:
@@ -78,7 +73,7 @@ def chosen_micro_batch(engine: TorchEngine, sample: TokenBatch, rows: int, effor
 
 
 def measure_engine(
-    engine: TorchEngine, sample: TokenBatch, rows: int, effort: Effort, seen: Seen
+    engine: TorchEngine, sample: TokenBatch, rows: int, effort: Effort
 ) -> tuple[Measured, ...]:
     """Return the measurements of an engine's model and sources, for batches of ``rows`` rows."""
     batch = filled(sample, rows)
@@ -90,7 +85,6 @@ def measure_engine(
         clock=time.perf_counter,
         effort=effort,
         row_bytes=4 * context * width,
-        seen=seen,
     )
     return tuning.measure(rows)
 

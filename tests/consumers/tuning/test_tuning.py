@@ -199,13 +199,3 @@ def test_a_size_that_is_refused_later_is_out() -> None:
     found = measured(Filling(), 8, Effort(1e9))
     assert [one.fits for one in found] == [True, True, True, False]
     assert not found[-1].rates
-
-
-def test_progress_goes_up_and_never_beyond_the_total() -> None:
-    seen: list[tuple[int, int, int]] = []
-    paper = Paper()
-    tuning = Tuning(paper.trial, paper, paper.clock, SHORT, seen=lambda *one: seen.append(one))
-    tuning.measure(8)
-    assert [size for *_, size in seen] == paper.tried
-    assert all(done < total for done, total, _ in seen)
-    assert [done for done, *_ in seen] == sorted(done for done, *_ in seen)

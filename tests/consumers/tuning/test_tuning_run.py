@@ -64,7 +64,7 @@ def limited(spec: RunSpec, corpus: CorpusRecord) -> Limit:
 
 def test_each_size_is_what_the_model_is_given(limited: Limit, corpus: CorpusRecord) -> None:
     engine, model = limited(8)
-    found = measure_engine(engine, random_sample(corpus, 8), 8, BRIEF, lambda *_: None)
+    found = measure_engine(engine, random_sample(corpus, 8), 8, BRIEF)
     assert [one.micro_batch for one in found] == [1, 2, 4, 8]
     assert set(model.rows) == {1, 2, 4, 8}
     assert all(one.fits and one.rate > 0 and one.peak for one in found)
@@ -74,7 +74,7 @@ def test_a_size_that_the_engine_has_to_split_does_not_fit(
     limited: Limit, corpus: CorpusRecord
 ) -> None:
     engine, _ = limited(2)
-    found = measure_engine(engine, random_sample(corpus, 8), 8, BRIEF, lambda *_: None)
+    found = measure_engine(engine, random_sample(corpus, 8), 8, BRIEF)
     assert [(one.micro_batch, one.fits) for one in found] == [(1, True), (2, True), (4, False)]
     assert chosen_micro_batch(engine, random_sample(corpus, 8), 8, BRIEF) in (1, 2)
 
@@ -92,7 +92,7 @@ def test_a_dtype_that_overflows_is_refused_and_the_others_go_on(
 ) -> None:
     engines = iter([limited(8, float("inf"))[0], limited(8)[0]])
     sample = random_sample(corpus, 8)
-    wrong, right = compare_dtypes(engines, sample, 8, BRIEF, lambda _: lambda *_: None)
+    wrong, right = compare_dtypes(engines, sample, 8, BRIEF)
     assert "NaN or infinity" in wrong.refused
     assert wrong.best is None
     assert right.best is not None
