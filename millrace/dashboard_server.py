@@ -3,7 +3,7 @@
 import re
 import socket
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,12 +50,14 @@ def token_in(path: Path) -> str:
 class Start:
     """What the page "Start here" needs. token: who knows it may make runs; None shows the command.
 
-    settings_file: the dashboard's own. store: where new runs write their snapshots.
+    settings_file: the dashboard's own. store: where new runs write their snapshots. serving:
+    whether workers are started for them, on this machine.
     """
 
     token: str | None
     settings_file: Path | None
     store: str
+    serving: bool = False
 
 
 def origin(text: str) -> str:
@@ -112,10 +114,13 @@ def serve_pages(
     if address is None:
         with closing(connect(broker)) as client:
             look = _progress_of(client)
-            if start is not None:
-                starter = RunStarter(client, start.settings_file, broker.address, start.store)
-                common |= {"starter": starter, "start_token": start.token}
-            serve(host, port, broker=broker, progress=look, **common)
+            with ExitStack() as stack:
+                if start is not None:
+                    place = (start.settings_file, broker.address, start.store)
+                    starter = RunStarter(client, *place, serving=start.serving)
+                    stack.callback(starter.close)
+                    common |= {"starter": starter, "start_token": start.token}
+                serve(host, port, broker=broker, progress=look, **common)
     elif is_store(address):
         serve(host, port, store=address, **common)
     else:

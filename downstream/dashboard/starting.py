@@ -62,11 +62,17 @@ class WantedRun:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run that is being created, or was. state: "running", "done" or "failed". said: a line."""
+    """A run that was asked for here.
+
+    state: "running" while it is created, "done" once workers can serve it, "serving" while workers
+    of this server do, "finished" when they have, "failed". said: a line. workers: the commands that
+    serve it.
+    """
 
     name: str
     state: str
     said: str = ""
+    workers: tuple[str, ...] = ()
 
 
 class Starter(Protocol):
@@ -140,11 +146,16 @@ def place_of(location: str) -> dict[str, str]:
 
 def commands(wanted: WantedRun) -> tuple[str, ...]:
     """Return what makes and serves a run by hand, with its settings in run.toml."""
-    name = shlex.quote(wanted.name)
-    return (
-        "millrace runs create --settings run.toml",
-        f"millrace activations --settings run.toml --run {name} --until-done",
-        f"millrace aggregates --settings run.toml --run {name} --until-done",
+    made = worker_commands(wanted.name, "--settings run.toml ")
+    return ("millrace runs create --settings run.toml", *made)
+
+
+def worker_commands(run: str, settings: str = "") -> tuple[str, ...]:
+    """Return what serves a run: model, dictionaries and all else stand in its record."""
+    name = shlex.quote(run)
+    return tuple(
+        f"millrace {side} {settings}--run {name} --until-done"
+        for side in ("aggregates", "activations")
     )
 
 

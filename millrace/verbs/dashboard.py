@@ -26,6 +26,11 @@ from millrace.options import broker_option, port_option, settings, settings_opti
     help="Let those who know the token in FILE make runs on the broker, by the page /start/.",
 )
 @click.option(
+    "--start-workers",
+    is_flag=True,
+    help="Serve these runs, too, one at a time, by two processes on this machine.",
+)
+@click.option(
     "--embed-origin",
     "embed_origins",
     multiple=True,
@@ -51,6 +56,7 @@ def dashboard(
     port: int,
     edit_token_file: Path | None,
     start_token_file: Path | None,
+    start_workers: bool,
     embed_origins: tuple[str, ...],
     model_service: str | None,
     model_token_file: Path | None,
@@ -63,6 +69,8 @@ def dashboard(
     start_token = token_in(start_token_file) if start_token_file else None
     chosen = settings(settings_file, broker=broker, model_service=model_service)
     model = model_client(chosen.model_service, model_token_file)
-    start = Start(start_token, settings_file, chosen.store)
+    if start_workers and start_token is None:
+        raise click.UsageError("--start-workers needs --start-token-file: who may start them")
+    start = Start(start_token, settings_file, chosen.store, start_workers)
     origins = [origin(one) for one in embed_origins]
     serve_pages(store, chosen.access, host, port, token, origins, model, start)

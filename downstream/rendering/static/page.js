@@ -165,10 +165,12 @@ document.addEventListener("keydown", (event) => {
 const { run, snapshot } = document.body.dataset;
 const waiting = document.querySelector("#waiting");
 const progress = document.querySelector("#progress");
+const jobs = document.querySelector("#jobs");
 
 function follow(state) {
   if (waiting && Object.keys(state.snapshots).length) location.reload();
   if (progress) showProgress(state.progress);
+  if (jobs && state.snapshots[jobs.dataset.follow]) location.assign(jobs.dataset.to);
   if (!run || !state.snapshots[run] || state.snapshots[run] === snapshot) return;
   if (document.querySelector(".fresh")) return;
   const note = document.createElement("p");
@@ -211,10 +213,15 @@ function showProgress(runs) {
   }));
 }
 
-// A run that is being created: the page looks again until it is.
-if (document.querySelector("#jobs[data-running]")) setTimeout(() => location.replace("/start/"), 2000);
+// A run that is being created or served: the page looks again, unless a form is being filled in.
+if (jobs && jobs.dataset.running) {
+  const creating = jobs.dataset.running === "running";
+  setInterval(() => {
+    if (creating || !document.activeElement.closest("form")) location.replace("/start/");
+  }, creating ? 2000 : 10000);
+}
 
-if ((run || waiting || progress) && window.EventSource) {
+if ((run || waiting || progress || jobs) && window.EventSource) {
   const events = new EventSource("/events");
   events.addEventListener("message", (event) => follow(JSON.parse(event.data)));
   addEventListener("pagehide", () => events.close());

@@ -19,6 +19,7 @@ from downstream.dashboard.starting import (
     commands,
     settings_text,
     wanted_of,
+    worker_commands,
 )
 from downstream.dashboard.watch import SnapshotWatch
 from streams.errors import BrokerError
@@ -141,7 +142,16 @@ async def test_the_page_shows_the_command_and_makes_runs_for_who_knows_the_token
         assert [wanted.name for wanted in starter.started] == ["new-run", "second"]
         assert "second</b> is being created" in await (await browser.get("/start/")).text()
         told = await (await browser.get("/start/?format=json")).json()
-        assert told["jobs"] == [{"name": "second", "state": "running", "said": ""}]
+        assert told["jobs"] == [{"name": "second", "state": "running", "said": "", "workers": []}]
+        starter.jobs = (Job("second", "done", workers=worker_commands("second")),)
+        made = await (await browser.get("/start/")).text()
+        for line in ("aggregates", "activations"):
+            assert f"millrace {line} --run second --until-done" in made
+        assert 'data-follow="second" data-to="/runs/second/"' in made
+        starter.jobs = (Job("demo", "serving"),)  # of which there is a snapshot already
+        made = await (await browser.get("/start/")).text()
+        assert '<a href="/runs/demo/">Its snapshot</a>' in made
+        assert "data-follow" not in made
         assert ["sae", "models/sae"] in told["offered"]["dictionaries"]
         starter.away = True
         assert "The broker cannot be asked" in await (await browser.get("/start/")).text()
