@@ -31,7 +31,7 @@ def environment(
     )
     for module in _MODULES:
         found.globals[module.__name__.rpartition(".")[2]] = module
-    found.globals |= {"addresses": addresses, "assets": assets, "served": served}
+    found.globals |= {"addresses": addresses, "assets": assets, "on_server": served}
     return found
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,18 @@ from downstream.dashboard.model_client import ModelClient
 from downstream.dashboard.watch import Shelf, SnapshotWatch
 from tests.downstream.dashboard.model_answers import ABLATED, body, with_contents
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
+from tests.downstream.dashboard.test_starting import Starter
+from tests.downstream.dashboard.test_trying import ANSWER, STEERED
 
 TOKEN = "not to be guessed"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Served:
-    """A dashboard in a thread of its own. manifests: what it shows, changed by tests."""
+    """A dashboard in a thread of its own. manifests: what it shows, changed by tests.
+
+    starter: offers runs and makes none.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,16 +36,17 @@ class Served:
         self.watch = SnapshotWatch(lambda: list(self.manifests), interval=60)
         self.watch.look()
         self.address = ""
+        self.starter = Starter()
 
     @property
     def shelf(self) -> Shelf:
         return self.watch.shelf
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    """The small snapshot, served; its texts can be searched."""
-    found = Served(tmp_path)
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    """Serve the small snapshot, whose texts can be searched, until the block ends."""
+    found = Served(folder)
     for snapshot in found.shelf.snapshots.values():
         assert snapshot.text_index.wait(30)
     loop = asyncio.new_event_loop()
@@ -52,9 +59,13 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    model = _model_service(body(found.manifests[0], asdict(ABLATED)))
+    answers: dict[str, Any] = {"ask": ANSWER, "steer": STEERED, "ablate": ABLATED}
+    model = _model_service(
+        {name: body(found.manifests[0], asdict(one)) for name, one in answers.items()}
+    )
     service, url = asyncio.run_coroutine_threadsafe(start(model), loop).result(30)
-    app = make_app(found.watch, edit_token=TOKEN, model=ModelClient(f"{url}/"))
+    client = ModelClient(f"{url}/")
+    app = make_app(found.watch, edit_token=TOKEN, model=client, starter=found.starter)
     pages, found.address = asyncio.run_coroutine_threadsafe(start(app), loop).result(30)
     yield found
     for runner in (pages, service):
@@ -64,15 +75,22 @@ def served(tmp_path: Path) -> Iterator[Served]:
     loop.close()
 
 
-def _model_service(ablated: dict[str, Any]) -> web.Application:
-    """Return a stand-in for a model service, which answers any ablation alike."""
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """The small snapshot, served."""
+    with serving(tmp_path) as found:
+        yield found
+
+
+def _model_service(answers: Mapping[str, Any]) -> web.Application:
+    """Return a stand-in for a model service, which answers all questions of a kind alike."""
 
     async def answer(request: web.Request) -> web.Response:
         await request.json()
-        return web.json_response(ablated)
+        return web.json_response(answers[request.match_info["kind"]])
 
     app = web.Application()
-    app.router.add_post("/ablate", answer)
+    app.router.add_post("/{kind}", answer)
     return app
 
 
@@ -88,9 +106,9 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Any, served: Served) -> Iterator[Any]:
-    """An empty page; what its scripts complain of fails the test."""
+@contextmanager
+def opened_page(chromium: Any, served: Served) -> Iterator[Any]:
+    """Yield an empty page; what its scripts complain of fails at the end."""
     context = chromium.new_context(base_url=served.address)
     opened = context.new_page()
     opened.set_default_timeout(20_000)
@@ -100,3 +118,10 @@ def page(chromium: Any, served: Served) -> Iterator[Any]:
     yield opened
     context.close()
     assert problems == []
+
+
+@pytest.fixture
+def page(chromium: Any, served: Served) -> Iterator[Any]:
+    """An empty page of the dashboard."""
+    with opened_page(chromium, served) as opened:
+        yield opened

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from downstream.dashboard.starting import Job
 from downstream.rendering.attached import attachments_of
 from tests.browser.conftest import TOKEN
 from tests.downstream.dashboard.maps import attach_map
@@ -227,3 +228,14 @@ def test_all_text_stands_out_from_what_is_behind_it(page, served):
     # The measure itself: faint text is found.
     page.evaluate("document.querySelector('h1').style.color = 'rgb(128 128 128 / 50%)'")
     assert page.evaluate(CONTRAST)["found"]
+
+
+def test_the_start_page_turns_into_the_first_snapshot(page, served):
+    manifests, served.manifests = served.manifests, []
+    served.watch.look()
+    served.starter.jobs = (Job("demo", "serving"),)
+    page.goto("/start/")
+    assert "is served by workers" in page.locator("#jobs").inner_text()
+    served.manifests = manifests
+    served.watch.look()
+    page.wait_for_url("**/runs/demo/")

@@ -136,7 +136,7 @@ function help() {
 }
 
 function step(by) {
-  const rows = [...document.querySelectorAll(".clusters tbody tr")];
+  const rows = [...document.querySelectorAll("table.list tbody tr")].filter((row) => row.querySelector("a"));
   if (rows.length) {
     const now = rows.indexOf(document.activeElement.closest("tr"));
     const row = rows[Math.max(0, Math.min(now + by, rows.length - 1))];
