@@ -111,6 +111,7 @@ def server(manifest: str) -> Iterator[tuple[psutil.Process, int]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     command = (
+        "from millrace.left_out import leave_out; leave_out('pandas'); "
         f"from downstream.dashboard.app import serve; serve(port={port}, snapshot={manifest!r})"
     )
     with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.DEVNULL) as running:
@@ -134,6 +135,8 @@ def _wait(running: "subprocess.Popen[bytes]", port: int, seconds: float = 60) ->
 
 _OPENING = """
 import time
+from millrace.left_out import leave_out
+leave_out("pandas")
 from downstream.rendering.opening import open_snapshot
 from downstream.reading.locating import locate
 manifest = locate({manifest!r})

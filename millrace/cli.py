@@ -131,7 +131,7 @@ def cli(verbose: int, log_format: Literal["text", "json"]) -> None:
 
 def main() -> None:
     """Run the program and end the process with its status, soon in any case."""
-    status = run_program(sys.argv[1:])
+    status = run_program(sys.argv[1:], own_process=True)
     # All that matters has been said and stored; a thread whose device hangs would be waited for.
     last = threading.Timer(_SECONDS_TO_EXIT, os._exit, (status,))
     last.daemon = True
@@ -139,10 +139,11 @@ def main() -> None:
     sys.exit(status)
 
 
-def run_program(arguments: Sequence[str]) -> int:
+def run_program(arguments: Sequence[str], *, own_process: bool = False) -> int:
     """Return 0 when all went well, 2 for what the user can mend, 130 for Ctrl-C, 1 otherwise.
 
-    Whatever goes wrong is one line on the error output.
+    Whatever goes wrong is one line on the error output. own_process: nothing else runs in it, so
+    that a verb may change it for good; verbs find this as the object of click's context.
     """
     # Threads that wait by spinning stand still when they outnumber the cores that are free.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -153,7 +154,9 @@ def run_program(arguments: Sequence[str]) -> int:
     try:
         with no_installs("millrace"):
             # Without its standalone mode click returns the status of an Exit.
-            status = cli.main(list(arguments), prog_name="millrace", standalone_mode=False)
+            status = cli.main(
+                list(arguments), prog_name="millrace", standalone_mode=False, obj=own_process
+            )
     except click.exceptions.Abort:
         from millrace.logs import failed_as_json
 

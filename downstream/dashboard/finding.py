@@ -53,7 +53,10 @@ class Found:
         then labels, then peaks, then texts."""
         kept = np.flatnonzero(self.keep)
         worth = (self.labelled[kept].astype(np.int64) * 2**20 + self.peaks[kept]) * 2**20
-        return kept[np.lexsort((-(worth + self.texts[kept]), -self.active[kept]))]
+        worth += self.texts[kept]
+        if not self.active.any():
+            return kept[np.argsort(-worth, kind="stable")]
+        return kept[np.lexsort((-worth, -self.active[kept]))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,14 @@ class Peak:
 
 def peaks_of(snapshot: LoadedSnapshot, cluster: int) -> tuple[Peak, ...]:
     """Return the tokens at which most of a cluster's best examples peak."""
-    found = snapshot.examples.peak_tokens(cluster)
-    shown = (snapshot.row_bytes([token, token, token])[1] for token, _ in found)
-    texts = ("".join(piece.text for piece in readable([raw])[0]) for raw in shown)
-    return tuple(Peak(text, count) for text, (_, count) in zip(texts, found, strict=True))
+    texts: dict[int, str] = snapshot.once("texts of tokens", dict)
+    found = []
+    for token, count in snapshot.examples.peak_tokens(cluster):
+        if (text := texts.get(token)) is None:
+            (pieces,) = readable([snapshot.row_bytes([token, token, token])[1]])
+            text = texts[token] = "".join(piece.text for piece in pieces)
+        found.append(Peak(text, count))
+    return tuple(found)
 
 
 def peak_text(snapshot: LoadedSnapshot, cluster: int) -> str:

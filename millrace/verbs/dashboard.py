@@ -48,7 +48,9 @@ from millrace.options import broker_option, port_option, settings, settings_opti
     metavar="FILE",
     help="Send the token in FILE to the model service.",
 )
+@click.pass_obj
 def dashboard(
+    own_process: bool,
     store: str | None,
     settings_file: Path | None,
     broker: str | None,
@@ -63,6 +65,10 @@ def dashboard(
 ) -> None:
     """Serve pages for all snapshots of a STORE, for one (its manifest or folder), or for all that a
     broker announces, with the progress of its runs."""
+    from millrace.left_out import leave_out
+
+    if own_process:
+        leave_out("pandas")
     from millrace.dashboard_server import Start, model_client, origin, serve_pages, token_in
 
     token = token_in(edit_token_file) if edit_token_file else None
