@@ -73,7 +73,7 @@ def test_help_opens_and_a_search_begins_on_every_page(page, address):
     page.keyboard.press("?")
     assert page.locator("dialog[open] dt").first.inner_text() == "/"
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
     page.keyboard.press("/")
     page.keyboard.type("token:the")
     page.keyboard.press("Enter")

@@ -46,7 +46,7 @@ def test_keys_follow_the_order_of_the_list(page):
     page.keyboard.press("?")
     assert page.locator("dialog dt").count() > 4
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
 
 
 def test_every_token_is_named_on_hover(page):
