@@ -39,7 +39,9 @@ class Question:
 @dataclass(slots=True)
 class Asked:
     """How it went. known: answered before. failed: the cluster and what went wrong. stopped: why
-    no more was asked; error: the same, if it was a failure. tokens, money: what it all used."""
+    no more was asked; error: the same, if it was a failure. tokens, money: what it all used.
+    answers: by task and cluster, those known among them.
+    """
 
     answered: int = 0
     known: int = 0
@@ -48,6 +50,7 @@ class Asked:
     error: EndpointError | None = None
     tokens: int = 0
     money: float = 0.0
+    answers: dict[tuple[str, int], Answered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,9 @@ class Questioner:
         self, session: ClientSession, question: Question, asked: Asked, in_a_row: list[int]
     ) -> None:
         key = question_key(self.endpoint.address, self.endpoint.body(question.messages))
-        if key in self.log.entries:
+        if known := self.log.entries.get(key):
             asked.known += 1
+            asked.answers[question.task, question.cluster] = known
             return
         began, attempts = monotonic(), 0
         try:
@@ -122,23 +126,23 @@ class Questioner:
         in_a_row[0] = 0
         asked.answered += 1
         counted = answer.prompt_tokens is not None and answer.completion_tokens is not None
-        self.log.add(
-            Answered(
-                key=key,
-                task=question.task,
-                cluster=question.cluster,
-                messages=list(question.messages),
-                note=dict(question.note),
-                answer=answer.text,
-                prompt_tokens=used[0],
-                completion_tokens=used[1],
-                counted=counted,
-                attempts=attempts,
-                seconds=monotonic() - began,
-                model=self.endpoint.model,
-                at=datetime.now(UTC).isoformat(timespec="seconds"),
-            )
+        made = Answered(
+            key=key,
+            task=question.task,
+            cluster=question.cluster,
+            messages=list(question.messages),
+            note=dict(question.note),
+            answer=answer.text,
+            prompt_tokens=used[0],
+            completion_tokens=used[1],
+            counted=counted,
+            attempts=attempts,
+            seconds=monotonic() - began,
+            model=self.endpoint.model,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        self.log.add(made)
+        asked.answers[question.task, question.cluster] = made
 
     async def _sent(
         self, session: ClientSession, question: Question

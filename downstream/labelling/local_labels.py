@@ -33,6 +33,9 @@ from streams.snapshots.tables import Column, TableForm
 AUTHOR = "millrace local labeller 1: top tokens, logit lens, contrast with neighbours"
 CONVENTION = "folded"
 _TOKENS, _PROMOTED, _SINGLES = 3, 3, "features/"
+_LONGEST = 20
+"""Characters of a token that are shown: some tokens are nothing but blanks."""
+
 _BEFORE = 0.5
 """Share of a cluster's activation that one token before the peak needs to be named."""
 
@@ -190,4 +193,5 @@ def _text(snapshot: Snapshot, token: int) -> str:
     """Return a token as people read it, with signs for blanks and what is invisible."""
     raw = snapshot.row_bytes([token, token, token])[1]
     text = "".join(piece.glyph or piece.text for piece in readable([raw])[0])
-    return text.strip() or text
+    text = text.strip() or text
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

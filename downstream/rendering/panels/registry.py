@@ -13,6 +13,7 @@ from downstream.rendering.panels.norms import NormsPanel
 from downstream.rendering.panels.panel import Panel, StatisticPanel
 from downstream.rendering.panels.positions import PositionsPanel
 from downstream.rendering.panels.row_maxima import RowMaximaPanel
+from downstream.rendering.panels.scores import ScorePanel
 from downstream.rendering.panels.tokens import TokensPanel
 
 PANELS: tuple[Panel | StatisticPanel, ...] = (
@@ -27,6 +28,10 @@ PANELS: tuple[Panel | StatisticPanel, ...] = (
     ActivationByPositionPanel(),
     PositionsPanel(),
     FiringPlacesPanel(),
+    ScorePanel("detection"),
+    ScorePanel("fuzzing"),
+    ScorePanel("embedding"),
+    ScorePanel("intruder"),
     NormsPanel(),
     NoisePanel(),
 )

@@ -6,6 +6,8 @@ from downstream.derived.differences import CLUSTER_DIFFERENCES, EXAMPLE_CHANGES
 from downstream.derived.registry import DERIVATIONS
 from downstream.labelling.local_labels import EVIDENCE
 from downstream.labelling.model_labels import LABEL_REQUESTS
+from downstream.labelling.scores import embedding, intruder
+from downstream.labelling.scores.judged import FORMS as JUDGED
 from downstream.reading.made_labels import LABELS
 from streams.snapshots.attachments import make_attachment
 from streams.snapshots.column_types import type_name
@@ -13,6 +15,7 @@ from tests.test_docs import ROOT, blocks
 
 FORMS = [form for each in DERIVATIONS for form in each.forms]
 FORMS += [CLUSTER_DIFFERENCES, EXAMPLE_CHANGES, LABELS, EVIDENCE, LABEL_REQUESTS]
+FORMS += [intruder.FORM, embedding.FORM, *JUDGED.values()]
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)

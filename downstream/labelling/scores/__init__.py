@@ -1,0 +1,1 @@
+"""Scores of labels and features on held-out contexts, one file per score."""
