@@ -40,24 +40,20 @@ class Evidence:
         if self._firings is None:
             return None
         found = _none(own)
-        for pairs in self._firings.best_pairs(own, other, 1):
-            found.index[pairs.a - own.start] = pairs.b - other.start
-            found.score[pairs.a - own.start] = pairs.jaccard
+        for block in _blocks(own):
+            pairs = self._firings.pairs(block, other)
+            _keep_best(found, pairs.a - own.start, pairs.b - other.start, pairs.jaccard)
         return found
 
     def contexts(self, own: slice, other: slice) -> Partners:
         """Return partners by the Jaccard index of the samples of their max-activating examples."""
         found = _none(own)
         held = np.diff(self._examples.indptr)
-        for first in range(own.start, own.stop, _BLOCK):
-            block = slice(first, min(first + _BLOCK, own.stop))
+        for block in _blocks(own):
             both = (self._examples[block] @ self._examples[other].T).tocoo()
-            a, b = both.row.astype(np.int64) + first, both.col.astype(np.int64)
+            a, b = both.row.astype(np.int64) + block.start, both.col.astype(np.int64)
             score = both.data / (held[a] + held[other][b] - both.data)
-            order = np.lexsort((b, -score, a))
-            best = order[np.unique(a[order], return_index=True)[1]]
-            found.index[a[best] - own.start] = b[best]
-            found.score[a[best] - own.start] = score[best]
+            _keep_best(found, a - own.start, b, score)
         return found
 
     @cached_property
@@ -93,6 +89,24 @@ def by_decoder(one: Dictionary, other: Dictionary) -> Partners | None:
 def _none(own: slice) -> Partners:
     size = own.stop - own.start
     return Partners(np.full(size, -1, np.int64), np.zeros(size))
+
+
+def _blocks(own: slice) -> Iterator[slice]:
+    for first in range(own.start, own.stop, _BLOCK):
+        yield slice(first, min(first + _BLOCK, own.stop))
+
+
+def _keep_best(found: Partners, a: I64, b: I64, score: F64) -> None:
+    """Take the b with the highest score of each a, of equal ones the first; a rises."""
+    starts = np.flatnonzero(np.diff(a, prepend=-1))
+    if not len(starts):
+        return
+    best = np.maximum.reduceat(score, starts)
+    highest = score == np.repeat(best, np.diff(np.r_[starts, len(a)]))
+    found.index[a[starts]] = np.minimum.reduceat(
+        np.where(highest, b, np.iinfo(b.dtype).max), starts
+    )
+    found.score[a[starts]] = best
 
 
 def pairs_of(count: int) -> Iterator[tuple[int, int]]:
