@@ -40,7 +40,7 @@ _of_store = stacked(
 def asked() -> None:
     """List and ask again what was asked of models: the newest 1,000 records of a store.
 
-    ask, steer, ablate and serve-model keep them, unless --no-keep says not to.
+    ask, concept, steer, ablate and serve-model keep them, unless --no-keep says not to.
     """
 
 
