@@ -13,8 +13,11 @@ from downstream.labelling.scores.text_vectors import Embed
 NAME = "intruder"
 ACTIVE = 4
 CHANCE = 1 / (ACTIVE + 1)
-FORM = score_form(NAME, "share of trials in which the silent context among five is found; 0.2 by "
-                  "chance")  # fmt: skip
+FORM = score_form(
+    NAME,
+    "share of trials in which the silent context among five is found; 0.2 by chance",
+    of_label=False,
+)
 
 
 def intruder_score(texts: HeldTexts, embed: Embed) -> Score:

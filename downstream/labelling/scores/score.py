@@ -32,8 +32,15 @@ class Score:
     shuffled: float = float("nan")
 
 
-def score_form(name: str, what: str) -> TableForm:
-    """Return the form of a score's table. what: it is, for people."""
+def score_form(name: str, what: str, of_label: bool = True) -> TableForm:
+    """Return the form of a score's table.
+
+    what: it is, for people. of_label: whether it judges a label, so that it has a baseline.
+    """
+    shuffled = Column(
+        f"{name}_shuffled", pa.float64(), "the same with the label of another cluster, NaN where "
+        "that was not tried", "1", "sampled"
+    )  # fmt: skip
     return TableForm(
         f"{name}_scores",
         f"The score `{name}` of each cluster, from held-out contexts.",
@@ -42,8 +49,7 @@ def score_form(name: str, what: str) -> TableForm:
             Column("cluster", pa.int32(), "cluster"),
             Column(name, pa.float64(), what, "1", "sampled"),
             Column("interval", pa.list_(pa.float64()), "ends of its 95% interval", "1", "sampled"),
-            Column(f"{name}_shuffled", pa.float64(), "the same with the label of another cluster, "
-                   "NaN where that was not tried", "1", "sampled"),
+            *((shuffled,) if of_label else ()),
             Column("active", pa.int32(), "held-out contexts in which it is active", "contexts"),
             Column("silent", pa.int32(), "those in which it is verified to be active nowhere",
                    "contexts"),
@@ -57,17 +63,16 @@ def score_table(form: TableForm, scores: Mapping[int, Score]) -> pa.Table:
     clusters = sorted(scores)
     ordered = [scores[cluster] for cluster in clusters]
     name = form.columns[1].name
-    return form.table(
-        {
-            "cluster": clusters,
-            name: [one.value for one in ordered],
-            "interval": [[one.low, one.high] for one in ordered],
-            f"{name}_shuffled": [one.shuffled for one in ordered],
-            "active": [one.active for one in ordered],
-            "silent": [one.silent for one in ordered],
-            "hard": [one.hard for one in ordered],
-        }
-    )
+    columns = {
+        "cluster": clusters,
+        name: [one.value for one in ordered],
+        "interval": [[one.low, one.high] for one in ordered],
+        f"{name}_shuffled": [one.shuffled for one in ordered],
+        "active": [one.active for one in ordered],
+        "silent": [one.silent for one in ordered],
+        "hard": [one.hard for one in ordered],
+    }
+    return form.table({column.name: columns[column.name] for column in form.columns})
 
 
 def balanced_accuracy(hits: int, active: int, alarms: int, silent: int) -> Bounded:

@@ -1,7 +1,7 @@
 """The panel of scores: of a label, or of the feature without one, on held-out contexts."""
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 
 from downstream.rendering.data import LoadedSnapshot
 from downstream.rendering.panels.panel import Subject
@@ -39,7 +39,7 @@ class ScorePanel:
     ) -> ShownScore | None:
         """Return the score of a cluster, None if it has none."""
         name = f"{self.kind}_scores"
-        wanted = ("interval", f"{self.kind}_shuffled", "active", "silent", "hard", self.kind)
+        wanted = ("interval", "active", "silent", "hard", self.kind)
         entry = find_entry(attached.tables, name)
         if entry is None or not {"cluster", *wanted} <= {each.name for each in entry.columns}:
             raise SnapshotError(f"it has no table {name!r} of the form that this program knows")
@@ -47,7 +47,8 @@ class ScorePanel:
         if not rows:
             return None
         (row,) = rows
-        numbers, shuffled = (row[self.kind], *row["interval"]), row[f"{self.kind}_shuffled"]
+        numbers = (row[self.kind], *row["interval"])
+        shuffled = row.get(f"{self.kind}_shuffled", nan)
         if len(numbers) != 3 or not all(map(isfinite, numbers)):
             raise SnapshotError("it holds a score without an interval, or one that is not finite")
         return ShownScore(
