@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from consumers.runs.specs import DEFAULT
 from millrace.auto_settings import settled_spec
 from millrace.corpus import prepare_text
 from millrace.no_broker import is_absent
@@ -129,8 +131,12 @@ def _of_run(client: Client, settings: "Settings") -> "Setup":
 
 
 def _of_settings(client: Client, settings: "Settings") -> "Asker":
-    """Return the model that a run of the settings would have; its text is not read."""
-    spec = settled_spec(client, settings)
+    """Return the model that a run of the settings would have; its text is not read.
+
+    It has none of a run's numbers: some take longer than the model, and no answer holds them.
+    """
+    bare = replace(settings.run, statistics=(), rankings=("maximum",), without=(DEFAULT,))
+    spec = settled_spec(client, settings.model_copy(update={"run": bare, "statistics": {}}))
     if not spec.sources:
         raise SettingsError("nothing to ask: name a dictionary or neurons beside the model")
     no_text = settings.corpus.model_copy(update={"text": ()})

@@ -120,3 +120,15 @@ def test_what_cannot_be_asked_is_one_line(
     program: Program, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in program("ask", *arguments).refusal()
+
+
+def test_a_model_of_settings_computes_no_numbers_of_a_run(disk: Path) -> None:
+    asker = millrace.open_model(
+        model={"path": str(disk / "gpt2"), "device": "cpu"},
+        dictionaries=[{"name": "sae", "path": str(disk / "standard")}],
+        statistics={"tokens": {"budget": 8}},
+    )
+    run = asker.engine.plan.run
+    base = asker.setup.record()
+    assert [each.name for each in run.statistics] == [each.name for each in base.statistics]
+    assert [each.name for each in run.rankings] == [each.name for each in base.rankings]
