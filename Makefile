@@ -44,7 +44,8 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile \
 .PHONY: test check demo demo-smollm2 chaos soak mutate bench bench-gpu bench-peers peer-readers lock clean
 .DEFAULT_GOAL := test
 
-# As many processes as cores, each with threads of its own: what waits must not spin.
+# More processes than cores (tests/conftest.py), each with threads of its own: what waits must
+# not spin.
 test: export OMP_WAIT_POLICY := passive
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST) $(TESTS)
