@@ -109,3 +109,14 @@ def test_a_reporter_samples_and_says_something_now_and_then(
     assert not reporter._thread.is_alive()
     assert now[0] > 60
     assert len(progress.rates.samples) > 2
+
+
+def test_a_reporter_of_a_moment_has_a_rate_all_the_same() -> None:
+    progress, now = Progress(), [10.0]
+    reporter = Reporter(factories.plan(), progress, clock=lambda: now[0], processor=lambda: 1.0)
+    with reporter:
+        assert [at for at, _ in progress.rates.samples] == [10.0]
+        progress.activated(Outcome((), tokens=30, rows=5), 0.5)
+        now[0] = 12.0
+    assert [at for at, _ in progress.rates.samples] == [10.0, 12.0]
+    assert speed(progress, "activations").rows == 2.5

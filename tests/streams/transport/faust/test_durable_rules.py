@@ -268,6 +268,8 @@ class Seeking:
         self.app, self.moved = app, moved
 
     async def perform_seek(self) -> None:
+        # A consumer that takes a recovery to go on lets its buffers grow.
+        assert not self.app.in_recovery
         self.app.rebalancing_count += self.moved
         raise LookupError("no current assignment")
 

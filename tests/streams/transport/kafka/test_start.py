@@ -149,8 +149,10 @@ def test_committed_offsets_come_by_partition_and_only_what_is_held_is_sought() -
         thread._consumer = held = Offsets()
         other = TP("t", 1)
         assert await thread._committed([PLACE, other]) == {PLACE: 5, other: None}
-        await thread._seek_there(PLACE, 4)
-        await thread._seek_there(other, 4)
+        thread.call_thread = lambda call, *given: call(*given)  # as the thread's loop does
+        assert await thread.committed([other]) == {other: None}
+        await thread.seek_there(PLACE, 4)
+        await thread.seek_there(other, 4)
         assert [(place.partition, offset) for place, offset in held.sought] == [(0, 4)]
 
     asyncio.run(work())
