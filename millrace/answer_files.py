@@ -34,13 +34,14 @@ def written(answer: Answer, record: AskRecord, form: Form, table: str) -> bytes:
     return table_bytes(answer_table(answer, table), record_json(record), form)
 
 
-def table_bytes(found: pa.Table, record: bytes, form: Literal["csv", "parquet"]) -> bytes:
-    """Return a table as bytes; Parquet has a record, as JSON, among its metadata."""
+def table_bytes(found: pa.Table, record: bytes | None, form: Literal["csv", "parquet"]) -> bytes:
+    """Return a table as bytes; Parquet has a record, if any, as JSON in its metadata."""
     data = io.BytesIO()
     if form == "csv":
         pyarrow.csv.write_csv(found, data)
     else:
-        pq.write_table(found.replace_schema_metadata({RECORD_KEY: record}), data)
+        metadata = None if record is None else {RECORD_KEY: record}
+        pq.write_table(found.replace_schema_metadata(metadata), data)
     return data.getvalue()
 
 

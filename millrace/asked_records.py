@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from consumers.interventions.record import InterventionRecord
     from consumers.interventions.requests import Ablation, Steering
     from millrace.answer_files import Form
+    from millrace.comparison_records import ComparisonRecord
     from millrace.settings import Settings
     from streams.asking.question import Question
 
-    AnyRecord = AskRecord | ConceptRecord | InterventionRecord
+    AnyRecord = AskRecord | ConceptRecord | InterventionRecord | ComparisonRecord
 
 FOLDER = "asked"
 MOST = 1000
@@ -35,7 +36,8 @@ _log = logging.getLogger(__name__)
 class AskedEntry:
     """A record as it is listed. id: names it. kind: the verb that asks it again. text: the first.
 
-    features: those that were named.
+    features: those that were named. domains: of a corpus, where no text was asked about. runs:
+    whose snapshots were compared.
     """
 
     id: str
@@ -44,6 +46,8 @@ class AskedEntry:
     texts: int
     text: str
     features: tuple[str, ...]
+    domains: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
 
 def log_of(settings: "Settings", snapshot: str | None) -> EntryLog:
@@ -60,12 +64,21 @@ def keep(settings: "Settings", snapshot: str | None, record: "AnyRecord") -> Non
 
     What cannot be kept is logged: the answer is there, and its own form can hold the record.
     """
+    _keep(lambda: log_of(settings, snapshot), record)
+
+
+def keep_in(store: str, record: "AnyRecord") -> None:
+    """Add a record to the log of a store, as ``keep`` does. store: its folder or address."""
+    _keep(lambda: EntryLog(open_store(store), (FOLDER,)), record)
+
+
+def _keep(open_log: Callable[[], EntryLog], record: "AnyRecord") -> None:
     try:
         data = as_json(record)
         if len(data) > MOST_BYTES:
             _log.warning("what was asked is not kept: its record has %d bytes", len(data))
             return
-        log = log_of(settings, snapshot)
+        log = open_log()
         log.add(record.asked, data)
         log.keep_newest(MOST)
     except (OSError, StreamError) as error:
@@ -112,19 +125,26 @@ def read(log: EntryLog, entry: str) -> "AnyRecord":
     return _record_in(log.read(found[0]), found[0])
 
 
-def answered_again(settings: "Settings", record: "AnyRecord", form: "Form", table: str) -> bytes:
-    """Return the answer to a record as bytes; errors as in ``ask_again`` and ``steered``.
+def answered_again(
+    settings: "Settings", record: "AnyRecord", form: "Form", named: str | None = None
+) -> bytes:
+    """Return the answer to a record as bytes; errors as in ``ask_again``, ``steered``, ``opened``.
 
-    table: of a question's answer, for CSV and Parquet.
+    named: the table that CSV and Parquet hold, of an answer that has several.
     """
     from consumers.asking.concept_record import ConceptRecord
     from consumers.asking.record import AskRecord
     from consumers.interventions.requests import Steering
-    from millrace import answer_files, concept_files, intervention_files
+    from millrace import answer_files, comparison_answers, concept_files, intervention_files
+    from millrace.answer_table_names import table_of
     from millrace.asking import ask_record_again
+    from millrace.comparison_records import ComparisonRecord
     from millrace.concepts import found_features
     from millrace.intervening import ablated, steered
 
+    table = table_of(_entry("", record).kind, named)
+    if isinstance(record, ComparisonRecord):
+        return comparison_answers.answered_again(record, now(), form, table)
     if isinstance(record, AskRecord):
         return answer_files.written(*ask_record_again(settings, record), form, table)
     if isinstance(record, ConceptRecord):
@@ -139,8 +159,11 @@ def as_json(record: "AnyRecord") -> bytes:
     from consumers.asking import concept_record
     from consumers.asking import record as ask_record
     from consumers.interventions import record as intervention_record
+    from millrace import comparison_records
 
-    if isinstance(record, ask_record.AskRecord):
+    if isinstance(record, comparison_records.ComparisonRecord):
+        plain = comparison_records.to_plain(record)
+    elif isinstance(record, ask_record.AskRecord):
         plain = ask_record.to_plain(record)
     elif isinstance(record, concept_record.ConceptRecord):
         plain = concept_record.to_plain(record)
@@ -153,8 +176,11 @@ def _record_in(data: bytes, where: str) -> "AnyRecord":
     from consumers.asking import concept_record
     from consumers.asking import record as ask_record
     from consumers.interventions import record as intervention_record
+    from millrace import comparison_records
 
     form = ask_record.form_of(data, where)
+    if form in comparison_records.FORMATS:
+        return comparison_records.read_record(form, data, where)
     if form == concept_record.FORMAT:
         return concept_record.read_record(data, where)
     if form == intervention_record.FORMAT:
@@ -166,7 +192,10 @@ def _entry(name: str, record: "AnyRecord") -> AskedEntry:
     from consumers.asking.concept_record import ConceptRecord
     from consumers.asking.record import AskRecord
     from consumers.interventions.requests import Steering
+    from millrace.comparison_records import ComparisonRecord
 
+    if isinstance(record, ComparisonRecord):
+        return _comparison_entry(name, record)
     if isinstance(record, AskRecord):
         kind, texts, features = "ask", record.question.texts, record.question.features
     elif isinstance(record, ConceptRecord):
@@ -178,3 +207,16 @@ def _entry(name: str, record: "AnyRecord") -> AskedEntry:
     else:
         kind, texts, features = "ablate", record.request.texts, record.request.features
     return AskedEntry(name, record.asked, kind, len(texts), texts[0], features)
+
+
+def _comparison_entry(name: str, record: "ComparisonRecord") -> AskedEntry:
+    from millrace.comparison_records import DictionariesRecord, DomainRecord, runs_of
+
+    kind, domains = "compare-models", tuple[str, ...]()
+    if isinstance(record, DomainRecord):
+        kind = "concept"
+        domains = (record.domain,) if record.against is None else (record.domain, record.against)
+    elif isinstance(record, DictionariesRecord):
+        kind = "compare-dictionaries"
+    runs = tuple(one.run for one in runs_of(record))
+    return AskedEntry(name, record.asked, kind, 0, "", (), domains, runs)

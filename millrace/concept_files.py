@@ -11,6 +11,8 @@ from consumers.asking.concept_record import ConceptRecord, to_plain
 from downstream.analysis.domain_features import DomainFeatures
 from downstream.reading.token_text import visible
 from millrace.answer_files import Form, table_bytes
+from millrace.comparison_records import DomainRecord
+from millrace.comparison_records import to_plain as domain_plain
 from streams.asking.concept import ConceptAnswer, ConceptFeature, Separation
 
 _NUMBERS = tuple(field.name for field in fields(Separation))
@@ -40,23 +42,17 @@ def written(answer: ConceptAnswer, record: ConceptRecord, form: Form) -> bytes:
     return table_bytes(found, json.dumps(plain).encode(), form)
 
 
-def written_domain(found: DomainFeatures, snapshot: dict[str, str], form: Form) -> bytes:
-    """Return features of a domain as bytes. snapshot: what they were counted in."""
-    record = {
-        "format": "millrace-domain-features",
-        "version": 1,
-        **snapshot,
-        "domain": found.domain,
-        "against": list(found.against),
-        "level": found.level,
-    }
+def written_domain(found: DomainFeatures, record: DomainRecord, form: Form) -> bytes:
+    """Return features of a domain as bytes."""
+    plain = domain_plain(record)
     if form == "table":
         return "".join(f"{line}\n" for line in _domain_page(found)).encode()
     if form == "json":
-        said = {name: getattr(found, name) for name in ("tokens", "rows", "tried", "significant")}
-        answer = {**said, "features": found.table.to_pylist()}
-        return _json({"record": record, "answer": answer})
-    return table_bytes(found.table.arrow, json.dumps(record).encode(), form)
+        names = ("against", "tokens", "rows", "tried", "significant")
+        answer = {name: getattr(found, name) for name in names}
+        answer["features"] = found.table.to_pylist()
+        return _json({"record": plain, "answer": answer})
+    return table_bytes(found.table.arrow, json.dumps(plain).encode(), form)
 
 
 def _json(whole: dict[str, Any]) -> bytes:

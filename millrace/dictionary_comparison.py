@@ -2,44 +2,27 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from downstream.analysis.dictionaries import DictionaryComparison
-from downstream.reading.snapshot import Snapshot
 from downstream.reading.token_text import visible
 from millrace.answer_files import Form, table_bytes
+from millrace.comparison_records import DictionariesRecord, to_plain
 
 SMALL = ("dictionaries", "leaders", "specialists", "overlap")
 """Tables that JSON holds; that of matches is as long as the dictionaries are wide."""
 
 
 def written_dictionaries(
-    found: DictionaryComparison, snapshot: Snapshot, form: Form, table: str
+    found: DictionaryComparison, record: DictionariesRecord, form: Form, table: str
 ) -> bytes:
     """Return compared dictionaries as bytes. table: of CSV and Parquet."""
-    record = {
-        "format": "millrace-dictionaries",
-        "version": 1,
-        **named(snapshot),
-        "choices": asdict(found.choices),
-    }
     if form == "table":
         return lines_bytes(_dictionary_page(found))
     if form == "json":
         tables = {name: found.tables[name].to_pylist() for name in SMALL}
-        return json_bytes({"record": record, "notes": list(found.notes), **tables})
-    return table_bytes(found.tables[table], json.dumps(record).encode(), form)
-
-
-def named(snapshot: Snapshot) -> dict[str, str]:
-    """Return what a record says of a snapshot."""
-    return {
-        "store": snapshot.manifest.store,
-        "run": snapshot.run,
-        "snapshot": snapshot.name,
-        "content": snapshot.content,
-    }
+        return json_bytes({"record": to_plain(record), "notes": list(found.notes), **tables})
+    return table_bytes(found.tables[table], json.dumps(to_plain(record)).encode(), form)
 
 
 def json_bytes(whole: dict[str, Any]) -> bytes:

@@ -7,25 +7,22 @@ from typing import Any
 from downstream.analysis.models import ModelComparison
 from downstream.reading.token_text import visible
 from millrace.answer_files import Form, table_bytes
-from millrace.dictionary_comparison import json_bytes, lines_bytes, named
+from millrace.comparison_records import ModelsRecord, to_plain
+from millrace.dictionary_comparison import json_bytes, lines_bytes
 
 
-def written_models(found: ModelComparison, form: Form, table: str, top: int) -> bytes:
-    """Return compared models as bytes. top: matches of two runs that a page and JSON have."""
-    record = {
-        "format": "millrace-models",
-        "version": 1,
-        "runs": [named(snapshot) for snapshot in found.runs],
-    }
+def written_models(found: ModelComparison, record: ModelsRecord, form: Form, table: str) -> bytes:
+    """Return compared models as bytes. table: of CSV and Parquet."""
+    plain = to_plain(record)
     if form == "table":
-        return lines_bytes(_model_page(found, top))
+        return lines_bytes(_model_page(found, record.top))
     if form == "json":
-        best = [row for rows in _best_matches(found, top) for row in rows]
+        best = [row for rows in _best_matches(found, record.top) for row in rows]
         shared = found.shared.to_pylist()
-        return json_bytes({"record": record, "notes": list(found.notes), "shared_texts": shared,
+        return json_bytes({"record": plain, "notes": list(found.notes), "shared_texts": shared,
                       "best_matches": best})  # fmt: skip
     wanted = found.shared if table == "shared_texts" else found.matches
-    return table_bytes(wanted, json.dumps(record).encode(), form)
+    return table_bytes(wanted, json.dumps(plain).encode(), form)
 
 
 def _best_matches(found: ModelComparison, top: int) -> Iterator[list[dict[str, Any]]]:

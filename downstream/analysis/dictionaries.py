@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from annotated_types import Interval
 
 from downstream.analysis.dictionary_matches import Evidence, Partners, by_decoder, pairs_of
 from downstream.analysis.dictionary_tables import DICTIONARIES, HEALTH, MATCHES, OVERLAP
@@ -26,6 +27,8 @@ from downstream.reading.snapshot import Snapshot
 from streams.arrays import Bool
 from streams.errors import ModelError, SnapshotError
 
+_Share = Annotated[float, Interval(ge=0, le=1)]
+
 
 @dataclass(frozen=True, slots=True)
 class Choices:
@@ -36,13 +39,13 @@ class Choices:
     tokens. decoder, coactivation, contexts: scores from which on a feature is shared.
     """
 
-    top: int = 5
-    least: int = 20
-    share: float = 0.5
-    ratio: float = 2.0
-    decoder: float = 0.7
-    coactivation: float = 0.3
-    contexts: float = 0.2
+    top: Annotated[int, Interval(ge=1, le=10_000)] = 5
+    least: Annotated[int, Interval(ge=1, lt=2**63)] = 20
+    share: _Share = 0.5
+    ratio: Annotated[float, Interval(ge=0)] = 2.0
+    decoder: _Share = 0.7
+    coactivation: _Share = 0.3
+    contexts: _Share = 0.2
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import click
 
+from millrace.answer_table_names import TABLES
 from millrace.options import option, stacked
 from millrace.verbs.asking_options import Asked, asking
 from streams.asking.question import ORDERS, Order, Question
 
-TABLES = ("features", "totals", "tokens", "values")
-
-table_option = option(
+_table_option = option(
     "--table",
-    type=click.Choice(TABLES),
+    type=click.Choice(TABLES["ask"]),
     default="features",
     show_default=True,
     help="What CSV and Parquet hold: features of each text, over all, at each token, or values "
@@ -65,7 +64,7 @@ _question_options = stacked(
 @click.argument("text", nargs=-1)
 @_question_options
 @asking
-@table_option
+@_table_option
 @option(
     "--save-record",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -1,10 +1,11 @@
-"""``millrace asked``: what was asked of models, listed, shown and asked again."""
+"""``millrace asked``: what was asked of models and snapshots, listed, shown and asked again."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from millrace.answer_table_names import TABLES
 from millrace.did_you_mean import SuggestingGroup
 from millrace.options import (
     device_option,
@@ -17,7 +18,6 @@ from millrace.options import (
     stacked,
     store_option,
 )
-from millrace.verbs.ask import table_option
 from millrace.verbs.asking_options import expect_file, format_options
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ _of_store = stacked(
 
 @click.group(cls=SuggestingGroup)
 def asked() -> None:
-    """List and ask again what was asked of models: the newest 1,000 records of a store.
+    """List and ask again what was asked: the newest 1,000 records of a store.
 
-    ask, concept, steer, ablate and serve-model keep them, unless --no-keep says not to.
+    ask, concept, steer, ablate, compare-dictionaries, compare-models and serve-model keep them,
+    unless --no-keep says not to.
     """
 
 
@@ -48,22 +49,26 @@ def asked() -> None:
 @_of_store
 @option("--last", type=click.IntRange(1), default=20, show_default=True, help="So many, at most.")
 @json_option
-def list_(last: int, as_json: bool, snapshot: str | None, **values: Any) -> None:
+@format_options
+def list_(
+    last: int,
+    as_json: bool,
+    form: "Form",
+    out: Path | None,
+    snapshot: str | None,
+    **values: Any,
+) -> None:
     """List what was asked, the newest first; how an ID begins is enough for the other commands."""
+    form = "json" if as_json else form
+    expect_file(form, out)
     from itertools import islice
 
+    from millrace.answer_files import put
+    from millrace.asked_list import written_list
     from millrace.asked_records import entries, log_of
-    from millrace.listings import to_json
-    from streams.bounds import shown
 
-    found = islice(entries(log_of(_settings(**values), snapshot)), last)
-    if as_json:
-        click.echo(to_json(found))
-        return
-    for one in found:
-        what = " ".join([one.kind, *one.features[:3]])
-        more = f" and {one.texts - 1} more" if one.texts > 1 else ""
-        click.echo(f"{one.id}  {what}  {shown(one.text)}{more}")
+    found = [*islice(entries(log_of(_settings(**values), snapshot)), last)]
+    put(written_list(found, form), out)
 
 
 @asked.command()
@@ -81,14 +86,19 @@ def show(entry: str, snapshot: str | None, **values: Any) -> None:
 @_of_store
 @device_option
 @format_options
-@table_option
+@option(
+    "--table",
+    type=click.Choice([name for names in TABLES.values() for name in names]),
+    show_default="the first of its verb",
+    help="What CSV and Parquet hold, of an answer that has several tables.",
+)
 def run(
     entry: str,
     snapshot: str | None,
     device: str | None,
     form: "Form",
     out: Path | None,
-    table: str,
+    table: str | None,
     **values: Any,
 ) -> None:
     """Ask again what the record of an ID says, of the same weights."""

@@ -70,14 +70,16 @@ keep_option = option(
     help="Keep a record of what is asked in the store; millrace asked lists them.",
 )
 
+record_option = option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Ask again what FILE says: a record, or an answer as JSON.",
+)
+
 _asking_options = stacked(
     model_options,
-    option(
-        "--record",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Ask again what FILE says: a record, or an answer as JSON.",
-    ),
+    record_option,
     keep_option,
     format_options,
 )

@@ -5,8 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from millrace.answer_table_names import TABLES
 from millrace.options import option, run_option, stacked
-from millrace.verbs.asking_options import expect_file, format_options
+from millrace.verbs.asking_options import (
+    expect_file,
+    format_options,
+    keep_option,
+    record_option,
+)
 
 if TYPE_CHECKING:
     from millrace.answer_files import Form
@@ -59,7 +65,7 @@ _thresholds = stacked(
 
 
 @click.command("compare-dictionaries")
-@click.argument("snapshot")
+@click.argument("snapshot", required=False)
 @run_option
 @option("--only", metavar="SOURCE", multiple=True, help="A dictionary to compare; else all.")
 @option("--top", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Of each list.")
@@ -75,14 +81,16 @@ _thresholds = stacked(
 )
 @option(
     "--table",
-    type=click.Choice(["dictionaries", "leaders", "specialists", "overlap", "matches"]),
+    type=click.Choice(TABLES["compare-dictionaries"]),
     default="leaders",
     show_default=True,
     help="What CSV and Parquet hold.",
 )
+@record_option
+@keep_option
 @format_options
 def compare_dictionaries(
-    snapshot: str,
+    snapshot: str | None,
     run_name: str | None,
     only: tuple[str, ...],
     top: int,
@@ -95,6 +103,8 @@ def compare_dictionaries(
     weights: bool,
     places: tuple[str, ...],
     table: str,
+    record: Path | None,
+    keep: bool,
     form: "Form",
     out: Path | None,
 ) -> None:
@@ -104,17 +114,30 @@ def compare_dictionaries(
     SNAPSHOT is a store, or the folder or manifest of a run or a snapshot. All of it comes from what
     is stored; decoder directions from the weights.
     """
+    if (record is None) == (snapshot is None):
+        raise click.UsageError("name a snapshot, or a --record that says what is compared")
     expect_file(form, out)
     from downstream.analysis.dictionaries import Choices
-    from downstream.analysis.dictionaries import compare_dictionaries as compare
     from downstream.reading.snapshot import open_snapshot
     from millrace.answer_files import put
+    from millrace.asked_records import keep_in
+    from millrace.asking import now
+    from millrace.comparison_answers import answered, answered_again
+    from millrace.comparison_records import (
+        DictionariesRecord,
+        dictionaries_record,
+        record_in,
+    )
     from millrace.deriving import places as places_of
-    from millrace.dictionary_comparison import written_dictionaries
-    from millrace.dictionary_loading import loader
 
+    if record is not None:
+        put(answered_again(record_in(record, DictionariesRecord), now(), form, table), out)
+        return
+    read = open_snapshot(str(snapshot), run_name)
     choices = Choices(top, least, share, ratio, decoder, coactivation, contexts)
-    opened = open_snapshot(snapshot, run_name)
-    load = loader(places_of(places, "--dictionary")) if weights else None
-    found = compare(opened, load, choices, only=only)
-    put(written_dictionaries(found, opened, form, table), out)
+    found = places_of(places, "--dictionary")
+    wanted = dictionaries_record(read, choices, only, weights, found, now())
+    data = answered(wanted, [read], form, table)
+    if keep:
+        keep_in(wanted.store, wanted)
+    put(data, out)

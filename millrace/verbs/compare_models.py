@@ -5,8 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from millrace.answer_table_names import TABLES
 from millrace.options import option
-from millrace.verbs.asking_options import expect_file, format_options
+from millrace.verbs.asking_options import (
+    expect_file,
+    format_options,
+    keep_option,
+    record_option,
+)
 
 if TYPE_CHECKING:
     from millrace.answer_files import Form
@@ -19,14 +25,22 @@ if TYPE_CHECKING:
 )
 @option(
     "--table",
-    type=click.Choice(["model_matches", "shared_texts"]),
+    type=click.Choice(TABLES["compare-models"]),
     default="model_matches",
     show_default=True,
     help="What CSV and Parquet hold.",
 )
+@record_option
+@keep_option
 @format_options
 def compare_models(
-    snapshots: tuple[str, ...], top: int, table: str, form: "Form", out: Path | None
+    snapshots: tuple[str, ...],
+    top: int,
+    table: str,
+    record: Path | None,
+    keep: bool,
+    form: "Form",
+    out: Path | None,
 ) -> None:
     """Match features of several models' runs by the text at which they are active.
 
@@ -34,13 +48,24 @@ def compare_models(
     read the same documents, each with its model's tokenizer. What is compared is the text of stored
     rows that two runs share, and how much that is is said.
     """
-    if len(snapshots) < 2:
+    if record is not None and snapshots:
+        raise click.UsageError("a record says what is compared: leave out snapshots beside it")
+    if record is None and len(snapshots) < 2:
         raise click.UsageError("name two snapshots or more")
     expect_file(form, out)
-    from downstream.analysis.models import compare_models as compare
     from downstream.reading.snapshot import open_snapshot
     from millrace.answer_files import put
-    from millrace.model_comparison import written_models
+    from millrace.asked_records import keep_in
+    from millrace.asking import now
+    from millrace.comparison_answers import answered, answered_again
+    from millrace.comparison_records import ModelsRecord, models_record, record_in
 
-    found = compare([open_snapshot(each) for each in snapshots])
-    put(written_models(found, form, table, top), out)
+    if record is not None:
+        put(answered_again(record_in(record, ModelsRecord), now(), form, table), out)
+        return
+    read = [open_snapshot(each) for each in snapshots]
+    wanted = models_record(read, top, now())
+    data = answered(wanted, read, form, table)
+    if keep:
+        keep_in(wanted.runs[0].store, wanted)
+    put(data, out)

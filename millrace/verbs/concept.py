@@ -115,6 +115,8 @@ def concept(
     if domain is not None:
         _domain(asked, domain, against, level, top)
         return
+    if asked.record is not None and _domain_again(asked, asked.record):
+        return
     from millrace.concept_files import written
     from millrace.concepts import found_features, texts_given
 
@@ -135,11 +137,27 @@ def concept(
 def _domain(asked: Asked, domain: str, against: str | None, level: float, top: int) -> None:
     if asked.snapshot is None:
         raise click.UsageError("--domain needs --snapshot, whose counts are compared")
-    from downstream.analysis.domain_features import domain_features
     from downstream.reading.snapshot import open_snapshot
-    from millrace.concept_files import written_domain
+    from millrace.asking import now
+    from millrace.comparison_answers import answered
+    from millrace.comparison_records import domain_record
 
     opened = open_snapshot(asked.snapshot, asked.settings.run.name)
-    found = domain_features(opened, domain, against, level=level, top=top)
-    said = {"run": opened.run, "snapshot": opened.name, "content": opened.content}
-    asked.put(written_domain(found, said, asked.form))
+    record = domain_record(opened, domain, against, level, top, now())
+    data = answered(record, [opened], asked.form, "")
+    asked.keep(record)
+    asked.put(data)
+
+
+def _domain_again(asked: Asked, file: Path) -> bool:
+    """Answer a record again if it is about a domain; return whether it is."""
+    from consumers.asking.record import MAX_BYTES, form_of
+    from millrace.asking import now
+    from millrace.comparison_answers import answered_again
+    from millrace.comparison_records import DOMAIN, DomainRecord, record_in
+    from streams.regular_files import read_bounded
+
+    if form_of(read_bounded(file, MAX_BYTES), str(file)) != DOMAIN:
+        return False
+    asked.put(answered_again(record_in(file, DomainRecord), now(), asked.form, ""))
+    return True

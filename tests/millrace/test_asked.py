@@ -1,5 +1,7 @@
 """``millrace asked``: what was asked is kept in the store, listed, shown and asked again."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,16 @@ def test_verbs_keep_what_they_are_asked_and_it_runs_again(program: Program, disk
     lines = program("asked", "list", "--last", 1).out.splitlines()
     assert len(lines) == 1
     assert lines[0].endswith(f"  ablate  '{TEXT}'")
+    as_csv = program("asked", "list", "--format", "csv").out
+    assert [row["text"] for row in csv.DictReader(io.StringIO(as_csv))] == [TEXT, TEXT]
+    assert program("asked", "list", "--format", "parquet", "--out", "list").status == 0
+    assert pq.read_table("list").to_pylist() == [
+        {**one, **{name: " ".join(one[name]) for name in ("features", "domains", "runs")}}
+        for one in listed
+    ]
+    one_table = ("--device", "cpu", "--format", "csv", "--table", "totals")
+    said = program("asked", "run", listed[0]["id"], *one_table).refusal()
+    assert said == "an answer of ablate has no table 'totals', but one table: leave out --table"
     assert "no record begins with" in program("asked", "run", "1999").refusal()
     assert "2 records begin with" in program("asked", "show", "2").refusal()
 

@@ -11,7 +11,7 @@ import pytest
 import millrace
 from downstream.analysis.models import compare_models
 from tests.downstream.analysis.test_models import Model, documents, pairs, triples
-from tests.millrace.conftest import Program
+from tests.millrace.conftest import Program, but_time
 
 
 @pytest.fixture
@@ -44,6 +44,28 @@ def test_each_form_holds_the_matches(program: Program, stores: tuple[Path, Path]
     for row in best:
         assert f"sae3:{row['label_a']} " in page
         assert f"sae4:{row['label_b']} " in page
+
+
+def test_a_comparison_is_kept_in_the_first_store_and_runs_again(
+    program: Program, stores: tuple[Path, Path]
+) -> None:
+    asked = program("compare-models", *stores, "--format", "json", "--top", 3)
+    assert asked.status == 0, asked.lines
+    assert program("compare-models", *stores, "--no-keep").status == 0
+    assert not (stores[1] / "asked").exists()
+    of = ("--store", stores[0])
+    (listed,) = json.loads(program("asked", "list", *of, "--format", "json").out)
+    runs = [millrace.open(store).run for store in stores]
+    assert (listed["kind"], listed["runs"]) == ("compare-models", runs)
+    again = program("asked", "run", listed["id"], *of, "--format", "json")
+    assert but_time(again.out) == but_time(asked.out)
+    Path("a.json").write_text(program("asked", "show", listed["id"], *of).out)
+    again = program("compare-models", "--record", "a.json", "--format", "json")
+    assert but_time(again.out) == but_time(asked.out)
+    said = program("compare-models", stores[0], "--record", "a.json").refusal()
+    assert "leave out snapshots" in said
+    said = program("compare-dictionaries", "--record", "a.json").refusal()
+    assert said.startswith("a.json is no record of this kind")
 
 
 def test_what_cannot_be_compared_is_one_line(program: Program, stores: tuple[Path, Path]) -> None:

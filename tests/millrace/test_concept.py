@@ -13,7 +13,7 @@ from downstream.analysis.domain_features import domain_features
 from millrace.answer_files import RECORD_KEY
 from millrace.concept_files import CONCEPT_FEATURES
 from tests.downstream.analysis.domain_runs import Run
-from tests.millrace.conftest import Program
+from tests.millrace.conftest import Program, but_time
 
 WITH = [f"w{n} w{n + 1} w{n % 5} w{2 * n}" for n in range(8)]
 WITHOUT = [f"w{40 + n} w{50 - n} w{59 - n}" for n in range(8)]
@@ -56,7 +56,8 @@ def test_domains_of_a_snapshot(program: Program) -> None:
     assert asked.status == 0, asked.lines
     found = json.loads(asked.out)
     assert found["answer"]["features"] == expected
-    assert found["record"]["against"] == ["prose"]
+    assert found["record"]["against"] == "prose"
+    assert found["answer"]["against"] == ["prose"]
     assert found["record"]["content"] == millrace.open("store").content
     rows = program("concept", *of, "--against", "prose", "--format", "csv").out
     assert [int(row["cluster"]) for row in csv.DictReader(io.StringIO(rows))] == [
@@ -65,6 +66,17 @@ def test_domains_of_a_snapshot(program: Program) -> None:
     page = program("concept", *of).out
     assert page.startswith("code against letters, prose: counts of the whole corpus, exact\n")
     assert len(page.splitlines()) == 4 + 4
+    Path("a.json").write_text(asked.out)
+    assert but_time(program("concept", "--record", "a.json", "--format", "json").out) == but_time(
+        asked.out
+    )
+    of_all, *_, first = json.loads(program("asked", "list", "--store", "store", "--json").out)
+    assert [one["domains"] for one in (of_all, first)] == [["code"], ["code", "prose"]]
+    assert (first["kind"], first["texts"], first["runs"]) == ("concept", 0, ["test"])
+    ids = ("--store", "store", "--format", "json")
+    assert but_time(program("asked", "run", first["id"], *ids).out) == but_time(asked.out)
+    lines = program("asked", "list", "--store", "store").out.splitlines()
+    assert lines[-1].endswith("  concept 'code' 'prose'  of test")
 
 
 @pytest.mark.parametrize(
