@@ -23,11 +23,13 @@ def serve(
     token_file: Path | None,
     *,
     keep: bool = True,
+    sentence_model: Path | None = None,
 ) -> None:
     """Answer questions until interrupted; errors are those of ``open_asker`` and of the port.
 
     snapshot: see ``open_asker``. token_file: holds what those who ask have to send.
-    keep: whether records of what is asked are kept in the store.
+    keep: whether records of what is asked are kept in the store. sentence_model: its folder; it is
+    loaded when texts are first to be embedded.
     """
     token = token_in(token_file) if token_file else None
     expect_port(host, port)
@@ -36,6 +38,7 @@ def serve(
     from consumers.interventions.answering import ablate, steer
     from consumers.interventions.intervener import Intervener
     from consumers.model_service.service import make_service
+    from consumers.sentences.embedder import Embedder
     from streams.http_serving import serve_app
 
     sources = ", ".join(source.name for source in asker.setup.sources)
@@ -46,6 +49,7 @@ def serve(
         token=token,
         steer=partial(steer, changing),
         ablate=partial(ablate, changing),
+        embed=Embedder(sentence_model).embed,
         keep=keeper(settings, snapshot, asker.setup) if keep else None,
     )
     asyncio.run(

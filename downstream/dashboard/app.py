@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from importlib.resources import files
 
 from aiohttp import web
@@ -11,11 +12,11 @@ from downstream.dashboard import openapi, pages
 from downstream.dashboard.ablating import AblationPage
 from downstream.dashboard.answers import EMBEDDABLE, Answers, Maker
 from downstream.dashboard.compare_page import compare_page
+from downstream.dashboard.concepts import concept_of
 from downstream.dashboard.dictionaries_page import dictionaries_page
 from downstream.dashboard.editing import Editing
 from downstream.dashboard.events import Events, state
 from downstream.dashboard.hardening import security_headers
-from downstream.dashboard.labels import json_lines
 from downstream.dashboard.manifest_sources import PathSource, TopicSource
 from downstream.dashboard.map_page import map_page
 from downstream.dashboard.model_client import ModelClient
@@ -28,7 +29,6 @@ from downstream.dashboard.store_source import StoreSource
 from downstream.dashboard.trying import Trying
 from downstream.dashboard.watch import SnapshotWatch
 from downstream.rendering import addresses
-from downstream.rendering.data import LoadedSnapshot
 from streams.errors import SettingsError, SnapshotError
 from streams.http_serving import serve_app
 from streams.transport.access import BrokerAccess
@@ -41,6 +41,7 @@ _ANSWERS = web.AppKey("answers", Answers)
 _EVENTS = web.AppKey("events", Events)
 _STARTING = web.AppKey("starting", Starting)
 _ORIGINS = web.AppKey("origins", tuple[str, ...])
+_MODEL: web.AppKey[ModelClient | None] = web.AppKey("model")
 _FOLLOWED = web.AppKey("followed", tuple[SnapshotWatch | ProgressWatch, ...])
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,7 +61,8 @@ def make_app(
 
     edit_token: who knows it may write labels, stars and notes; without one nobody may.
     embed_origins: sites whose pages may show features in a frame, by ``?embed=1``.
-    model: asks a model service about texts that people try; None where there is none.
+    model: asks a model service about texts that people try, and for the vectors of concepts that
+    they search for; None where there is none.
     starter: makes runs, for who knows the start token.
     """
     slashes = web.normalize_path_middleware(
@@ -73,7 +75,7 @@ def make_app(
     app[_ANSWERS] = Answers(runs, editing)
     app[_EVENTS] = Events(lambda: state(watch.shelf, runs()))
     app[_STARTING] = starting = Starting(watch, starter, start_token)
-    app[_ORIGINS] = tuple(embed_origins)
+    app[_ORIGINS], app[_MODEL] = tuple(embed_origins), model
     app[_FOLLOWED] = (watch, progress) if progress else (watch,)
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(_let_go)
@@ -95,7 +97,7 @@ def make_app(
     app.router.add_get("/state", _state)
     app.router.add_get("/openapi.json", _openapi)
     app.router.add_get("/events", app[_EVENTS].answer)
-    app.router.add_get("/annotations/{run}", _annotations)
+    app.router.add_get("/annotations/{run}", editing.log)
     app.router.add_post("/annotations/{run}", editing.answer)
     app.router.add_static("/static", str(files("downstream.rendering") / "static"))
     return app
@@ -163,13 +165,22 @@ async def _let_go(app: web.Application) -> None:
 
 
 async def _home(request: web.Request) -> web.StreamResponse:
-    return await _answer(request, "", lambda shelf: pages.home(shelf, request.query))
+    return await _searched(request, "", pages.home)
 
 
 async def _run_path(request: web.Request) -> web.StreamResponse:
     path = request.rel_url.raw_path
     run = addresses.parse(path)[0]
-    return await _answer(request, run, lambda shelf: pages.run_path(shelf, path, request.query))
+    return await _searched(request, run, partial(pages.run_path, raw_path=path))
+
+
+async def _searched(
+    request: web.Request, run: str, make: Callable[..., pages.Page | pages.Moved]
+) -> web.StreamResponse:
+    """Answer with what a search finds; of a concept the model service is asked first."""
+    concept = await concept_of(request.query, request.app[_MODEL])
+    make = partial(make, asked=request.query, concept=concept)
+    return await _answer(request, run, make, kept=concept is None)
 
 
 async def _components(request: web.Request) -> web.StreamResponse:
@@ -228,21 +239,15 @@ async def _openapi(_: web.Request) -> web.StreamResponse:
     return web.json_response(openapi.document())
 
 
-async def _annotations(request: web.Request) -> web.StreamResponse:
-    """Give all that people wrote about a run as lines of JSON."""
-    run, shelf = request.match_info["run"], request.app[_WATCH].shelf
-    if run not in shelf.snapshots:
-        raise web.HTTPNotFound
-    body = await asyncio.to_thread(lambda: b"".join(json_lines(shelf.written(run))))
-    name = f'attachment; filename="{run}-annotations.jsonl"'
-    headers = {"Content-Disposition": name, "Cache-Control": "no-cache"}
-    return web.Response(body=body, content_type="application/jsonl", headers=headers)
+async def _answer(
+    request: web.Request, run: str, make: Maker, *, kept: bool = True
+) -> web.StreamResponse:
+    """Answer with a page, made beside the event loop unless the browser has it already.
 
-
-async def _answer(request: web.Request, run: str, make: Maker) -> web.StreamResponse:
-    """Answer with a page, made beside the event loop unless the browser has it already."""
+    kept: whether it follows from what its tag says, which what a model service says does not.
+    """
     watch, answers = request.app[_WATCH], request.app[_ANSWERS]
-    tag = answers.tag(request, watch.shelf, run)
+    tag = answers.tag(request, watch.shelf, run) if kept else ""
     if tag and tag in request.headers.get("If-None-Match", ""):
         return answers.unchanged(tag)
     return await asyncio.to_thread(_made, request, run, make, tag)
@@ -261,19 +266,10 @@ def _made(request: web.Request, run: str, make: Maker, tag: str) -> web.StreamRe
             return answers.response(request, shelf, page)
         named = shelf.snapshots.get(run) if run else next(iter(shelf.snapshots.values()), None)
         if named is None or watch.replaced(named, error) is None:
-            return answers.response(request, watch.shelf, _unreadable(named, error))
+            return answers.response(request, watch.shelf, pages.unreadable(named, error))
     shelf = watch.shelf
-    return answers.response(request, shelf, make(shelf), answers.tag(request, shelf, run))
-
-
-def _unreadable(snapshot: LoadedSnapshot | None, error: SnapshotError) -> pages.Page:
-    name = snapshot.name if snapshot else "?"
-    place = snapshot.manifest.store if snapshot else ""
-    return pages.failure(
-        f"Snapshot {name} cannot be read: {said(error, place)}. No other snapshot of the run can "
-        "be shown in its place; lists, which are in memory, still can.",
-        status=503,
-    )
+    tag = answers.tag(request, shelf, run) if tag else ""
+    return answers.response(request, shelf, make(shelf), tag)
 
 
 @web.middleware

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 BUILT_IN = ("density", "max", "mean")
 """Columns that a list always shows."""
 
-RESERVED = ("order", "label", "members", "domain")
+RESERVED = ("order", "label", "members", "domain", "similarity")
 _NUMBERS = ("float32", "float64")
 MAP = ("map.x", "map.y")
 """Where a feature lies on the map that is attached under no name."""

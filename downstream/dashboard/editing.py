@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from downstream.dashboard.labels import json_lines
 from downstream.dashboard.token_access import TokenAccess
 from downstream.dashboard.watch import SnapshotWatch
 from downstream.rendering import addresses
@@ -57,6 +58,16 @@ class Editing:
         response = web.Response(status=303, headers={"Location": back, "Cache-Control": "no-store"})
         self._access.remember(response)
         return response
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        """Give all that people wrote about a run as lines of JSON."""
+        run, shelf = request.match_info["run"], self._watch.shelf
+        if run not in shelf.snapshots:
+            raise web.HTTPNotFound
+        body = await asyncio.to_thread(lambda: b"".join(json_lines(shelf.written(run))))
+        name = f'attachment; filename="{run}-annotations.jsonl"'
+        headers = {"Content-Disposition": name, "Cache-Control": "no-cache"}
+        return web.Response(body=body, content_type="application/jsonl", headers=headers)
 
     def _write(self, run: str, said: dict[str, str]) -> None:
         snapshot = self._watch.shelf.snapshots.get(run)

@@ -1,11 +1,9 @@
 """Finding clusters by what they do: by label, member, the tokens they peak at, words in examples.
 
-A search is words, each of which may say where to look: ``token:import``, ``text:"for loop"``,
-``label:12``. Words without a place are looked for in all of them.
+By concept: by the cosine of vectors, which ``near_concept`` compares.
 """
 
 import logging
-import re
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,17 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from downstream.dashboard.labels import Marks, made_matches
+from downstream.dashboard.search_words import wanted_of
 from downstream.derived.tokens import TOKEN_FEATURES, Tokens
 from downstream.rendering.attached import attachments_of
 from downstream.rendering.data import LoadedClustering, LoadedSnapshot
-from streams.arrays import I32, I64, Bool
+from streams.arrays import F32, I32, I64, Bool
 from streams.errors import SnapshotError
 from streams.snapshots.table_reading import expected_schema, read_table
 
 _log = logging.getLogger(__name__)
 
 NO_MARKS = Marks()
-_PLACED = re.compile(r'(token|text|label):("[^"]*"|\S*)')
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,8 @@ class Found:
 
     peaks: how many of its examples peak at a token looked for. texts: how many of their texts hold
     the words looked for. active: at how many such tokens it is active, in the rows of the
-    attachment ``tokens``, 0 without one. examples: how many were looked at.
+    attachment ``tokens``, 0 without one. examples: how many were looked at. similarity: to the
+    concept looked for, None if there was none.
     """
 
     keep: Bool
@@ -42,6 +41,7 @@ class Found:
     active: I64
     examples: I64
     labelled: Bool
+    similarity: F32 | None = None
 
     def why(self, at: int) -> tuple[int, int, int]:
         """Return how many examples of a cluster of the clustering peak there, and have the text;
@@ -49,9 +49,11 @@ class Found:
         return int(self.peaks[at]), int(self.texts[at]), int(self.active[at])
 
     def order(self) -> I64:
-        """Return the clusters that match, the best first: most active at the token looked for,
-        then labels, then peaks, then texts."""
+        """Return the clusters that match, the best first: most like the concept looked for, or
+        most active at the token; then labels, then peaks, then texts."""
         kept = np.flatnonzero(self.keep)
+        if self.similarity is not None:
+            return kept[np.argsort(-self.similarity[kept], kind="stable")]
         worth = (self.labelled[kept].astype(np.int64) * 2**20 + self.peaks[kept]) * 2**20
         worth += self.texts[kept]
         if not self.active.any():
@@ -59,27 +61,18 @@ class Found:
         return kept[np.lexsort((-worth, -self.active[kept]))]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a search asks for."""
-
-    anywhere: str = ""
-    token: str = ""
-    text: str = ""
-    label: str = ""
-
-
-def wanted_of(search: str) -> Wanted:
-    """Return what a search asks for; of a place named twice the last holds."""
-    placed = {place: value.strip('"') for place, value in _PLACED.findall(search)}
-    rest = " ".join(_PLACED.sub(" ", search).split())
-    return Wanted(anywhere=rest, **placed)
-
-
 def find(
-    snapshot: LoadedSnapshot, clustering: LoadedClustering, search: str, marks: Marks = NO_MARKS
+    snapshot: LoadedSnapshot,
+    clustering: LoadedClustering,
+    search: str,
+    marks: Marks = NO_MARKS,
+    similarity: F32 | None = None,
 ) -> Found:
-    """Return the clusters of a clustering that match all that a search asks for."""
+    """Return the clusters of a clustering that match all that a search asks for.
+
+    similarity [cluster of the clustering]: to the concept of the search, NaN where it is unknown;
+    None if that could not be compared, and nothing matches then.
+    """
     span = slice(clustering.first, clustering.stop)
     count, wanted = clustering.stop - clustering.first, wanted_of(search)
     none = np.zeros(count, np.int64)
@@ -106,8 +99,10 @@ def find(
         keep &= (peaks > 0) | (active > 0)
     if wanted.text:
         keep &= texts > 0
+    if wanted.concept:
+        keep &= False if similarity is None else np.isfinite(similarity)
     examples = np.diff(snapshot.examples.first)[span]
-    return Found(keep, peaks, texts, active, examples, labelled)
+    return Found(keep, peaks, texts, active, examples, labelled, similarity)
 
 
 def _labels(snapshot: LoadedSnapshot, span: slice, asked: str) -> Bool:

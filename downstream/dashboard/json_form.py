@@ -56,6 +56,7 @@ def list_form(
             "clustering": {"name": here.name, "iteration": here.iteration},
             "query": {k: v for k, v in listing.query.address().items() if v != ""},
             "searchable": listing.searchable,
+            "problem": listing.near.problem if listing.near else "",
             "total": listing.total,
             "dead": listing.dead,
             "found": listing.found,

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from downstream.dashboard.columns import BUILT_IN
 from downstream.dashboard.paging import MOST, PAGE, number_of
+from downstream.dashboard.search_words import wanted_of
 
 Show = Literal["all", "live", "dead"]
 Marked = Literal["", "labelled", "starred"]
@@ -14,6 +15,8 @@ SORTS = ("order", "label", "members")
 """What a list can be sorted by that is no number of a column."""
 DOMAIN = "domain"
 """The number that is the share of active tokens in the domain asked for."""
+SIMILARITY = "similarity"
+"""The number that is the cosine with the concept of the search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,11 @@ class Query:
         return next((each for each in self.ranges if each.name == name), Range(name))
 
     @property
+    def concept(self) -> str:
+        """The concept that the search asks for, "" for none."""
+        return wanted_of(self.search).concept
+
+    @property
     def filtered(self) -> bool:
         """Whether it is bounded by anything that the form of filters asks."""
         return bool(self.ranges or self.marked or self.domain)
@@ -82,6 +90,7 @@ class Query:
         """Return the columns to show: those asked for, bounded or sorted by."""
         used = (*self.columns, *(each.name for each in self.ranges), self.sort)
         named = (*used, DOMAIN) if self.domain else used
+        named = (*named, SIMILARITY) if self.concept else named
         return tuple(n for n in dict.fromkeys(named) if n not in BUILT_IN and n not in SORTS)
 
 
@@ -91,7 +100,9 @@ def query_of(asked: Mapping[str, str], columns: Collection[str] = BUILT_IN) -> Q
     columns: the numbers that the clusters have.
     """
     domain = asked.get(DOMAIN, "")[:200]
+    search = asked.get("q", "").strip()[:200]
     names = (*columns, DOMAIN) if domain else tuple(columns)
+    names = (*names, SIMILARITY) if wanted_of(search).concept else names
     shows: dict[str, Show] = {name: name for name in get_args(Show)}
     marks: dict[str, Marked] = {name: name for name in get_args(Marked)}
     ranges = (
@@ -105,7 +116,7 @@ def query_of(asked: Mapping[str, str], columns: Collection[str] = BUILT_IN) -> Q
     sort = asked.get("sort", "")
     wanted = ",".join(value for name, value in asked.items() if name == "columns").split(",")
     return Query(
-        search=asked.get("q", "").strip()[:200],
+        search=search,
         sort=sort if sort in names or sort in SORTS else "order",
         descending=asked.get("down") == "1",
         show=shows.get(asked.get("show", ""), "all"),

@@ -1,5 +1,6 @@
 """A model service asked from the pages: what it answers is data, checked like any stranger's."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streams.asking.answer import Answer, TextAnswer
 from streams.asking.effects import Ablated, Steered
+from streams.asking.embedding import MAX_WIDTH, Embedded
 from streams.bounds import shown
 from streams.errors import StreamError
 from streams.strict_json import JsonError, parse_json
@@ -73,6 +75,13 @@ class ModelClient:
         wanted: dict[str, Any] = {"texts": [text], "features": [*features], "top": top}
         return await self._asked("ablate", wanted | {"by": by, "value": value}, _ablations())
 
+    async def embed(self, text: str) -> Embedded:
+        """Return the vector of one text, of length 1; raises ModelServiceError in one line."""
+        answer = (await self._asked("embed", {"texts": [text]}, _embeddings())).answer
+        if len(answer.vectors) != 1 or not _is_unit(answer.vectors[0]):
+            raise ModelServiceError(_NO_ANSWER)
+        return answer
+
     async def _asked(
         self, path: str, question: Mapping[str, Any], adapter: TypeAdapter[T]
     ) -> ModelAnswer[T]:
@@ -115,6 +124,16 @@ def _fits(text: TextAnswer) -> bool:
     parts = (text.ids, text.counted, text.at_tokens, *(one.values for one in text.values))
     peaks = all(0 <= one.peak < tokens for one in text.features)
     return peaks and all(len(part) == tokens for part in parts)
+
+
+def _is_unit(vector: Sequence[float]) -> bool:
+    """Return whether a vector has length 1, up to rounding to float16."""
+    return len(vector) <= MAX_WIDTH and abs(math.hypot(*vector) - 1) < 1e-2
+
+
+@cache
+def _embeddings() -> TypeAdapter[Embedded]:
+    return TypeAdapter(Embedded)
 
 
 @cache

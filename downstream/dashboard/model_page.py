@@ -9,6 +9,7 @@ from aiohttp import web
 from downstream.dashboard import pages
 from downstream.dashboard.answers import Answers
 from downstream.dashboard.model_client import ModelAnswer, ModelClient, ModelServiceError
+from downstream.dashboard.problems import sentence
 from downstream.dashboard.watch import SnapshotWatch
 from downstream.rendering import addresses
 from downstream.rendering.data import LoadedSnapshot
@@ -54,7 +55,7 @@ async def answer_of(
     try:
         given = await asking
     except ModelServiceError as error:
-        return None, pages.sentence(error)
+        return None, sentence(error)
     return (given.answer, "") if given.is_of(snapshot.about) else (None, _OTHER_MODEL)
 
 

@@ -42,7 +42,11 @@ _FORM: Json = {"format": {"const": "json"}}
 _LIST_QUERY: Json = {
     **_FORM,
     "iteration": COUNT,
-    "q": TEXT,
+    "q": {
+        **TEXT,
+        "description": "words, or token:, text:, label: and what to find there; concept: and words "
+        "finds by their meaning, and rows have the number similarity",
+    },
     "sort": {**TEXT, "description": "order, label, members, domain, or the name of a column"},
     "down": {"const": "1"},
     "show": {"enum": ["all", "live", "dead"]},

@@ -106,6 +106,7 @@ SCHEMAS: Json = {
             clustering=_object(name=TEXT, iteration=COUNT),
             query={"type": "object"},
             searchable=FLAG,
+            problem=TEXT,
             total=COUNT,
             dead=COUNT,
             found=COUNT,

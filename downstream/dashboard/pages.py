@@ -11,6 +11,7 @@ import numpy as np
 
 from downstream.dashboard.columns import columns_of
 from downstream.dashboard.components import component_page, source_summaries
+from downstream.dashboard.concepts import Concept
 from downstream.dashboard.copying import markdown
 from downstream.dashboard.domains import domain_names
 from downstream.dashboard.geometry import shown_geometry
@@ -19,6 +20,7 @@ from downstream.dashboard.labels import Marks, marks_of
 from downstream.dashboard.list_query import Query, query_of
 from downstream.dashboard.listing import make_listing, matching
 from downstream.dashboard.paging import PAGE, CursorError, number_of, start_of
+from downstream.dashboard.problems import said, sentence
 from downstream.dashboard.watch import Shelf
 from downstream.rendering import addresses
 from downstream.rendering.cluster import FEW, cluster_page
@@ -26,6 +28,7 @@ from downstream.rendering.cluster_values import cluster_values
 from downstream.rendering.data import LoadedClustering, LoadedSnapshot
 from downstream.rendering.figures import density_histogram
 from streams.arrays import I64
+from streams.errors import SnapshotError
 from streams.snapshots.annotations import ClusterAnnotations
 
 ALL = 100_000
@@ -58,11 +61,11 @@ class Moved:
     for_good: bool = True
 
 
-def home(shelf: Shelf, asked: Mapping[str, str]) -> Page | Moved:
-    """Return the list of runs, or the page of the only one."""
+def home(shelf: Shelf, asked: Mapping[str, str], concept: Concept | None = None) -> Page | Moved:
+    """Return the list of runs, or the page of the only one. concept: see ``run_path``."""
     if len(shelf.snapshots) == 1 and len(shelf.listed) < 2:
         ((run, snapshot),) = shelf.snapshots.items()
-        return _list_page(shelf, snapshot, run, snapshot.clusterings[0], asked)
+        return _list_page(shelf, snapshot, run, snapshot.clusterings[0], asked, concept)
     return overview(shelf)
 
 
@@ -71,8 +74,13 @@ def overview(shelf: Shelf) -> Page:
     return Page("runs.html", "Runs", {}, partial(runs_form, shelf))
 
 
-def run_path(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Moved:
-    """Return the page of a run, a clustering or a cluster by its address as it came in."""
+def run_path(
+    shelf: Shelf, raw_path: str, asked: Mapping[str, str], concept: Concept | None = None
+) -> Page | Moved:
+    """Return the page of a run, a clustering or a cluster by its address as it came in.
+
+    concept: what the search asks for by concept, as a model service embeds it.
+    """
     run, name, label = addresses.parse(raw_path)
     if not run:
         return overview(shelf)
@@ -82,16 +90,16 @@ def run_path(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Mo
     if not name:
         if label is not None or not raw_path.endswith("/"):
             return _no_slash(snapshot, run, label)
-        return _list_page(shelf, snapshot, run, snapshot.clusterings[0], asked)
+        return _list_page(shelf, snapshot, run, snapshot.clusterings[0], asked, concept)
     iteration = asked.get("iteration", "0")
     clustering = snapshot.clustering(name, int(iteration) if _small(iteration) else -1)
     if clustering and label is None:
-        return _list_page(shelf, snapshot, run, clustering, asked)
+        return _list_page(shelf, snapshot, run, clustering, asked, concept)
     if clustering is None and label is None:
         return _one_slash_less(shelf, raw_path, asked)
     number = snapshot.find(clustering, label) if clustering and label is not None else None
     if number is not None:
-        return _cluster_page(shelf, snapshot, run, number, asked)
+        return _cluster_page(shelf, snapshot, run, number, asked, concept)
     return _no_slash(snapshot, run, f"{name}/{label}")
 
 
@@ -115,12 +123,6 @@ def not_found(message: str) -> Page:
     return Page("problem.html", "Not found", values, lambda: {"error": message}, status=404)
 
 
-def sentence(error: Exception) -> str:
-    """Return what an error says as a sentence; names in it stay as they are."""
-    said = str(error)
-    return f"{said[:1].upper()}{said[1:]}."
-
-
 def refusal(message: str, status: int) -> Page:
     """Return the page that says that something cannot be asked."""
     values = {"message": message, "heading": "This cannot be asked"}
@@ -131,6 +133,17 @@ def failure(message: str, status: int = 500) -> Page:
     """Return the page that says that something went wrong on our side."""
     values = {"message": message, "heading": "This did not work"}
     return Page("problem.html", "Error", values, lambda: {"error": message}, status=status)
+
+
+def unreadable(snapshot: LoadedSnapshot | None, error: SnapshotError) -> Page:
+    """Return the page that says that a snapshot cannot be read."""
+    name = snapshot.name if snapshot else "?"
+    place = snapshot.manifest.store if snapshot else ""
+    return failure(
+        f"Snapshot {name} cannot be read: {said(error, place)}. No other snapshot of the run can "
+        "be shown in its place; lists, which are in memory, still can.",
+        status=503,
+    )
 
 
 def _one_slash_less(shelf: Shelf, raw_path: str, asked: Mapping[str, str]) -> Page | Moved:
@@ -159,6 +172,7 @@ def _list_page(
     run: str,
     clustering: LoadedClustering,
     asked: Mapping[str, str],
+    concept: Concept | None,
 ) -> Page | Moved:
     try:
         start = start_of(asked, snapshot.manifest.content)
@@ -167,9 +181,9 @@ def _list_page(
     columns = columns_of(snapshot)
     query = query_of(asked, columns)
     marks = marks_of(shelf.written(run), snapshot, clustering)
-    if there := _gone_to(snapshot, run, clustering, query, asked.get("go", ""), marks):
+    if there := _gone_to(snapshot, run, clustering, query, asked.get("go", ""), marks, concept):
         return there
-    listing = make_listing(snapshot, clustering, query, start, marks)
+    listing = make_listing(snapshot, clustering, query, start, marks, concept)
     sources = snapshot.once("sources", lambda: source_summaries(snapshot))
     densities = snapshot.once(
         ("densities", clustering.first),
@@ -201,13 +215,14 @@ def _gone_to(
     query: Query,
     go: str,
     marks: Marks,
+    concept: Concept | None,
 ) -> Moved | None:
     """Send a search for a number to its feature, and "random" to any that fires in the list."""
     number = None
     if go == "find" and query.search.isdecimal():
         number = snapshot.find(clustering, query.search)
     if go == "random":
-        found = matching(snapshot, clustering, query, marks)
+        found = matching(snapshot, clustering, query, marks, concept)
         alive = found[snapshot.firing_tokens[found] > 0]
         number = int(random.choice(alive)) if len(alive) else None
     if number is None:
@@ -219,7 +234,12 @@ def _gone_to(
 
 
 def _cluster_page(
-    shelf: Shelf, snapshot: LoadedSnapshot, run: str, number: int, asked: Mapping[str, str]
+    shelf: Shelf,
+    snapshot: LoadedSnapshot,
+    run: str,
+    number: int,
+    asked: Mapping[str, str],
+    concept: Concept | None,
 ) -> Page:
     limit = min(number_of(asked.get("limit", ""), FEW), ALL)
     most = ALL if asked.get("contexts") == "all" else limit
@@ -229,7 +249,7 @@ def _cluster_page(
     here = page.clustering
     marks = marks_of(shelf.written(run), snapshot, here)
     if query != Query():
-        before, after = _beside(snapshot, matching(snapshot, here, query, marks), number)
+        before, after = _beside(snapshot, matching(snapshot, here, query, marks, concept), number)
         page = replace(page, previous=before, next=after)
     written = marks.of.get(number - here.first, ClusterAnnotations())
     pinned = f"{snapshot.manifest.run}@{snapshot.name}"

@@ -19,3 +19,9 @@ def without_paths(text: str, place: str = "") -> str:
     """Return a text with the last name of each path in place of the path."""
     shown = text.replace(place, "") if len(place) > 1 else text
     return _PATH.sub(lambda found: f"…/{found[1]}" if found[1] else found[0], shown)
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says as a sentence; names in it stay as they are."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -19,8 +19,11 @@ def window_of(example: Example, around: int | None = None, tokens: int = WINDOW)
 
     around: a position instead of the peak. A context without either shows its middle.
     """
-    length = len(example.token_ids)
-    at = example.peak if around is None else around
+    return window_at(len(example.token_ids), example.peak if around is None else around, tokens)
+
+
+def window_at(length: int, at: int, tokens: int = WINDOW) -> range:
+    """Return the positions of a row of so many tokens that are shown around one; see above."""
     if at < 0:
         at = length // 2
     first = max(0, min(at + 1 - tokens * 3 // 4, length - tokens))

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from millrace.options import option
+from millrace.options import option, sentence_model_option
 from millrace.verbs.asking_options import keep_option, model_options, model_settings
 
 
@@ -26,20 +26,31 @@ from millrace.verbs.asking_options import keep_option, model_options, model_sett
     help="Answer only those who send the token in FILE as Authorization: Bearer.",
 )
 @keep_option
+@sentence_model_option
 def serve_model(
     snapshot: str | None,
     host: str,
     port: int,
     token_file: Path | None,
     keep: bool,
+    sentence_model: Path | None,
     **values: Any,
 ) -> None:
     """Load the model of a snapshot, a run or settings once, and answer questions over HTTP.
 
-    POST /ask takes what millrace ask does, as JSON, and /openapi.json describes it. Questions that
-    come together share a forward pass. The dashboard asks it when it is started with
+    POST /ask takes what millrace ask does, as JSON, and /openapi.json describes it. POST /embed
+    gives vectors of texts by a sentence model, for searches of the dashboard by concept. Questions
+    that come together share a forward pass. The dashboard asks it when it is started with
     --model-service.
     """
     from millrace.model_server import serve
 
-    serve(model_settings(**values), snapshot, host, port, token_file, keep=keep)
+    serve(
+        model_settings(**values),
+        snapshot,
+        host,
+        port,
+        token_file,
+        keep=keep,
+        sentence_model=sentence_model,
+    )

