@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downstream.dashboard.finding import find, wanted_of
+from downstream.dashboard.finding import find
 from downstream.dashboard.list_query import Query, query_of
 from downstream.dashboard.listing import make_listing, matching
 from downstream.dashboard.pages import Moved, Page, run_path
+from downstream.dashboard.search_words import wanted_of
 from downstream.dashboard.watch import Shelf
 from downstream.rendering.contexts import top_contexts
 from downstream.rendering.data import LoadedSnapshot

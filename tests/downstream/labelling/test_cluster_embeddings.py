@@ -14,6 +14,7 @@ from downstream.derived.attach import write_derived
 from downstream.derived.derivation import Derived
 from downstream.labelling import cluster_embeddings as making
 from downstream.labelling.cluster_embeddings import cluster_embeddings
+from downstream.labelling.context_text import plain
 from downstream.reading.embeddings import EMBEDDINGS, Embeddings, read_embeddings, stored
 from downstream.reading.made_labels import LABELS
 from downstream.reading.snapshot import Snapshot
@@ -62,7 +63,7 @@ def test_people_come_first_and_every_vector_is_that_of_its_text(snapshot, monkey
             continue
         cells = {
             "label_vector": labels.get(number, ""),
-            "contexts_vector": " … ".join(making.plain(each.text).strip() for each in examples),
+            "contexts_vector": " … ".join(plain(each.text).strip() for each in examples),
         }
         for column, text in cells.items():
             expected = stored(word_hashes([text]))[0] if text else b""
