@@ -25,7 +25,7 @@ from kafka.admin import (
 )
 
 from consumers.activations.engine import Engine
-from consumers.runs import creation
+from consumers.runs import loading
 from millrace.cli import run_program
 from producers.documents import Document
 from producers.dump import dump_corpus, load_corpus
@@ -185,7 +185,7 @@ def test_each_side_of_a_run_needs_what_is_documented(
     shared: Shared, as_guest: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = make_service(shared.team.broker, shared.folder / "store", "again")
-    monkeypatch.setattr(creation, "load_engine", lambda *_: on_processor(service.engine))
+    monkeypatch.setattr(loading, "load_engine", lambda *_: on_processor(service.engine))
     with shared.granted(RIGHTS["activations"]):
         as_the_guest = replace(service, broker=shared.guest)
         as_the_guest.serve(1, 0, until=lambda: activations_done(service))
@@ -221,7 +221,7 @@ def test_a_worker_without_a_right_says_so_and_ends(
     prefix: str,
 ) -> None:
     service = make_service(shared.team.broker, shared.folder / "store", prefix)
-    monkeypatch.setattr(creation, "load_engine", lambda *_: on_processor(service.engine))
+    monkeypatch.setattr(loading, "load_engine", lambda *_: on_processor(service.engine))
     if verb == "aggregates":
         service.serve(1, 0, until=lambda: activations_done(service))
     with shared.granted([one for one in RIGHTS[verb] if one != right]):

@@ -63,7 +63,7 @@ class Hanging:
     def compute(self, batch, valid):
         threading.Event().wait()
 
-def run_program(arguments):
+def run_program(arguments, own_process):
     service = make_service("memory://hanging", Path(arguments[0]))
     try:
         serve_run(service.plan, service.broker, Crew(activations=1), Hanging, service.progress,
