@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from millrace.answer_files import Form
     from millrace.comparison_records import ComparisonRecord
     from millrace.settings import Settings
+    from streams.asking.concept import ConceptQuestion
     from streams.asking.question import Question
 
     AnyRecord = AskRecord | ConceptRecord | InterventionRecord | ComparisonRecord
@@ -87,23 +88,29 @@ def _keep(open_log: Callable[[], EntryLog], record: "AnyRecord") -> None:
 
 def keeper(
     settings: "Settings", snapshot: str | None, setup: "Setup"
-) -> "Callable[[Question | Steering | Ablation], None]":
+) -> "Callable[[Question | Steering | Ablation | ConceptQuestion], None]":
     """Return what keeps a question or an intervention that a model answers now."""
 
-    def kept(wanted: "Question | Steering | Ablation") -> None:
+    def kept(wanted: "Question | Steering | Ablation | ConceptQuestion") -> None:
         keep(settings, snapshot, record_of(wanted, setup))
 
     return kept
 
 
-def record_of(wanted: "Question | Steering | Ablation", setup: "Setup") -> "AnyRecord":
+def record_of(
+    wanted: "Question | Steering | Ablation | ConceptQuestion", setup: "Setup"
+) -> "AnyRecord":
     """Return the record of what is asked now."""
+    from consumers.asking.concept_record import concept_record
     from consumers.asking.record import ask_record
     from consumers.interventions.record import intervention_record
+    from streams.asking.concept import ConceptQuestion
     from streams.asking.question import Question
 
     if isinstance(wanted, Question):
         return ask_record(wanted, setup, now())
+    if isinstance(wanted, ConceptQuestion):
+        return concept_record(wanted, setup, now())
     return intervention_record(wanted, setup, now())
 
 

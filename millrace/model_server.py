@@ -35,8 +35,10 @@ def serve(
     expect_port(host, port)
     asker = open_asker(settings, snapshot)
     asker.ask(Question(("warm up",)))  # what is compiled at first use is compiled now
+    from consumers.asking.concept import find_features
     from consumers.interventions.answering import ablate, steer
     from consumers.interventions.intervener import Intervener
+    from consumers.model_service.limits import AskLimits
     from consumers.model_service.service import make_service
     from consumers.sentences.embedder import Embedder
     from streams.http_serving import serve_app
@@ -50,6 +52,7 @@ def serve(
         steer=partial(steer, changing),
         ablate=partial(ablate, changing),
         embed=Embedder(sentence_model).embed,
+        concept=partial(find_features, asker, tokens=AskLimits().tokens),
         keep=keeper(settings, snapshot, asker.setup) if keep else None,
     )
     asyncio.run(

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from streams.errors import UserError
 
-_LONGEST_LINE = 2**15  # of a request: a text of 2,000 characters that is all escapes
+_LONGEST_LINE = 2**17  # of a request: two texts of 4,000 characters that are all escapes
 
 
 async def serve_app(

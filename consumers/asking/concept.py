@@ -24,19 +24,21 @@ MAX_TOKENS = 2**22
 """Of all texts of a concept."""
 
 
-def find_features(asker: "Asker", question: ConceptQuestion) -> ConceptAnswer:
+def find_features(
+    asker: "Asker", question: ConceptQuestion, tokens: int = MAX_TOKENS
+) -> ConceptAnswer:
     """Return the features that tell texts with a concept from those without it.
 
     Each text is read once, in padded batches, for all sources. Features are ranked by AUROC, then
     the mean difference, on the texts that are not held back, where Benjamini and Hochberg's
     correction is over all features; those that are listed are tried on the texts held back, where
-    Bonferroni's is over the listed. Raises QuestionError for a text without a token and too much
-    text, and NotFiniteError where the model computes NaN or infinity.
+    Bonferroni's is over the listed. tokens: of all texts, at most. Raises QuestionError for a text
+    without a token and too much text, and NotFiniteError where the model computes NaN or infinity.
     """
     from scipy.stats import false_discovery_control
 
     texts = (*question.present, *question.absent)
-    rows = rows_of(texts, asker.tokenizer, asker.setup, MAX_TOKENS)
+    rows = rows_of(texts, asker.tokenizer, asker.setup, tokens)
     scores = text_scores(asker, rows, question.by)
     present = np.arange(len(texts)) < len(question.present)
     held = held_back(question)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from consumers.interventions.requests import Ablation, Steering
+from streams.asking.concept import ConceptQuestion
 from streams.asking.embedding import EmbeddingRequest
 from streams.asking.question import Question
 from streams.errors import QuestionError
@@ -15,8 +16,10 @@ class AskLimits:
     texts and characters: of one question, all texts together. tokens: likewise. body: bytes of a
     request. waiting: questions that may wait for the model. batch: questions that are answered
     together. window: seconds that the first of them waits for others. interventions: how many
-    steerings and ablations may wait, each of so many prompts; a steering of so many alphas and
-    new_tokens, an ablation of so many features. Texts to be embedded wait among the interventions.
+    steerings, ablations and concepts may wait, the former of so many prompts; a steering of so many
+    alphas and new_tokens, an ablation of so many features. Texts to be embedded wait among them.
+    concept_texts: of both sides of a concept together, which lists so many features; tokens and
+    characters as of a question.
     """
 
     texts: int = 64
@@ -31,6 +34,7 @@ class AskLimits:
     alphas: int = 12
     new_tokens: int = 64
     features: int = 128
+    concept_texts: int = 256
 
     def check(self, question: Question | EmbeddingRequest) -> None:
         """Raise QuestionError for a question, or texts to be embedded, with too much text."""
@@ -54,6 +58,15 @@ class AskLimits:
             ("texts", len(request.texts), self.prompts),
             ("features", len(request.features) or request.top, self.features),
             ("characters", sum(map(len, request.texts)), self.characters),
+        )
+
+    def check_concept(self, question: ConceptQuestion) -> None:
+        """Raise QuestionError for a concept of too much text."""
+        texts = (*question.present, *question.absent)
+        self._check(
+            ("texts", len(texts), self.concept_texts),
+            ("features of each source", question.top, self.features),
+            ("characters", sum(map(len, texts)), self.characters),
         )
 
     def _check(self, *asked: tuple[str, int, int]) -> None:

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 from consumers.interventions.requests import Ablation, Steering
 from consumers.model_service.limits import AskLimits
 from streams.asking.answer import Answer
+from streams.asking.concept import ConceptAnswer, ConceptQuestion
 from streams.asking.effects import Ablated, Steered
 from streams.asking.embedding import Embedded, EmbeddingRequest
 from streams.asking.question import Question
@@ -34,6 +35,8 @@ def document(limits: AskLimits) -> dict[str, Any]:
             ("ablated", "serialization", TypeAdapter(Ablated)),
             ("embedding request", "validation", TypeAdapter(EmbeddingRequest)),
             ("embedded", "serialization", TypeAdapter(Embedded)),
+            ("concept", "validation", TypeAdapter(ConceptQuestion)),
+            ("features", "serialization", TypeAdapter(ConceptAnswer)),
         ],
         ref_template="#/components/schemas/{model}",
     )
@@ -59,6 +62,11 @@ def document(limits: AskLimits) -> dict[str, Any]:
                 "Vectors of texts by a sentence model, each of length 1",
                 "EmbeddingRequest",
                 "Embedded",
+            ),
+            "/concept": _post(
+                "Features that tell texts with a concept from texts without it",
+                "ConceptQuestion",
+                "ConceptAnswer",
             ),
             "/healthz": {
                 "get": {

@@ -84,7 +84,7 @@ class QuestionQueue:
         Raises BusyError if too many of these wait, and what the work raises.
         """
         if self._alone >= self._limits.interventions:
-            raise BusyError(f"{self._alone} interventions wait for the model: ask again later")
+            raise BusyError(f"{self._alone} such questions wait for the model: ask again later")
         self._alone += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -17,13 +17,14 @@ from consumers.interventions.requests import Ablation, Steering
 from consumers.model_service.limits import AskLimits
 from consumers.model_service.openapi import document
 from consumers.model_service.queue import BusyError, QuestionQueue
+from streams.asking.concept import ConceptAnswer, ConceptQuestion
 from streams.asking.effects import Ablated, Steered
 from streams.asking.embedding import Embedded, EmbeddingRequest
 from streams.asking.question import Question
 from streams.errors import MissingModelError, QuestionError, StreamError
 from streams.strict_json import JsonError, parse_json
 
-Keep = Callable[[Question | Steering | Ablation], None]
+Keep = Callable[[Question | Steering | Ablation | ConceptQuestion], None]
 
 _log = logging.getLogger(__name__)
 _QUEUE = web.AppKey("queue", QuestionQueue)
@@ -32,7 +33,7 @@ _KEEP: web.AppKey[Keep] = web.AppKey("keep")
 _LIMITS = web.AppKey("limits", AskLimits)
 
 T = TypeVar("T")
-R = TypeVar("R", Steering, Ablation)
+R = TypeVar("R", Steering, Ablation, ConceptQuestion)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -45,11 +46,12 @@ def make_service(
     steer: Callable[[Steering], Steered] | None = None,
     ablate: Callable[[Ablation], Ablated] | None = None,
     embed: Callable[[EmbeddingRequest], Embedded] | None = None,
+    concept: Callable[[ConceptQuestion], ConceptAnswer] | None = None,
     keep: Keep | None = None,
 ) -> web.Application:
     """Return the service of a loaded model.
 
-    steer, ablate, embed: answer ``/steer``, ``/ablate`` and ``/embed``, which are not there else.
+    steer, ablate, concept, embed: answer ``/steer`` and so on, which are not there else.
     keep: is given what was answered, in a thread; texts that were embedded are not kept.
     token: who does not send it as ``Authorization: Bearer`` may ask for ``/healthz`` alone.
     """
@@ -60,9 +62,13 @@ def make_service(
     app.cleanup_ctx.append(_answering)
     app.router.add_post("/ask", _ask)
     if steer is not None:
-        app.router.add_post("/steer", _changing(Steering, AskLimits.check_steering, steer))
+        app.router.add_post("/steer", _answering_alone(Steering, AskLimits.check_steering, steer))
     if ablate is not None:
-        app.router.add_post("/ablate", _changing(Ablation, AskLimits.check_ablation, ablate))
+        app.router.add_post("/ablate", _answering_alone(Ablation, AskLimits.check_ablation, ablate))
+    if concept is not None:
+        app.router.add_post(
+            "/concept", _answering_alone(ConceptQuestion, AskLimits.check_concept, concept)
+        )
     if embed is not None:
         app.router.add_post("/embed", _embedding(embed))
     app.router.add_get("/healthz", _health)
@@ -102,10 +108,10 @@ async def _ask(request: web.Request) -> web.StreamResponse:
     return _json({"answer": asdict(answer), "model": request.app[_ABOUT]})
 
 
-def _changing(
+def _answering_alone(
     kind: type[R], check: Callable[[AskLimits, R], None], work: Callable[[R], Any]
 ) -> Handler:
-    """Return what answers an intervention of a kind, in the model's thread."""
+    """Return what answers what is asked of a kind by itself, in the model's thread."""
     adapter = TypeAdapter(kind)
 
     async def answer(request: web.Request) -> web.StreamResponse:

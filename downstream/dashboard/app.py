@@ -12,6 +12,7 @@ from downstream.dashboard import openapi, pages
 from downstream.dashboard.ablating import AblationPage
 from downstream.dashboard.answers import EMBEDDABLE, Answers, Maker
 from downstream.dashboard.compare_page import compare_page
+from downstream.dashboard.concept_page import ConceptPage
 from downstream.dashboard.concepts import concept_of
 from downstream.dashboard.dictionaries_page import dictionaries_page
 from downstream.dashboard.editing import Editing
@@ -89,6 +90,7 @@ def make_app(
     app.router.add_get("/try/{run}", Trying(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/steer/{run}", SteeringPage(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/ablate/{run}", AblationPage(watch, app[_ANSWERS], model).answer)
+    app.router.add_get("/concept/{run}", ConceptPage(watch, app[_ANSWERS], model).answer)
     app.router.add_get("/start/", _start)
     app.router.add_post("/start/", starting.answer)
     for path in ("/runs", "/compare", "/start"):

@@ -10,6 +10,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from pydantic import TypeAdapter, ValidationError
 
 from streams.asking.answer import Answer, TextAnswer
+from streams.asking.concept import ConceptAnswer
 from streams.asking.effects import Ablated, Steered
 from streams.asking.embedding import MAX_WIDTH, Embedded
 from streams.bounds import shown
@@ -82,6 +83,15 @@ class ModelClient:
             raise ModelServiceError(_NO_ANSWER)
         return answer
 
+    async def concept(
+        self, present: Sequence[str], absent: Sequence[str], by: str, held_back: float, top: int
+    ) -> ModelAnswer[ConceptAnswer]:
+        """Return a concept's features; raises ModelServiceError in one line."""
+        wanted: dict[str, Any] = {"present": [*present], "absent": [*absent], "by": by}
+        return await self._asked(
+            "concept", wanted | {"held_back": held_back, "top": top}, _concepts()
+        )
+
     async def _asked(
         self, path: str, question: Mapping[str, Any], adapter: TypeAdapter[T]
     ) -> ModelAnswer[T]:
@@ -149,3 +159,8 @@ def _steerings() -> TypeAdapter[Steered]:
 @cache
 def _ablations() -> TypeAdapter[Ablated]:
     return TypeAdapter(Ablated)
+
+
+@cache
+def _concepts() -> TypeAdapter[ConceptAnswer]:
+    return TypeAdapter(ConceptAnswer)

@@ -1,6 +1,7 @@
 """The JSON forms of pages as an OpenAPI document, for programs that read it."""
 
 from downstream.dashboard.ablating import REPLACEMENTS
+from downstream.dashboard.concept_page import HELD_BACK, SCORES
 from downstream.dashboard.openapi_schemas import COUNT, NUMBER, SCHEMAS, TEXT, Json, ref
 
 
@@ -116,6 +117,14 @@ _PATHS: dict[str, tuple[str, str, str, dict[str, Json]]] = {
         {
             **_FORM, "text": TEXT, "features": TEXT, "value": TEXT,
             "by": {"enum": list(REPLACEMENTS)},
+        },
+    ),
+    "/concept/{run}": (
+        "Features that tell texts with a concept from texts without, from a model service",
+        "ConceptFeatures", "run",
+        {
+            **_FORM, "present": TEXT, "absent": TEXT,
+            "by": {"enum": list(SCORES)}, "check": {"enum": list(HELD_BACK)},
         },
     ),
     "/healthz": ("Whether pages can be served", "Health", "", {}),

@@ -63,6 +63,14 @@ SCHEMAS: Json = {
         problem=TEXT,
         answer={"type": ["object", "null"]},
     ),
+    "ConceptFeatures": _object(
+        run=TEXT,
+        present=_list_of(TEXT),
+        absent=_list_of(TEXT),
+        by=TEXT,
+        problem=TEXT,
+        answer={"type": ["object", "null"]},
+    ),
     "Tried": _object(run=TEXT, text=TEXT, problem=TEXT, answer={"type": ["object", "null"]}),
     "Health": _object(
         status={"enum": ["ok", "degraded", "waiting", "starting", "failing"]},

@@ -15,7 +15,7 @@ from aiohttp import web
 from downstream.dashboard.app import make_app
 from downstream.dashboard.model_client import ModelClient
 from downstream.dashboard.watch import Shelf, SnapshotWatch
-from tests.downstream.dashboard.model_answers import ABLATED, body, with_contents
+from tests.downstream.dashboard.model_answers import ABLATED, CONCEPT, body, with_contents
 from tests.downstream.dashboard.snapshot_files import small, write_snapshot
 from tests.downstream.dashboard.test_starting import Starter
 from tests.downstream.dashboard.test_trying import ANSWER, STEERED
@@ -59,7 +59,8 @@ def serving(folder: Path) -> Iterator[Served]:
 
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    answers: dict[str, Any] = {"ask": ANSWER, "steer": STEERED, "ablate": ABLATED}
+    answers: dict[str, Any] = {"ask": ANSWER, "steer": STEERED}
+    answers |= {"ablate": ABLATED, "concept": CONCEPT}
     model = _model_service(
         {name: body(found.manifests[0], asdict(one)) for name, one in answers.items()}
     )

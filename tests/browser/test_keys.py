@@ -28,6 +28,7 @@ PAGES = [
     "/try/demo?text=the&feature=sae:2",
     "/steer/demo?feature=sae:2&prompt=the&alphas=1",
     "/ablate/demo?text=the&features=sae:2",
+    "/concept/demo?present=the&absent=a",
     STARTED,
 ]
 

@@ -86,6 +86,7 @@ def test_a_part_that_is_lost_gives_a_clear_page(page, served):
         "/maps/demo/odd/",
         "/dictionaries/demo",
         "/ablate/demo?text=one&features=sae:2",
+        "/concept/demo?present=one&absent=two",
     ],
 )
 def test_a_page_fits_a_screen_of_320_pixels(page, address):
@@ -173,6 +174,22 @@ def test_features_are_ablated_on_a_text_and_lead_to_their_pages(page):
     page.wait_for_url("**/features/sae/2")
 
 
+def test_features_of_a_concept_are_found_from_texts_and_lead_to_their_pages(page):
+    page.goto(LIST)
+    page.get_by_role("link", name="Find a concept’s features").click()
+    page.get_by_label("Texts with the concept").fill("he sued\nthe court")
+    page.get_by_label("Texts without it").fill("it rained\nwe ate")
+    page.get_by_label("Held back").select_option("none")
+    page.get_by_role("button", name="Find features").click()
+    page.wait_for_url("**/concept/demo?present=he+sued%0D%0Athe+court&absent=*&check=none")
+    assert page.get_by_label("Texts with the concept").input_value() == "he sued\nthe court"
+    rows = page.locator(".list tbody tr")
+    assert [rows.nth(at).locator("td").last.inner_text() for at in (0, 1)] == ["yes", "no"]
+    assert "0.875" in rows.nth(0).inner_text()
+    page.get_by_role("link", name="sae:2").click()
+    page.wait_for_url("**/features/sae/2")
+
+
 def test_a_click_on_a_column_sorts(page):
     page.goto(LIST)
     page.locator("thead a", has_text="Max").click()
@@ -216,8 +233,8 @@ def test_the_map_of_features_lists_what_is_in_view(page, served):
 
 
 def test_all_text_stands_out_from_what_is_behind_it(page, served):
-    ablation = "/ablate/demo?text=one"
-    for address in (LIST, "/runs/demo/odd/both", "/compare/?left=0&right=2", ablation):
+    live = ("/ablate/demo?text=one", "/concept/demo?present=one")
+    for address in (LIST, "/runs/demo/odd/both", "/compare/?left=0&right=2", *live):
         page.goto(address)
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         for scheme in ("light", "dark"):

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from consumers.asking.concept_record import concept_record
 from consumers.asking.record import ask_record
 from consumers.asking.setup import Setup
 from consumers.interventions.record import intervention_record
@@ -90,7 +89,7 @@ def test_what_a_service_is_asked_is_kept(settings: Settings) -> None:
     for one in (question, *REQUESTS):
         kept(one)
     concept = ConceptQuestion((TEXT,) * 4, ("w9",) * 4)
-    keep(settings, None, concept_record(concept, setup(), "2099-01-01T00:00:00+00:00"))
+    kept(concept)
     log = log_of(settings, None)
     found = list(entries(log))[::-1]
     assert [one.kind for one in found] == ["ask", "ablate", "steer", "concept"]

@@ -17,6 +17,7 @@ from consumers.model_service.queue import BusyError, QuestionQueue
 from consumers.model_service.service import make_service
 from consumers.sentences.embedder import Embedder
 from streams.asking.answer import Answer
+from streams.asking.concept import ConceptAnswer, ConceptQuestion
 from streams.asking.effects import Ablated, Steered
 from streams.asking.embedding import Embedded, EmbeddingRequest
 from streams.asking.question import Question
@@ -60,6 +61,10 @@ class Model:
             return Embedder().embed(request)
         return Embedded("tiny sentences", "h", tuple((float(len(t)), 0.5) for t in request.texts))
 
+    def concept(self, question: ConceptQuestion) -> ConceptAnswer:
+        assert self.let.wait(PATIENCE)
+        return ConceptAnswer((), question.by, question.level, (1, 1), (1, 1), 3, 0, ())
+
     def _outcome(self, question: Question) -> Any:
         if question.texts[0] == "bad":
             return QuestionError("text 1 has no token")
@@ -73,6 +78,7 @@ async def client_of(
     model: Model, limits: AskLimits = SMALL, token: str | None = None
 ) -> AsyncIterator[TestClient[Any, Any]]:
     changing: Any = {"steer": model.steer, "ablate": model.ablate, "embed": model.embed}
+    changing["concept"] = model.concept
     service = make_service(model, limits, token=token, **changing)  # type: ignore[arg-type]
     async with TestClient(TestServer(service)) as client:
         yield client
@@ -165,7 +171,14 @@ async def test_a_service_answers_says_what_is_wrong_and_keeps_its_folders_to_its
         async with client.get("/openapi.json") as answer:
             document = await answer.json()
         schemas = {"components": document["components"]}
-        assert set(document["paths"]) == {"/ask", "/steer", "/ablate", "/embed", "/healthz"}
+        assert set(document["paths"]) == {
+            "/ask",
+            "/steer",
+            "/ablate",
+            "/concept",
+            "/embed",
+            "/healthz",
+        }
         question_schema = {"$ref": "#/components/schemas/Question", **schemas}
         jsonschema.validate({"texts": ["one"], "features": ["sae:1"]}, question_schema)
         with pytest.raises(jsonschema.ValidationError):
@@ -284,3 +297,22 @@ async def test_texts_are_embedded_and_bounded_and_a_missing_model_is_named(
         assert [task.result()[0] for task in done] == [503]
         model.let.set()
         assert sorted([(await one)[0] for one in (first, second)]) == [200, 503]
+
+
+@pytest.mark.asyncio
+async def test_concepts_are_bounded_in_size() -> None:
+    wanted = {"present": ["a"] * 4, "absent": ["b"] * 4, "by": "mean"}
+    limits = AskLimits(concept_texts=8, features=20, characters=40)
+    async with client_of(Model(), limits) as client:
+        status, body = await asked(client, "/concept", **wanted)
+        assert (status, body["answer"]["by"], body["model"]["name"]) == (200, "mean", "tiny")
+        for change, said in (
+            ({"present": ["a"] * 5}, "9 texts are asked for, 8 at most"),
+            ({"top": 21}, "21 features of each source"),
+            ({"absent": ["b" * 10] * 4}, "44 characters"),
+            ({"absent": ["b"] * 3}, "3 texts without the concept, 1 of them held back"),
+            ({"by": "fame"}, "by"),
+            ({"held_back": 2}, "held_back"),
+        ):
+            status, body = await asked(client, "/concept", **(wanted | change))
+            assert (status, said in body["error"]) == (400, True), body

@@ -42,6 +42,7 @@ ANSWERED = {
     "/start/": ["/start/?format=json"],
     "/steer/{run}": ["/steer/demo?format=json&feature=sae:2&prompt=one"],
     "/ablate/{run}": ["/ablate/demo?format=json&features=sae:2&text=one&by=mean"],
+    "/concept/{run}": ["/concept/demo?format=json&present=one&absent=two&check=none"],
     "/healthz": ["/healthz"],
     "/state": ["/state"],
 }

@@ -22,7 +22,7 @@ from streams.asking.answer import (
 )
 from streams.asking.effects import Effect, Shift, Steered, Strength
 from streams.snapshots.manifests import RunManifest
-from tests.downstream.dashboard.model_answers import ABLATED, body, with_contents
+from tests.downstream.dashboard.model_answers import ABLATED, CONCEPT, body, with_contents
 
 ANSWER = Answer(
     (AnsweringSource("sae", "dictionary", "hook", 5),),
@@ -62,6 +62,7 @@ async def pages(manifest: RunManifest, told: Any = None) -> AsyncIterator[TestCl
     service.router.add_post("/ask", ask)
     service.router.add_post("/steer", ask)
     service.router.add_post("/ablate", ask)
+    service.router.add_post("/concept", ask)
     watch = SnapshotWatch(lambda: [manifest], interval=60)
     watch.look()
     async with TestServer(service) as server:
@@ -220,4 +221,40 @@ async def test_features_are_ablated_and_the_largest_effect_is_first(named: RunMa
         async with browser.get("/") as page:
             assert 'href="/ablate/demo"' in await page.text()
     async with pages(named) as browser, browser.get("/ablate/demo", params=query) as page:
+        assert "millrace serve-model" in await page.text()
+
+
+@pytest.mark.asyncio
+async def test_features_of_a_concept_are_listed_with_what_was_held_back(named: RunManifest) -> None:
+    told = (200, body(named, asdict(CONCEPT)))
+    query = {"present": "one\r\n\r\n two", "absent": "three\nfour", "by": "mean"}
+    async with pages(named, told) as browser:
+        async with browser.get("/concept/demo", params=query) as page:
+            assert page.status == 200
+            html = await page.text()
+        (asked,) = browser.asked  # type: ignore[attr-defined]
+        sides = {"present": ["one", " two"], "absent": ["three", "four"]}
+        assert asked[0] == sides | {"by": "mean", "held_back": 0.5, "top": 20}
+        assert '<a href="/runs/demo/features/sae/2">sae:2</a>' in html
+        assert '0.875 <span class="kind">0.60 to 0.98</span>' in html
+        assert '0.750 <span class="kind">0.40 to 0.90</span>' in html
+        assert "&lt;b&gt;:99" in html
+        assert "<b>" not in html
+        assert "2 texts with and 3 without; 2 and 2 were held back. 1 of 5 features" in html
+        async with browser.get("/concept/demo", params=query | {"format": "json"}) as found:
+            answer = await found.json()
+        assert answer["present"] == sides["present"]
+        assert answer["answer"]["features"][0]["held_back"]["auroc"] == 0.75
+        for wrong in ({"by": "fame"}, {"check": "all"}, {"absent": "a" * 4001}):
+            async with browser.get("/concept/demo", params=query | wrong) as page:
+                assert page.status == 400
+        async with browser.get("/concept/demo") as page:
+            assert 'role="alert"' not in await page.text()
+        async with browser.get("/") as page:
+            assert 'href="/concept/demo"' in await page.text()
+    told = (400, {"error": "1 texts with the concept, 0 of them held back: each part needs 2"})
+    one = {"present": "one"}
+    async with pages(named, told) as browser, browser.get("/concept/demo", params=one) as page:
+        assert "1 texts with the concept, 0 of them held back" in await page.text()
+    async with pages(named) as browser, browser.get("/concept/demo", params=query) as page:
         assert "millrace serve-model" in await page.text()
