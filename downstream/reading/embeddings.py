@@ -1,10 +1,15 @@
 """Vectors of clusters by a sentence model, of their labels and contexts: attached, and compared.
 
-Of 65,536 clusters at 384 numbers they take 100 MB, which are read into a temporary file.
+Of 65,536 clusters at 384 numbers they take 100 MB. They lie in a temporary file, of which blocks
+are read to be compared: only the system's cache of files, which it can give up, holds all of them.
 """
 
+import os
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
+from weakref import finalize
 
 import numpy as np
 import pyarrow as pa
@@ -44,17 +49,14 @@ EMBEDDINGS = TableForm(
 class Embeddings:
     """Vectors of all clusters. model, content: name and hash of what made them.
 
-    vectors [2, cluster, width]: float16, of labels and of contexts; zeros where there is none.
+    file: holds float16 [2, cluster, width], of labels and of contexts; zeros where there is none.
     """
 
     model: str
     content: str
-    vectors: AnyArray
-
-    @property
-    def width(self) -> int:
-        """Numbers of a vector."""
-        return int(self.vectors.shape[2])
+    clusters: int
+    width: int
+    file: Any
 
     def similarities(self, query: F32, clusters: slice) -> F32:
         """Return the larger of the two cosines with a vector [width], for each of the clusters.
@@ -62,14 +64,21 @@ class Embeddings:
         NaN for a cluster that has neither vector. Blocks of rows are compared in float32.
         """
         found = np.full((2, clusters.stop - clusters.start), np.nan, np.float32)
-        for kind, vectors in enumerate(self.vectors):
+        for kind in range(2):
             for start in range(clusters.start, clusters.stop, _ROWS):
                 stop = min(start + _ROWS, clusters.stop)
-                block = vectors[start:stop].astype(np.float32)
+                block = self._block(kind, start, stop)
                 cosines = np.where(block.any(axis=1), block @ query, np.nan)
                 found[kind, start - clusters.start : stop - clusters.start] = cosines
         larger: F32 = np.fmax(found[0], found[1])
         return larger
+
+    def _block(self, kind: int, start: int, stop: int) -> F32:
+        """Return the vectors of a kind of some clusters; requests may read at the same time."""
+        row = self.width * _STORED.itemsize
+        place = (kind * self.clusters + start) * row
+        data = os.pread(self.file.fileno(), (stop - start) * row, place)
+        return np.frombuffer(data, _STORED).reshape(-1, self.width).astype(np.float32)
 
 
 def stored(vectors: F32) -> list[bytes]:
@@ -88,10 +97,20 @@ def read_embeddings(attached: AttachmentManifest, clusters: int) -> Embeddings:
         raise SnapshotError("it does not say what sentence model it is from")
     if type(width) is not int or not 0 < width <= MAX_WIDTH:
         raise SnapshotError(f"its vectors have {str(width)[:40]} numbers")
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
+        _copy(attached, file, clusters, width)
+        made = Embeddings(model, content, clusters, width, file)
+        finalize(made, stack.pop_all().close)
+    pa.default_memory_pool().release_unused()
+    return made
+
+
+def _copy(attached: AttachmentManifest, file: Any, clusters: int, width: int) -> None:
+    """Write the vectors of an attachment into a file, each in its place."""
     shape = len(VECTORS), clusters, width
-    with tempfile.TemporaryFile() as file:
-        file.truncate(int(np.prod(shape)) * _STORED.itemsize or 1)
-        vectors = np.memmap(file, _STORED, "r+", shape=shape)
+    file.truncate(int(np.prod(shape)) * _STORED.itemsize or 1)
+    vectors = np.memmap(file, _STORED, "r+", shape=shape)
     for part in read_pieces(attached, EMBEDDINGS.name, columns=["cluster", *VECTORS], size=_ROWS):
         for piece in part:
             cluster = piece["cluster"].to_numpy()
@@ -99,7 +118,6 @@ def read_embeddings(attached: AttachmentManifest, clusters: int) -> Embeddings:
                 raise SnapshotError("it has vectors of clusters that there are not")
             for kind, name in enumerate(VECTORS):
                 _fill(vectors[kind], cluster, piece[name], width)
-    return Embeddings(model, content, vectors)
 
 
 def _fill(vectors: AnyArray, cluster: AnyArray, cells: pa.BinaryArray, width: int) -> None:

@@ -1,5 +1,6 @@
 """Vectors of clusters: of which texts they are, and the ranking against a plain one."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from downstream.derived.derivation import Derived
 from downstream.labelling import cluster_embeddings as making
 from downstream.labelling.cluster_embeddings import cluster_embeddings
 from downstream.labelling.context_text import plain
+from downstream.reading import embeddings as reading
 from downstream.reading.embeddings import EMBEDDINGS, Embeddings, read_embeddings, stored
 from downstream.reading.made_labels import LABELS
 from downstream.reading.snapshot import Snapshot
@@ -85,6 +87,12 @@ def plain_ranking(rows: pa.Table, query: np.ndarray) -> dict[int, float]:
 @settings(max_examples=25, deadline=None)
 @over(st.data())
 def test_similarities_are_those_of_a_plain_loop(data):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reading, "_ROWS", data.draw(st.integers(1, 9)))
+        check_similarities(data)
+
+
+def check_similarities(data):
     clusters = data.draw(st.integers(1, 40))
     seed = data.draw(st.integers(0, 2**32 - 1))
     random = np.random.default_rng(seed)
@@ -95,7 +103,11 @@ def test_similarities_are_those_of_a_plain_loop(data):
     query /= np.linalg.norm(query)
     first = data.draw(st.integers(0, clusters))
     stop = data.draw(st.integers(first, clusters))
-    found = Embeddings("m", "c", vectors.astype("<f2")).similarities(query, slice(first, stop))
+    with tempfile.TemporaryFile() as file:
+        file.write(vectors.astype("<f2").tobytes())
+        file.flush()
+        made = Embeddings("m", "c", clusters, 5, file)
+        found = made.similarities(query, slice(first, stop))
     for cluster, similarity in zip(range(first, stop), found, strict=True):
         there = [v[cluster] for v in vectors.astype("<f2") if v[cluster].any()]
         if not there:
