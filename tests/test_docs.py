@@ -207,7 +207,7 @@ def test_the_rights_of_the_page_are_those_of_the_table(verb: str) -> None:
 
 def test_every_verb_that_needs_a_broker_has_its_rights_on_the_page() -> None:
     without = {"demo", "verify", "derive", "label", "cluster", "diff", "export", "broker"}
-    without |= {"compare-dictionaries", "compare-models", "asked", "score"}
+    without |= {"compare-dictionaries", "compare-models", "asked", "score", "embed"}
     found = set()
     for verb in set(cli.list_commands(click.Context(cli))) - without:
         command = cli.get_command(click.Context(cli), verb)
