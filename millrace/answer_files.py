@@ -2,9 +2,10 @@
 
 import io
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 import pyarrow as pa
@@ -27,11 +28,20 @@ def written(answer: Answer, record: AskRecord, form: Form, table: str) -> bytes:
     ``answer_tables``; Parquet has the record among its metadata, as RECORD_KEY.
     """
     if form == "table":
-        return "".join(f"{line}\n" for line in page(answer)).encode()
+        return lines_bytes(page(answer))
     if form == "json":
-        whole = {"record": to_plain(record), "answer": asdict(answer)}
-        return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return json_bytes({"record": to_plain(record), "answer": asdict(answer)})
     return table_bytes(answer_table(answer, table), record_json(record), form)
+
+
+def json_bytes(whole: Mapping[str, Any]) -> bytes:
+    """Return one JSON document."""
+    return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def lines_bytes(lines: Iterable[str]) -> bytes:
+    """Return lines of text, each ended."""
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def table_bytes(found: pa.Table, record: bytes | None, form: Literal["csv", "parquet"]) -> bytes:

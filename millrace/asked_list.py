@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from millrace.answer_files import table_bytes
+from millrace.answer_files import lines_bytes, table_bytes
 from millrace.listings import to_json
 from streams.bounds import shown
 
@@ -29,7 +29,7 @@ ASKED = pa.schema(
 def written_list(entries: Sequence["AskedEntry"], form: "Form") -> bytes:
     """Return a list as bytes."""
     if form == "table":
-        return "".join(f"{line}\n" for line in _lines(entries)).encode()
+        return lines_bytes(_lines(entries))
     if form == "json":
         return f"{to_json(entries)}\n".encode()
     rows = [asdict(one) | {name: " ".join(getattr(one, name)) for name in _MANY} for one in entries]

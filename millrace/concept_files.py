@@ -10,7 +10,7 @@ import pyarrow as pa
 from consumers.asking.concept_record import ConceptRecord, to_plain
 from downstream.analysis.domain_features import DomainFeatures
 from downstream.reading.token_text import visible
-from millrace.answer_files import Form, table_bytes
+from millrace.answer_files import Form, json_bytes, lines_bytes, table_bytes
 from millrace.comparison_records import DomainRecord
 from millrace.comparison_records import to_plain as domain_plain
 from streams.asking.concept import ConceptAnswer, ConceptFeature, Separation
@@ -35,9 +35,9 @@ def written(answer: ConceptAnswer, record: ConceptRecord, form: Form) -> bytes:
     """Return an answer as bytes: JSON with all of it, tables with CONCEPT_FEATURES."""
     plain = to_plain(record)
     if form == "table":
-        return "".join(f"{line}\n" for line in _page(answer)).encode()
+        return lines_bytes(_page(answer))
     if form == "json":
-        return _json({"record": plain, "answer": asdict(answer)})
+        return json_bytes({"record": plain, "answer": asdict(answer)})
     found = pa.Table.from_pylist(list(_rows(answer)), schema=CONCEPT_FEATURES)
     return table_bytes(found, json.dumps(plain).encode(), form)
 
@@ -46,17 +46,13 @@ def written_domain(found: DomainFeatures, record: DomainRecord, form: Form) -> b
     """Return features of a domain as bytes."""
     plain = domain_plain(record)
     if form == "table":
-        return "".join(f"{line}\n" for line in _domain_page(found)).encode()
+        return lines_bytes(_domain_page(found))
     if form == "json":
         names = ("against", "tokens", "rows", "tried", "significant")
         answer = {name: getattr(found, name) for name in names}
         answer["features"] = found.table.to_pylist()
-        return _json({"record": plain, "answer": answer})
+        return json_bytes({"record": plain, "answer": answer})
     return table_bytes(found.table.arrow, json.dumps(plain).encode(), form)
-
-
-def _json(whole: dict[str, Any]) -> bytes:
-    return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _ranked(answer: ConceptAnswer) -> Iterator[tuple[int, ConceptFeature]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from downstream.analysis.dictionaries import DictionaryComparison
 from downstream.reading.token_text import visible
-from millrace.answer_files import Form, table_bytes
+from millrace.answer_files import Form, json_bytes, lines_bytes, table_bytes
 from millrace.comparison_records import DictionariesRecord, to_plain
 
 SMALL = ("dictionaries", "leaders", "specialists", "overlap")
@@ -23,16 +23,6 @@ def written_dictionaries(
         tables = {name: found.tables[name].to_pylist() for name in SMALL}
         return json_bytes({"record": to_plain(record), "notes": list(found.notes), **tables})
     return table_bytes(found.tables[table], json.dumps(to_plain(record)).encode(), form)
-
-
-def json_bytes(whole: dict[str, Any]) -> bytes:
-    """Return one JSON document."""
-    return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def lines_bytes(lines: Iterator[str]) -> bytes:
-    """Return lines of text, each ended."""
-    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _dictionary_page(found: DictionaryComparison) -> Iterator[str]:

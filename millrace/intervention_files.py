@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from consumers.interventions.record import InterventionRecord, to_plain
-from millrace.answer_files import Form, table_bytes
+from millrace.answer_files import Form, json_bytes, lines_bytes, table_bytes
 from streams.asking.effects import Ablated, Effect, Steered
 
 STRENGTHS = pa.schema(
@@ -38,11 +38,11 @@ def written(answer: Steered | Ablated, record: InterventionRecord, form: Form) -
     plain = to_plain(record)
     if form == "json":
         whole = {"record": plain, "answer": asdict(answer)}
-        return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return json_bytes(whole)
     steered = isinstance(answer, Steered)
     if form == "table":
         lines = _steered_page(answer) if isinstance(answer, Steered) else _ablated_page(answer)
-        return "".join(f"{line}\n" for line in lines).encode()
+        return lines_bytes(lines)
     rows = list(_strengths(answer) if isinstance(answer, Steered) else _effects(answer))
     found = pa.Table.from_pylist(rows, schema=STRENGTHS if steered else EFFECTS)
     return table_bytes(found, json.dumps(plain).encode(), form)
