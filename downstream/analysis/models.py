@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from downstream.analysis.text_rows import Segments, TextRows, read_text_rows, segments_of
-from downstream.reading.shared_firings import SharedFirings
+from downstream.reading.shared_firings import Pairs, SharedFirings
 from downstream.reading.snapshot import Snapshot
-from streams.arrays import F64, I64
+from streams.arrays import I64
 from streams.snapshots.tables import Column, TableForm
 
 _BLOCK = 512
@@ -110,26 +110,6 @@ class _Spans:
         return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    a: I64
-    b: I64
-    both: I64
-    of_a: I64
-    of_b: I64
-
-    @property
-    def jaccard(self) -> F64:
-        found: F64 = self.both / np.maximum(self.of_a + self.of_b - self.both, 1)
-        return found
-
-    def best(self) -> "_Pairs":
-        """Return the best pair of each a."""
-        order = np.lexsort((self.b, -self.both, -self.jaccard, self.a))
-        at = order[np.unique(self.a[order], return_index=True)[1]]
-        return _Pairs(*(getattr(self, name)[at] for name in self.__dataclass_fields__))
-
-
 def compare_models(snapshots: Sequence[Snapshot]) -> ModelComparison:
     """Return which single features of several runs are active at the same text.
 
@@ -178,7 +158,7 @@ def _nothing(a: int, b: int, sides: Sequence[_Side]) -> str:
     return f"runs {a} and {b} have no stored text in common: {why}"
 
 
-def _pairs(one: _Side, other: _Side, segments: Segments) -> tuple[_Pairs, _Pairs]:
+def _pairs(one: _Side, other: _Side, segments: Segments) -> tuple[Pairs, Pairs]:
     """Return the best pairs of each feature of one, and of each of the other."""
     ours = _spans(one, segments.a, segments.start_a, segments, segments.b, len(other.rows.texts))
     theirs = _spans(other, segments.b, segments.start_b, segments, segments.a, len(one.rows.texts))
@@ -192,9 +172,9 @@ def _pairs(one: _Side, other: _Side, segments: Segments) -> tuple[_Pairs, _Pairs
     none = np.zeros(0, np.int64)
     a, b, both_at = (np.concatenate([none, *column]) for column in columns)
     of_a, of_b = ours.until(a, ends[1][b]), theirs.until(b, ends[0][a])
-    forth = _Pairs(one.chosen[a], other.chosen[b], both_at, of_a, of_b)
-    back = _Pairs(forth.b, forth.a, both_at, of_b, of_a)
-    return forth.best(), back.best()
+    forth = Pairs(one.chosen[a], other.chosen[b], both_at, of_a, of_b)
+    back = Pairs(forth.b, forth.a, both_at, of_b, of_a)
+    return forth.best(1), back.best(1)
 
 
 def _spans(
@@ -241,9 +221,7 @@ def _counting(count: I64) -> I64:
     return found
 
 
-def _table(
-    runs: tuple[int, int], sides: Sequence[_Side], found: _Pairs, reverse: _Pairs
-) -> pa.Table:
+def _table(runs: tuple[int, int], sides: Sequence[_Side], found: Pairs, reverse: Pairs) -> pa.Table:
     a, b = (sides[run].snapshot.clusters.arrow for run in runs)
     best = dict(zip(reverse.a.tolist(), reverse.b.tolist(), strict=True))
     mutual = [best[y] == x for x, y in zip(found.a.tolist(), found.b.tolist(), strict=True)]
