@@ -118,7 +118,7 @@ def entries(log: EntryLog) -> Iterator[AskedEntry]:
     """Yield what was asked, the newest first; what cannot be read is passed over."""
     for name in reversed(log.names()):
         try:
-            yield _entry(name.removesuffix(".json"), read(log, name.removesuffix(".json")))
+            yield _entry(name.removesuffix(".json"), _record_in(log.read(name), name))
         except (OSError, QuestionError):
             continue
 

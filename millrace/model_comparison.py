@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from downstream.analysis.models import ModelComparison
 from downstream.reading.token_text import visible
-from millrace.answer_files import Form, table_bytes
+from millrace.answer_files import Form, json_bytes, lines_bytes, table_bytes
 from millrace.comparison_records import ModelsRecord, to_plain
-from millrace.dictionary_comparison import json_bytes, lines_bytes
 
 
 def written_models(found: ModelComparison, record: ModelsRecord, form: Form, table: str) -> bytes:
@@ -27,13 +27,11 @@ def written_models(found: ModelComparison, record: ModelsRecord, form: Form, tab
 
 def _best_matches(found: ModelComparison, top: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the best mutual matches of each two runs, each two once."""
+    mutual = [row for row in found.matches.to_pylist() if row["mutual"]]
+    mutual.sort(key=lambda row: (-row["jaccard"], -row["both"], row["cluster_a"]))
     for pair in found.shared.to_pylist():
-        rows = [
-            row
-            for row in found.matches.to_pylist()
-            if (row["a"], row["b"], row["mutual"]) == (pair["a"], pair["b"], True)
-        ]
-        yield sorted(rows, key=lambda row: (-row["jaccard"], -row["both"], row["cluster_a"]))[:top]
+        of_both = (row for row in mutual if (row["a"], row["b"]) == (pair["a"], pair["b"]))
+        yield [*islice(of_both, top)]
 
 
 def _model_page(found: ModelComparison, top: int) -> Iterator[str]:

@@ -118,15 +118,15 @@ def _texts(snapshot: Snapshot, clusters: Sequence[int]) -> dict[int, HeldTexts]:
 
 
 def _others(said: Mapping[int, str]) -> dict[int, str]:
-    """Return for each cluster the label of another one, the next that differs."""
-    clusters = list(said)
-    found = {}
-    for at, cluster in enumerate(clusters):
-        turned = [*clusters[at + 1 :], *clusters[:at]]
-        other = next((o for o in turned if said[o] != said[cluster]), None)
-        if other is not None:
-            found[cluster] = said[other]
-    return found
+    """Return for each cluster the label of another one, the next that differs, round about."""
+    labels = list(said.values())
+    found: list[str | None] = [None] * len(labels)
+    other = None
+    for at in reversed(range(2 * len(labels))):  # twice: the last one goes on with the first
+        here, after = labels[at % len(labels)], labels[(at + 1) % len(labels)]
+        other = after if after != here else other
+        found[at % len(labels)] = other
+    return {cluster: one for cluster, one in zip(said, found, strict=True) if one is not None}
 
 
 def _embed(folder: Path | None) -> tuple[str, Embed]:
