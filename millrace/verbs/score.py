@@ -41,8 +41,8 @@ from millrace.verbs.label import clusters_options, endpoint_options
 def score(snapshot: str, run_name: str | None, **values: Any) -> None:
     """Score the labels and features of a finished SNAPSHOT on held-out contexts.
 
-    intruder needs no label: can the one context in which a feature is silent be told from four in
-    which it is active? embedding: does likeness to the label tell active from silent contexts?
+    intruder needs no label: can the one context in which a feature is silent be found among four
+    in which it is active? embedding: does likeness to the label tell active from silent contexts?
     detection and fuzzing: does a language model, given the label, say where the feature is active,
     or where marked tokens are right? Every score has an interval and is compared with the label of
     another feature. Scores are attachments; lists can be sorted and filtered by them.

@@ -1,4 +1,4 @@
-"""Intruder score: whether the one silent context among four active ones can be told, label unseen.
+"""Intruder score: whether the one silent context among four active ones is found, label unseen.
 
 Chang et al. 2009 for topics. By vectors: the intruder is taken to be the context that is least like
 the others. By chance one in five is found.
